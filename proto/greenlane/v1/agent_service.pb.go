@@ -819,9 +819,7 @@ type SignOutRequest struct {
 	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Sign out even while talking; the call is left to the switch's report of its
 	// end. Default false.
-	Force bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
-	// Why, for reports; at most 64 bytes. Default "signed_out".
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -882,13 +880,6 @@ func (x *SignOutRequest) GetForce() bool {
 		return x.Force
 	}
 	return false
-}
-
-func (x *SignOutRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
 }
 
 // SignOutResponse is the agent after signing out.
@@ -1477,11 +1468,22 @@ type OfferRescinded struct {
 	OfferId string `protobuf:"bytes,1,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
 	// The call that was offered; empty when it was a callback.
 	CallId string `protobuf:"bytes,2,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
-	// Why: `declined`, `expired`, `not_acknowledged`, `preempted` (a VIP took the
-	// agent), `caller_hung_up`, `moved` (a supervisor moved the call),
-	// `agent_lost`, `agent_failed`, `signed_out`, `not_ready` (the agent became
-	// not ready), `cancelled` (the callback was), `max_wait`, `overflow`,
-	// `reconciled`.
+	// Why it ended without an answer:
+	//
+	//	declined          the agent declined, or the phone was not picked up
+	//	expired           the offer time-out passed
+	//	preempted         a VIP took the agent
+	//	caller_hung_up    the caller is gone
+	//	agent_lost        the softphone went away
+	//	not_acknowledged  the softphone did not confirm the offer
+	//	agent_not_ready   the agent became not ready
+	//	agent_signed_out  the agent signed out, or serves the queue no longer
+	//	moved             the call went to another queue
+	//	max_wait          the call waited for its maximum
+	//	cancelled         the callback is no longer wanted
+	//	undelivered       the offer could not be handed to the client
+	//
+	// New reasons may be added; treat one that you don't know as text.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The callback that was offered; empty when it was a call.
 	CallbackId    string `protobuf:"bytes,4,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
@@ -1742,14 +1744,13 @@ const file_greenlane_v1_agent_service_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\x0e2\x18.greenlane.v1.AgentStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\"=\n" +
 	"\x10SetStateResponse\x12)\n" +
-	"\x05agent\x18\x01 \x01(\v2\x13.greenlane.v1.AgentR\x05agent\"\x8c\x01\n" +
+	"\x05agent\x18\x01 \x01(\v2\x13.greenlane.v1.AgentR\x05agent\"t\n" +
 	"\x0eSignOutRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x12\x19\n" +
 	"\bagent_id\x18\x03 \x01(\tR\aagentId\x12\x14\n" +
-	"\x05force\x18\x04 \x01(\bR\x05force\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"<\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"<\n" +
 	"\x0fSignOutResponse\x12)\n" +
 	"\x05agent\x18\x01 \x01(\v2\x13.greenlane.v1.AgentR\x05agent\"\xac\x03\n" +
 	"\x0eSessionRequest\x122\n" +

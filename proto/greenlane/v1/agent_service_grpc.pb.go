@@ -42,7 +42,9 @@ const (
 // NextCall that waits (offers are pulled), or signing in with `ring_by_switch`
 // (the switch rings the agent's phone). One agent uses one of them at a time.
 type AgentServiceClient interface {
-	// SignIn signs an agent in, READY. Signing in again changes queues, levels,
+	// SignIn signs an agent in, READY. An agent who is then not available within
+	// 60 s (configurable) becomes NOT_READY with reason `lost`, and READY again
+	// with the next NextCall or Session. Signing in again changes queues, levels,
 	// endpoint and wrap-up at once, and leaves the state as it is: from a removed
 	// queue come no more offers, a live offer of a removed queue goes back to its
 	// place, an added queue may offer at once.
@@ -53,7 +55,8 @@ type AgentServiceClient interface {
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
 	// NextCall waits for the next call or callback, and makes the agent available
 	// for as long as it waits. It returns the agent's live offer at once when
-	// there is one; no offer when `wait` has passed. An agent who is not ready,
+	// there is one; no offer when `wait` has passed. An agent who was `lost` is READY
+	// again by it. An agent who is not ready otherwise,
 	// talks or wraps up just waits: the offer comes when the agent is free. A
 	// second NextCall of the same agent ends the first one with no offer. A
 	// returned offer counts as acknowledged.
@@ -62,7 +65,7 @@ type AgentServiceClient interface {
 	// unknown agent; FailedPrecondition when the agent is signed out, or has a
 	// session open.
 	NextCall(ctx context.Context, in *NextCallRequest, opts ...grpc.CallOption) (*NextCallResponse, error)
-	// Accept takes an offer: the agent talks, and the service-level clock of the
+	// Accept takes an offer: the agent is TALKING, and the service-level clock of the
 	// call stops. Accepting again an offer that was accepted by this agent
 	// returns the same answer.
 	//
@@ -102,12 +105,13 @@ type AgentServiceClient interface {
 	// Session is the softphone's stream, and the agent's lease: while it is open
 	// the agent is available; when it breaks and is not opened again within the
 	// lease (10 s by default), an offer goes back to its place and the agent
-	// becomes NOT_READY with reason agent_lost; a call that is talked on goes on.
+	// becomes NOT_READY with reason `lost`, until the next session; a call that is
+	// talked on goes on.
 	// Either side sends something at least every `heartbeat_every`. Half-closing
 	// by the client does not end the session; disconnecting does.
 	//
-	// An offer must be acknowledged within 2 s (configurable), or it goes to
-	// somebody else. What is pushed is read from the event log, so that a session
+	// An offer must be acknowledged within 5 s (configurable), or it goes back to
+	// its place and the agent becomes NOT_READY with reason `not_acknowledged`. What is pushed is read from the event log, so that a session
 	// on any daemon of the site gets it, and one that resumes by `hello.after`
 	// misses nothing.
 	//
@@ -223,7 +227,9 @@ type AgentService_SessionClient = grpc.BidiStreamingClient[SessionRequest, Sessi
 // NextCall that waits (offers are pulled), or signing in with `ring_by_switch`
 // (the switch rings the agent's phone). One agent uses one of them at a time.
 type AgentServiceServer interface {
-	// SignIn signs an agent in, READY. Signing in again changes queues, levels,
+	// SignIn signs an agent in, READY. An agent who is then not available within
+	// 60 s (configurable) becomes NOT_READY with reason `lost`, and READY again
+	// with the next NextCall or Session. Signing in again changes queues, levels,
 	// endpoint and wrap-up at once, and leaves the state as it is: from a removed
 	// queue come no more offers, a live offer of a removed queue goes back to its
 	// place, an added queue may offer at once.
@@ -234,7 +240,8 @@ type AgentServiceServer interface {
 	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)
 	// NextCall waits for the next call or callback, and makes the agent available
 	// for as long as it waits. It returns the agent's live offer at once when
-	// there is one; no offer when `wait` has passed. An agent who is not ready,
+	// there is one; no offer when `wait` has passed. An agent who was `lost` is READY
+	// again by it. An agent who is not ready otherwise,
 	// talks or wraps up just waits: the offer comes when the agent is free. A
 	// second NextCall of the same agent ends the first one with no offer. A
 	// returned offer counts as acknowledged.
@@ -243,7 +250,7 @@ type AgentServiceServer interface {
 	// unknown agent; FailedPrecondition when the agent is signed out, or has a
 	// session open.
 	NextCall(context.Context, *NextCallRequest) (*NextCallResponse, error)
-	// Accept takes an offer: the agent talks, and the service-level clock of the
+	// Accept takes an offer: the agent is TALKING, and the service-level clock of the
 	// call stops. Accepting again an offer that was accepted by this agent
 	// returns the same answer.
 	//
@@ -283,12 +290,13 @@ type AgentServiceServer interface {
 	// Session is the softphone's stream, and the agent's lease: while it is open
 	// the agent is available; when it breaks and is not opened again within the
 	// lease (10 s by default), an offer goes back to its place and the agent
-	// becomes NOT_READY with reason agent_lost; a call that is talked on goes on.
+	// becomes NOT_READY with reason `lost`, until the next session; a call that is
+	// talked on goes on.
 	// Either side sends something at least every `heartbeat_every`. Half-closing
 	// by the client does not end the session; disconnecting does.
 	//
-	// An offer must be acknowledged within 2 s (configurable), or it goes to
-	// somebody else. What is pushed is read from the event log, so that a session
+	// An offer must be acknowledged within 5 s (configurable), or it goes back to
+	// its place and the agent becomes NOT_READY with reason `not_acknowledged`. What is pushed is read from the event log, so that a session
 	// on any daemon of the site gets it, and one that resumes by `hello.after`
 	// misses nothing.
 	//

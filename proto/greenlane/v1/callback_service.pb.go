@@ -171,11 +171,13 @@ type CallbackServiceCreateRequest struct {
 	Site string `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
 	// The number to call. Required.
 	Caller string `protobuf:"bytes,3,opt,name=caller,proto3" json:"caller,omitempty"`
-	// The queue whose agents make it. Default "default".
+	// The queue whose agents make it. Default: the site's default queue.
 	Queue string `protobuf:"bytes,4,opt,name=queue,proto3" json:"queue,omitempty"`
 	// The caller's tier. Unspecified: as the tier store says, else ordinary.
 	Tier Tier `protobuf:"varint,5,opt,name=tier,proto3,enum=greenlane.v1.Tier" json:"tier,omitempty"`
-	// When to call first; moved into the allowed window of the day. Absent: now.
+	// When to call first; inside the allowed window of the day (09:00-21:00 in the
+	// site's zone by default). Absent: after the policy's delay, 15 min by
+	// default, moved into the window.
 	DueAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
 	// For the agent; at most 500 bytes. Optional.
 	Note          string `protobuf:"bytes,7,opt,name=note,proto3" json:"note,omitempty"`
@@ -265,7 +267,7 @@ func (x *CallbackServiceCreateRequest) GetNote() string {
 // CallbackServiceCreateResponse is the promise.
 type CallbackServiceCreateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The new callback, or the open one that the caller had.
+	// The callback, PENDING.
 	Callback      *Callback `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -522,7 +524,7 @@ func (x *CallbackServiceReportRequest) GetNote() string {
 // CallbackServiceReportResponse is the callback after the report.
 type CallbackServiceReportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The callback: DONE, FAILED, or PENDING with its next `due_at`.
+	// The callback: DONE, FAILED, CANCELLED, or PENDING with its next `due_at`.
 	Callback      *Callback `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -574,7 +576,7 @@ type CallbackServiceRescheduleRequest struct {
 	Site string `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
 	// The callback. Required.
 	CallbackId string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
-	// When to call. Required; a time in the past means now.
+	// When to call. Required.
 	DueAt         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -641,7 +643,7 @@ func (x *CallbackServiceRescheduleRequest) GetDueAt() *timestamppb.Timestamp {
 // CallbackServiceRescheduleResponse is the callback after the change.
 type CallbackServiceRescheduleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The callback, PENDING or DUE.
+	// The callback, PENDING.
 	Callback      *Callback `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -37,45 +37,48 @@ const (
 // like calls (Offer.callback); accepting such an offer is a Claim by the agent.
 // A caller has at most one open callback per queue.
 type CallbackServiceClient interface {
-	// List returns callbacks: open ones by due time, then ended ones, latest end
-	// first.
+	// List returns callbacks by due time, then by creation.
 	//
 	// Errors: InvalidArgument for a bad page_size or page_token; NotFound for an
 	// unknown queue.
 	List(ctx context.Context, in *CallbackServiceListRequest, opts ...grpc.CallOption) (*CallbackServiceListResponse, error)
-	// Create promises a callback by hand. When the caller has an open one for the
-	// queue, that one is returned, and nothing is created.
+	// Create promises a callback by hand.
 	//
-	// Errors: InvalidArgument for a number that is none or a `due_at` after the
-	// deadline that the callback would have; NotFound for an unknown queue.
+	// Errors: InvalidArgument for a number that is none or withheld, or for a
+	// `due_at` that is past, not before the deadline, or outside the allowed window
+	// of the day; NotFound for an unknown queue; AlreadyExists when the caller has
+	// an open callback for the queue.
 	Create(ctx context.Context, in *CallbackServiceCreateRequest, opts ...grpc.CallOption) (*CallbackServiceCreateResponse, error)
 	// Claim takes a callback to make it now, due or not; nobody else gets it until
-	// the claim ends (30 min by default). Claiming again what one has claimed
-	// extends the claim.
+	// the claim ends (30 min by default). An offer of it to an agent is rescinded.
+	// Claiming again what one has claimed extends the claim.
 	//
 	// Errors: NotFound for an unknown callback; FailedPrecondition when it has
-	// ended, or when another has been offered it or has claimed it.
+	// ended, its deadline has passed, or another has claimed it.
 	Claim(ctx context.Context, in *CallbackServiceClaimRequest, opts ...grpc.CallOption) (*CallbackServiceClaimResponse, error)
 	// Report tells what came of an attempt and ends the claim: reached and refused
-	// end the callback; after no answer and busy it is due again with a growing
-	// delay, or has failed when the attempts are used up. An agent who accepted
+	// end the callback as DONE; after no answer and busy it is due again with a
+	// growing delay (30 min, then doubled), FAILED when the attempts are used up
+	// (3 by default), or CANCELLED when the caller rang again meanwhile and was
+	// answered. A report after the deadline counts while the claim stands. An agent
+	// who accepted
 	// the callback as an offer goes on to wrap-up or ready, as after a call.
 	//
 	// Errors: InvalidArgument for a missing result; NotFound for an unknown
 	// callback; FailedPrecondition when `claimant` does not have it, because it
 	// ended, the claim ran out, or another has it.
 	Report(ctx context.Context, in *CallbackServiceReportRequest, opts ...grpc.CallOption) (*CallbackServiceReportResponse, error)
-	// Reschedule changes when an open callback is due. It is moved into the
-	// allowed window of the day; the deadline stays.
+	// Reschedule changes when an open callback is due; the deadline stays.
 	//
-	// Errors: InvalidArgument for a `due_at` after the deadline; NotFound for an
-	// unknown callback; FailedPrecondition when it is offered, claimed or ended.
+	// Errors: InvalidArgument for a `due_at` that is past, not before the deadline,
+	// or outside the allowed window of the day; NotFound for an unknown callback;
+	// FailedPrecondition when it is offered, claimed or ended, or its deadline has
+	// passed.
 	Reschedule(ctx context.Context, in *CallbackServiceRescheduleRequest, opts ...grpc.CallOption) (*CallbackServiceRescheduleResponse, error)
-	// Cancel ends an open callback without calling. An offer of it is rescinded.
-	// Cancelling one that is cancelled is harmless.
+	// Cancel ends an open callback, a claimed one too. An offer of it is rescinded.
 	//
-	// Errors: NotFound for an unknown callback; FailedPrecondition when it is
-	// claimed or ended otherwise.
+	// Errors: NotFound for an unknown callback; FailedPrecondition when it has
+	// ended.
 	Cancel(ctx context.Context, in *CallbackServiceCancelRequest, opts ...grpc.CallOption) (*CallbackServiceCancelResponse, error)
 }
 
@@ -155,45 +158,48 @@ func (c *callbackServiceClient) Cancel(ctx context.Context, in *CallbackServiceC
 // like calls (Offer.callback); accepting such an offer is a Claim by the agent.
 // A caller has at most one open callback per queue.
 type CallbackServiceServer interface {
-	// List returns callbacks: open ones by due time, then ended ones, latest end
-	// first.
+	// List returns callbacks by due time, then by creation.
 	//
 	// Errors: InvalidArgument for a bad page_size or page_token; NotFound for an
 	// unknown queue.
 	List(context.Context, *CallbackServiceListRequest) (*CallbackServiceListResponse, error)
-	// Create promises a callback by hand. When the caller has an open one for the
-	// queue, that one is returned, and nothing is created.
+	// Create promises a callback by hand.
 	//
-	// Errors: InvalidArgument for a number that is none or a `due_at` after the
-	// deadline that the callback would have; NotFound for an unknown queue.
+	// Errors: InvalidArgument for a number that is none or withheld, or for a
+	// `due_at` that is past, not before the deadline, or outside the allowed window
+	// of the day; NotFound for an unknown queue; AlreadyExists when the caller has
+	// an open callback for the queue.
 	Create(context.Context, *CallbackServiceCreateRequest) (*CallbackServiceCreateResponse, error)
 	// Claim takes a callback to make it now, due or not; nobody else gets it until
-	// the claim ends (30 min by default). Claiming again what one has claimed
-	// extends the claim.
+	// the claim ends (30 min by default). An offer of it to an agent is rescinded.
+	// Claiming again what one has claimed extends the claim.
 	//
 	// Errors: NotFound for an unknown callback; FailedPrecondition when it has
-	// ended, or when another has been offered it or has claimed it.
+	// ended, its deadline has passed, or another has claimed it.
 	Claim(context.Context, *CallbackServiceClaimRequest) (*CallbackServiceClaimResponse, error)
 	// Report tells what came of an attempt and ends the claim: reached and refused
-	// end the callback; after no answer and busy it is due again with a growing
-	// delay, or has failed when the attempts are used up. An agent who accepted
+	// end the callback as DONE; after no answer and busy it is due again with a
+	// growing delay (30 min, then doubled), FAILED when the attempts are used up
+	// (3 by default), or CANCELLED when the caller rang again meanwhile and was
+	// answered. A report after the deadline counts while the claim stands. An agent
+	// who accepted
 	// the callback as an offer goes on to wrap-up or ready, as after a call.
 	//
 	// Errors: InvalidArgument for a missing result; NotFound for an unknown
 	// callback; FailedPrecondition when `claimant` does not have it, because it
 	// ended, the claim ran out, or another has it.
 	Report(context.Context, *CallbackServiceReportRequest) (*CallbackServiceReportResponse, error)
-	// Reschedule changes when an open callback is due. It is moved into the
-	// allowed window of the day; the deadline stays.
+	// Reschedule changes when an open callback is due; the deadline stays.
 	//
-	// Errors: InvalidArgument for a `due_at` after the deadline; NotFound for an
-	// unknown callback; FailedPrecondition when it is offered, claimed or ended.
+	// Errors: InvalidArgument for a `due_at` that is past, not before the deadline,
+	// or outside the allowed window of the day; NotFound for an unknown callback;
+	// FailedPrecondition when it is offered, claimed or ended, or its deadline has
+	// passed.
 	Reschedule(context.Context, *CallbackServiceRescheduleRequest) (*CallbackServiceRescheduleResponse, error)
-	// Cancel ends an open callback without calling. An offer of it is rescinded.
-	// Cancelling one that is cancelled is harmless.
+	// Cancel ends an open callback, a claimed one too. An offer of it is rescinded.
 	//
-	// Errors: NotFound for an unknown callback; FailedPrecondition when it is
-	// claimed or ended otherwise.
+	// Errors: NotFound for an unknown callback; FailedPrecondition when it has
+	// ended.
 	Cancel(context.Context, *CallbackServiceCancelRequest) (*CallbackServiceCancelResponse, error)
 	mustEmbedUnimplementedCallbackServiceServer()
 }

@@ -39,42 +39,42 @@ const (
 	EventType_EVENT_TYPE_CALL_OFFERED EventType = 3
 	// The softphone confirmed that it has the offer. Sets agent_id, offer_id.
 	EventType_EVENT_TYPE_OFFER_ACKNOWLEDGED EventType = 4
-	// An offered call went back to its old place. Sets agent_id, offer_id, and
-	// reason: declined, expired, not_acknowledged, preempted, agent_lost,
-	// agent_failed, signed_out or moved.
+	// An offer of a call ended without an answer, and the call went back to its
+	// old place. Sets agent_id, offer_id, and reason, in the words of
+	// OfferRescinded.reason.
 	EventType_EVENT_TYPE_OFFER_RETURNED EventType = 5
 	// An agent accepted; the service-level clock stopped. Sets agent_id,
-	// offer_id, wait.
+	// offer_id, wait, late.
 	EventType_EVENT_TYPE_CALL_ANSWERED EventType = 6
-	// A call ended after an answer. Sets agent_id, reason.
+	// A call ended after an answer. Sets agent_id, reason, wait, talk.
 	EventType_EVENT_TYPE_CALL_COMPLETED EventType = 7
 	// The caller hung up before an answer. Sets wait, and callback_id when the
 	// call earned a callback.
 	EventType_EVENT_TYPE_CALL_ABANDONED EventType = 8
 	// A call was released after its queue's maximum wait. Sets wait.
 	EventType_EVENT_TYPE_CALL_TIMED_OUT EventType = 9
-	// A call moved to another queue by the overflow rule. Sets from_queue, queue,
-	// wait.
+	// A call was handed to a place outside by the overflow rule. Sets reason, wait.
 	EventType_EVENT_TYPE_CALL_OVERFLOWED EventType = 10
-	// A supervisor moved a call. Sets from_queue, queue.
+	// A call moved to another queue, with its place and its clock. Sets
+	// from_queue, queue, and reason: overflow (by the queue's rule) or moved (by a
+	// supervisor).
 	EventType_EVENT_TYPE_CALL_MOVED EventType = 11
 	// A waiting call changed its tier, because the tier store answered, the
-	// caller's tier changed, or a supervisor said so. Sets from_tier, tier,
-	// reason (looked_up, tier_changed, supervisor).
+	// caller's tier changed, or a supervisor said so. Sets from_tier, tier.
 	EventType_EVENT_TYPE_CALL_RERANKED EventType = 12
 	// A call passed its queue's answer threshold while it waits. Sets wait.
 	EventType_EVENT_TYPE_CALL_LATE EventType = 13
 	// A call no longer waits for its preferred agent alone. Sets agent_id (that
 	// agent), wait.
 	EventType_EVENT_TYPE_CALL_RELEASED_TO_ALL EventType = 14
-	// An agent signed in. Sets agent_id, state.
+	// An agent signed in. Sets agent_id, agent_state.
 	EventType_EVENT_TYPE_AGENT_SIGNED_IN EventType = 15
 	// A signed-in agent serves other queues or levels than before. Sets agent_id.
 	EventType_EVENT_TYPE_AGENT_QUEUES_CHANGED EventType = 16
 	// An agent's state changed other than by an event of a call, a callback,
-	// sign-in or sign-out. Sets agent_id, state, reason.
+	// sign-in or sign-out. Sets agent_id, agent_state, reason.
 	EventType_EVENT_TYPE_AGENT_STATE_CHANGED EventType = 17
-	// An agent signed out or was signed out. Sets agent_id, reason.
+	// An agent signed out. Sets agent_id.
 	EventType_EVENT_TYPE_AGENT_SIGNED_OUT EventType = 18
 	// A callback was promised. Sets callback_id, queue, tier, reason, and call_id
 	// when a call earned it.
@@ -85,13 +85,13 @@ const (
 	// why.
 	EventType_EVENT_TYPE_CALLBACK_OFFERED EventType = 21
 	// An offered or claimed callback came back without a result. Sets
-	// callback_id, agent_id, reason (as OFFER_RETURNED, or claim_expired).
+	// callback_id, agent_id, reason.
 	EventType_EVENT_TYPE_CALLBACK_RETURNED EventType = 22
 	// An agent accepted a callback, or somebody claimed it. Sets callback_id,
 	// agent_id (the claimant).
 	EventType_EVENT_TYPE_CALLBACK_CLAIMED EventType = 23
-	// The result of an attempt was reported. Sets callback_id, agent_id, state,
-	// reason (the result).
+	// The result of an attempt was reported. Sets callback_id, agent_id (the
+	// claimant), reason: reached, no_answer, busy or refused.
 	EventType_EVENT_TYPE_CALLBACK_REPORTED EventType = 24
 	// A callback's due time was changed by hand. Sets callback_id.
 	EventType_EVENT_TYPE_CALLBACK_RESCHEDULED EventType = 25
@@ -209,8 +209,8 @@ func (EventType) EnumDescriptor() ([]byte, []int) {
 // step as the change that it reports. A field that does not apply is empty.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The event's number in its site: grows without doubles; the cursor by which
-	// readers resume.
+	// The event's number in its site: counts from 1 without gaps; the cursor by
+	// which readers resume.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When the change was decided.
 	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
@@ -232,20 +232,27 @@ type Event struct {
 	OfferId string `protobuf:"bytes,10,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
 	// The callback concerned.
 	CallbackId string `protobuf:"bytes,11,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
-	// The state after the change of what the event is about, as the name of its
-	// enum value without the prefix, in lower case: "waiting", "not_ready",
-	// "due".
-	State string `protobuf:"bytes,12,opt,name=state,proto3" json:"state,omitempty"`
+	// The state of the agent concerned after the change. Unspecified when no agent
+	// is concerned.
+	AgentState AgentState `protobuf:"varint,12,opt,name=agent_state,json=agentState,proto3,enum=greenlane.v1.AgentState" json:"agent_state,omitempty"`
 	// Why it changed; the words are those of Call.reason, Agent.reason,
 	// Callback.end_reason and the comments of EventType.
 	Reason string `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`
-	// How long the caller had waited at this moment. Absent when it does not
-	// apply.
+	// How long the caller had waited at this moment; for an answer or an end, the
+	// wait that counts. Absent when it does not apply.
 	Wait *durationpb.Duration `protobuf:"bytes,14,opt,name=wait,proto3" json:"wait,omitempty"`
 	// Why this agent was chosen; the words are those of Offer.why.
 	Why string `protobuf:"bytes,15,opt,name=why,proto3" json:"why,omitempty"`
 	// The switch concerned.
-	SwitchId      string `protobuf:"bytes,16,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
+	SwitchId string `protobuf:"bytes,16,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
+	// When the call concerned joined its first queue; the interval in which it is
+	// counted. Absent when no call is concerned.
+	JoinedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
+	// True when the call concerned had passed the answer threshold without an
+	// answer.
+	Late bool `protobuf:"varint,18,opt,name=late,proto3" json:"late,omitempty"`
+	// How long they talked; on CALL_COMPLETED only.
+	Talk          *durationpb.Duration `protobuf:"bytes,19,opt,name=talk,proto3" json:"talk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -357,11 +364,11 @@ func (x *Event) GetCallbackId() string {
 	return ""
 }
 
-func (x *Event) GetState() string {
+func (x *Event) GetAgentState() AgentState {
 	if x != nil {
-		return x.State
+		return x.AgentState
 	}
-	return ""
+	return AgentState_AGENT_STATE_UNSPECIFIED
 }
 
 func (x *Event) GetReason() string {
@@ -392,11 +399,32 @@ func (x *Event) GetSwitchId() string {
 	return ""
 }
 
+func (x *Event) GetJoinedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.JoinedAt
+	}
+	return nil
+}
+
+func (x *Event) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
+}
+
+func (x *Event) GetTalk() *durationpb.Duration {
+	if x != nil {
+		return x.Talk
+	}
+	return nil
+}
+
 var File_greenlane_v1_event_proto protoreflect.FileDescriptor
 
 const file_greenlane_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x18greenlane/v1/event.proto\x12\fgreenlane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18greenlane/v1/types.proto\"\x86\x04\n" +
+	"\x18greenlane/v1/event.proto\x12\fgreenlane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18greenlane/v1/types.proto\"\xa7\x05\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12+\n" +
@@ -411,12 +439,16 @@ const file_greenlane_v1_event_proto_rawDesc = "" +
 	"\boffer_id\x18\n" +
 	" \x01(\tR\aofferId\x12\x1f\n" +
 	"\vcallback_id\x18\v \x01(\tR\n" +
-	"callbackId\x12\x14\n" +
-	"\x05state\x18\f \x01(\tR\x05state\x12\x16\n" +
+	"callbackId\x129\n" +
+	"\vagent_state\x18\f \x01(\x0e2\x18.greenlane.v1.AgentStateR\n" +
+	"agentState\x12\x16\n" +
 	"\x06reason\x18\r \x01(\tR\x06reason\x12-\n" +
 	"\x04wait\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12\x10\n" +
 	"\x03why\x18\x0f \x01(\tR\x03why\x12\x1b\n" +
-	"\tswitch_id\x18\x10 \x01(\tR\bswitchId*\xf0\a\n" +
+	"\tswitch_id\x18\x10 \x01(\tR\bswitchId\x127\n" +
+	"\tjoined_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bjoinedAt\x12\x12\n" +
+	"\x04late\x18\x12 \x01(\bR\x04late\x12-\n" +
+	"\x04talk\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\x04talk*\xf0\a\n" +
 	"\tEventType\x12\x1a\n" +
 	"\x16EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16EVENT_TYPE_CALL_JOINED\x10\x01\x12\x1b\n" +
@@ -470,19 +502,23 @@ var file_greenlane_v1_event_proto_goTypes = []any{
 	(*Event)(nil),                 // 1: greenlane.v1.Event
 	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
 	(Tier)(0),                     // 3: greenlane.v1.Tier
-	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
+	(AgentState)(0),               // 4: greenlane.v1.AgentState
+	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
 }
 var file_greenlane_v1_event_proto_depIdxs = []int32{
 	2, // 0: greenlane.v1.Event.at:type_name -> google.protobuf.Timestamp
 	0, // 1: greenlane.v1.Event.type:type_name -> greenlane.v1.EventType
 	3, // 2: greenlane.v1.Event.tier:type_name -> greenlane.v1.Tier
 	3, // 3: greenlane.v1.Event.from_tier:type_name -> greenlane.v1.Tier
-	4, // 4: greenlane.v1.Event.wait:type_name -> google.protobuf.Duration
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	4, // 4: greenlane.v1.Event.agent_state:type_name -> greenlane.v1.AgentState
+	5, // 5: greenlane.v1.Event.wait:type_name -> google.protobuf.Duration
+	2, // 6: greenlane.v1.Event.joined_at:type_name -> google.protobuf.Timestamp
+	5, // 7: greenlane.v1.Event.talk:type_name -> google.protobuf.Duration
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_greenlane_v1_event_proto_init() }

@@ -101,9 +101,12 @@ type GetSnapshotResponse struct {
 	// The callbacks of the site.
 	Callbacks *CallbackSummary `protobuf:"bytes,7,opt,name=callbacks,proto3" json:"callbacks,omitempty"`
 	// When the counts of today begin: midnight in the site's time zone.
-	DayStart      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=day_start,json=dayStart,proto3" json:"day_start,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DayStart *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=day_start,json=dayStart,proto3" json:"day_start,omitempty"`
+	// How often an agent was offered a lower tier while a VIP whom the agent could
+	// serve was waiting, since the site's data began. Must be 0 for ever.
+	GreenChannelViolations int64 `protobuf:"varint,9,opt,name=green_channel_violations,json=greenChannelViolations,proto3" json:"green_channel_violations,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *GetSnapshotResponse) Reset() {
@@ -192,6 +195,13 @@ func (x *GetSnapshotResponse) GetDayStart() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GetSnapshotResponse) GetGreenChannelViolations() int64 {
+	if x != nil {
+		return x.GreenChannelViolations
+	}
+	return 0
+}
+
 // QueueSnapshot is how one queue stands.
 type QueueSnapshot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -207,10 +217,13 @@ type QueueSnapshot struct {
 	Waiting int32 `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// The longest wait of those; absent when none waits.
 	OldestWait *durationpb.Duration `protobuf:"bytes,6,opt,name=oldest_wait,json=oldestWait,proto3" json:"oldest_wait,omitempty"`
-	// How many calls the queue has room for.
+	// How many calls the queue has room for; 0 means that it has no limit of its
+	// own.
 	Capacity int32 `protobuf:"varint,7,opt,name=capacity,proto3" json:"capacity,omitempty"`
 	// The agents who serve the queue.
-	Agents        *AgentCounts `protobuf:"bytes,8,opt,name=agents,proto3" json:"agents,omitempty"`
+	Agents *AgentCounts `protobuf:"bytes,8,opt,name=agents,proto3" json:"agents,omitempty"`
+	// How many callbacks of the queue are due and not yet offered.
+	CallbacksDue  int32 `protobuf:"varint,9,opt,name=callbacks_due,json=callbacksDue,proto3" json:"callbacks_due,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -301,13 +314,20 @@ func (x *QueueSnapshot) GetAgents() *AgentCounts {
 	return nil
 }
 
+func (x *QueueSnapshot) GetCallbacksDue() int32 {
+	if x != nil {
+		return x.CallbacksDue
+	}
+	return 0
+}
+
 // AgentCounts counts agents by state.
 type AgentCounts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Ready and available: can be offered a call now.
+	// Ready, whether an offer can reach them or not.
 	Ready int32 `protobuf:"varint,1,opt,name=ready,proto3" json:"ready,omitempty"`
-	// Ready, but no offer can reach them.
-	ReadyUnavailable int32 `protobuf:"varint,2,opt,name=ready_unavailable,json=readyUnavailable,proto3" json:"ready_unavailable,omitempty"`
+	// Of `ready`, those whom an offer can reach now.
+	Idle int32 `protobuf:"varint,2,opt,name=idle,proto3" json:"idle,omitempty"`
 	// Not ready.
 	NotReady int32 `protobuf:"varint,3,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
 	// Have an offer.
@@ -357,9 +377,9 @@ func (x *AgentCounts) GetReady() int32 {
 	return 0
 }
 
-func (x *AgentCounts) GetReadyUnavailable() int32 {
+func (x *AgentCounts) GetIdle() int32 {
 	if x != nil {
-		return x.ReadyUnavailable
+		return x.Idle
 	}
 	return 0
 }
@@ -415,17 +435,19 @@ type TierSnapshot struct {
 	LateWaiting int32 `protobuf:"varint,8,opt,name=late_waiting,json=lateWaiting,proto3" json:"late_waiting,omitempty"`
 	// Of `abandoned`, those before the short-abandon limit, 5 s by default.
 	AbandonedShort int32 `protobuf:"varint,9,opt,name=abandoned_short,json=abandonedShort,proto3" json:"abandoned_short,omitempty"`
-	// Of `abandoned`, those within the threshold, short ones included.
+	// Of `abandoned`, those from the short-abandon limit to the threshold; short
+	// ones are not among them.
 	AbandonedInTime int32 `protobuf:"varint,10,opt,name=abandoned_in_time,json=abandonedInTime,proto3" json:"abandoned_in_time,omitempty"`
 	// Released after the maximum wait.
 	TimedOut int32 `protobuf:"varint,11,opt,name=timed_out,json=timedOut,proto3" json:"timed_out,omitempty"`
 	// Not let in.
 	Refused int32 `protobuf:"varint,12,opt,name=refused,proto3" json:"refused,omitempty"`
-	// Left for another queue by the overflow rule; counted again, by their end,
-	// in that queue.
+	// Handed to a place outside by the overflow rule. A call that overflowed to
+	// another queue is counted there, by its end.
 	Overflowed int32 `protobuf:"varint,13,opt,name=overflowed,proto3" json:"overflowed,omitempty"`
-	// Passed the threshold while waiting, whatever came after.
-	Late int32 `protobuf:"varint,14,opt,name=late,proto3" json:"late,omitempty"`
+	// The sum of the waits of answered calls: divided by `answered` it is the
+	// average speed of answer.
+	AnsweredWait *durationpb.Duration `protobuf:"bytes,14,opt,name=answered_wait,json=answeredWait,proto3" json:"answered_wait,omitempty"`
 	// answered_in_time / (answered + abandoned - abandoned_short), 0 to 1. Absent
 	// when nothing was counted.
 	ServiceLevelWithoutShortAbandons *float64 `protobuf:"fixed64,15,opt,name=service_level_without_short_abandons,json=serviceLevelWithoutShortAbandons,proto3,oneof" json:"service_level_without_short_abandons,omitempty"`
@@ -433,9 +455,11 @@ type TierSnapshot struct {
 	// ordinary by default. Absent for a tier without a target, such as the
 	// blacklist.
 	Target *float64 `protobuf:"fixed64,16,opt,name=target,proto3,oneof" json:"target,omitempty"`
-	// The same counts for calls that joined in the last 30 minutes, in whole
-	// intervals of 5 minutes.
-	Last_30Min    *TierCounts `protobuf:"bytes,17,opt,name=last_30_min,json=last30Min,proto3" json:"last_30_min,omitempty"`
+	// The same counts for calls that joined in the last 30 minutes, in the
+	// last six intervals of 5 minutes, the current one included.
+	Last_30Min *TierCounts `protobuf:"bytes,17,opt,name=last_30_min,json=last30Min,proto3" json:"last_30_min,omitempty"`
+	// The counts since the site's data began; they never go back.
+	Totals        *TierTotals `protobuf:"bytes,18,opt,name=totals,proto3" json:"totals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -561,11 +585,11 @@ func (x *TierSnapshot) GetOverflowed() int32 {
 	return 0
 }
 
-func (x *TierSnapshot) GetLate() int32 {
+func (x *TierSnapshot) GetAnsweredWait() *durationpb.Duration {
 	if x != nil {
-		return x.Late
+		return x.AnsweredWait
 	}
-	return 0
+	return nil
 }
 
 func (x *TierSnapshot) GetServiceLevelWithoutShortAbandons() float64 {
@@ -585,6 +609,13 @@ func (x *TierSnapshot) GetTarget() float64 {
 func (x *TierSnapshot) GetLast_30Min() *TierCounts {
 	if x != nil {
 		return x.Last_30Min
+	}
+	return nil
+}
+
+func (x *TierSnapshot) GetTotals() *TierTotals {
+	if x != nil {
+		return x.Totals
 	}
 	return nil
 }
@@ -609,8 +640,8 @@ type TierCounts struct {
 	Refused int32 `protobuf:"varint,7,opt,name=refused,proto3" json:"refused,omitempty"`
 	// As TierSnapshot.overflowed.
 	Overflowed int32 `protobuf:"varint,8,opt,name=overflowed,proto3" json:"overflowed,omitempty"`
-	// As TierSnapshot.late.
-	Late int32 `protobuf:"varint,9,opt,name=late,proto3" json:"late,omitempty"`
+	// As TierSnapshot.answered_wait.
+	AnsweredWait *durationpb.Duration `protobuf:"bytes,9,opt,name=answered_wait,json=answeredWait,proto3" json:"answered_wait,omitempty"`
 	// As TierSnapshot.service_level.
 	ServiceLevel *float64 `protobuf:"fixed64,10,opt,name=service_level,json=serviceLevel,proto3,oneof" json:"service_level,omitempty"`
 	// As TierSnapshot.service_level_without_short_abandons.
@@ -705,11 +736,11 @@ func (x *TierCounts) GetOverflowed() int32 {
 	return 0
 }
 
-func (x *TierCounts) GetLate() int32 {
+func (x *TierCounts) GetAnsweredWait() *durationpb.Duration {
 	if x != nil {
-		return x.Late
+		return x.AnsweredWait
 	}
-	return 0
+	return nil
 }
 
 func (x *TierCounts) GetServiceLevel() float64 {
@@ -726,7 +757,180 @@ func (x *TierCounts) GetServiceLevelWithoutShortAbandons() float64 {
 	return 0
 }
 
-// CallbackSummary counts the callbacks of a site.
+// TierTotals are the counts of one tier of a queue since the site's data began.
+// They only grow.
+type TierTotals struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Joined the queue; refused ones are not among them.
+	Joined int64 `protobuf:"varint,1,opt,name=joined,proto3" json:"joined,omitempty"`
+	// As TierSnapshot.answered.
+	Answered int64 `protobuf:"varint,2,opt,name=answered,proto3" json:"answered,omitempty"`
+	// As TierSnapshot.answered_in_time.
+	AnsweredInTime int64 `protobuf:"varint,3,opt,name=answered_in_time,json=answeredInTime,proto3" json:"answered_in_time,omitempty"`
+	// As TierSnapshot.abandoned.
+	Abandoned int64 `protobuf:"varint,4,opt,name=abandoned,proto3" json:"abandoned,omitempty"`
+	// As TierSnapshot.abandoned_short.
+	AbandonedShort int64 `protobuf:"varint,5,opt,name=abandoned_short,json=abandonedShort,proto3" json:"abandoned_short,omitempty"`
+	// As TierSnapshot.abandoned_in_time.
+	AbandonedInTime int64 `protobuf:"varint,6,opt,name=abandoned_in_time,json=abandonedInTime,proto3" json:"abandoned_in_time,omitempty"`
+	// As TierSnapshot.timed_out.
+	TimedOut int64 `protobuf:"varint,7,opt,name=timed_out,json=timedOut,proto3" json:"timed_out,omitempty"`
+	// As TierSnapshot.refused.
+	Refused int64 `protobuf:"varint,8,opt,name=refused,proto3" json:"refused,omitempty"`
+	// As TierSnapshot.overflowed.
+	Overflowed int64 `protobuf:"varint,9,opt,name=overflowed,proto3" json:"overflowed,omitempty"`
+	// Ended after an answer.
+	Completed int64 `protobuf:"varint,10,opt,name=completed,proto3" json:"completed,omitempty"`
+	// Passed the threshold before an answer, whatever came after.
+	Late int64 `protobuf:"varint,11,opt,name=late,proto3" json:"late,omitempty"`
+	// Offers made.
+	Offers int64 `protobuf:"varint,12,opt,name=offers,proto3" json:"offers,omitempty"`
+	// The sum of the waits of answered calls.
+	AnsweredWait *durationpb.Duration `protobuf:"bytes,13,opt,name=answered_wait,json=answeredWait,proto3" json:"answered_wait,omitempty"`
+	// The sum of the waits of abandoned calls.
+	AbandonedWait *durationpb.Duration `protobuf:"bytes,14,opt,name=abandoned_wait,json=abandonedWait,proto3" json:"abandoned_wait,omitempty"`
+	// The sum of the time talked on completed calls.
+	Talk          *durationpb.Duration `protobuf:"bytes,15,opt,name=talk,proto3" json:"talk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierTotals) Reset() {
+	*x = TierTotals{}
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierTotals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierTotals) ProtoMessage() {}
+
+func (x *TierTotals) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierTotals.ProtoReflect.Descriptor instead.
+func (*TierTotals) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TierTotals) GetJoined() int64 {
+	if x != nil {
+		return x.Joined
+	}
+	return 0
+}
+
+func (x *TierTotals) GetAnswered() int64 {
+	if x != nil {
+		return x.Answered
+	}
+	return 0
+}
+
+func (x *TierTotals) GetAnsweredInTime() int64 {
+	if x != nil {
+		return x.AnsweredInTime
+	}
+	return 0
+}
+
+func (x *TierTotals) GetAbandoned() int64 {
+	if x != nil {
+		return x.Abandoned
+	}
+	return 0
+}
+
+func (x *TierTotals) GetAbandonedShort() int64 {
+	if x != nil {
+		return x.AbandonedShort
+	}
+	return 0
+}
+
+func (x *TierTotals) GetAbandonedInTime() int64 {
+	if x != nil {
+		return x.AbandonedInTime
+	}
+	return 0
+}
+
+func (x *TierTotals) GetTimedOut() int64 {
+	if x != nil {
+		return x.TimedOut
+	}
+	return 0
+}
+
+func (x *TierTotals) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *TierTotals) GetOverflowed() int64 {
+	if x != nil {
+		return x.Overflowed
+	}
+	return 0
+}
+
+func (x *TierTotals) GetCompleted() int64 {
+	if x != nil {
+		return x.Completed
+	}
+	return 0
+}
+
+func (x *TierTotals) GetLate() int64 {
+	if x != nil {
+		return x.Late
+	}
+	return 0
+}
+
+func (x *TierTotals) GetOffers() int64 {
+	if x != nil {
+		return x.Offers
+	}
+	return 0
+}
+
+func (x *TierTotals) GetAnsweredWait() *durationpb.Duration {
+	if x != nil {
+		return x.AnsweredWait
+	}
+	return nil
+}
+
+func (x *TierTotals) GetAbandonedWait() *durationpb.Duration {
+	if x != nil {
+		return x.AbandonedWait
+	}
+	return nil
+}
+
+func (x *TierTotals) GetTalk() *durationpb.Duration {
+	if x != nil {
+		return x.Talk
+	}
+	return nil
+}
+
+// CallbackSummary counts the callbacks of a site that are kept, by state.
 type CallbackSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Wait for their due time.
@@ -737,25 +941,27 @@ type CallbackSummary struct {
 	Offered int32 `protobuf:"varint,3,opt,name=offered,proto3" json:"offered,omitempty"`
 	// Worked on.
 	Claimed int32 `protobuf:"varint,4,opt,name=claimed,proto3" json:"claimed,omitempty"`
-	// Reached today.
+	// Reached, or refused by the caller.
 	Done int32 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
-	// Failed today.
+	// Used up their attempts.
 	Failed int32 `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`
-	// Missed their deadline today.
+	// Missed their deadline.
 	Missed int32 `protobuf:"varint,7,opt,name=missed,proto3" json:"missed,omitempty"`
-	// Cancelled today.
+	// Cancelled.
 	Cancelled int32 `protobuf:"varint,8,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
-	// When the next pending one is due; absent when none is pending.
+	// The earliest due time of an open one; absent when none is open.
 	NextDue *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=next_due,json=nextDue,proto3" json:"next_due,omitempty"`
 	// The nearest deadline of an open one; absent when none is open.
-	NextDeadline  *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=next_deadline,json=nextDeadline,proto3" json:"next_deadline,omitempty"`
+	NextDeadline *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=next_deadline,json=nextDeadline,proto3" json:"next_deadline,omitempty"`
+	// The counts since the site's data began.
+	Totals        *CallbackTotals `protobuf:"bytes,11,opt,name=totals,proto3" json:"totals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CallbackSummary) Reset() {
 	*x = CallbackSummary{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[6]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +973,7 @@ func (x *CallbackSummary) String() string {
 func (*CallbackSummary) ProtoMessage() {}
 
 func (x *CallbackSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[6]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +986,7 @@ func (x *CallbackSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackSummary.ProtoReflect.Descriptor instead.
 func (*CallbackSummary) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{6}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CallbackSummary) GetPending() int32 {
@@ -853,6 +1059,113 @@ func (x *CallbackSummary) GetNextDeadline() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *CallbackSummary) GetTotals() *CallbackTotals {
+	if x != nil {
+		return x.Totals
+	}
+	return nil
+}
+
+// CallbackTotals counts callbacks since the site's data began. They only grow.
+type CallbackTotals struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Promised.
+	Created int64 `protobuf:"varint,1,opt,name=created,proto3" json:"created,omitempty"`
+	// Ended because the caller was reached.
+	Reached int64 `protobuf:"varint,2,opt,name=reached,proto3" json:"reached,omitempty"`
+	// Ended because the caller wants no callback.
+	Refused int64 `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Ended because the attempts were used up.
+	Failed int64 `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Ended because the deadline passed.
+	Missed int64 `protobuf:"varint,5,opt,name=missed,proto3" json:"missed,omitempty"`
+	// Cancelled.
+	Cancelled int64 `protobuf:"varint,6,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// Attempts reported.
+	Attempts      int64 `protobuf:"varint,7,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallbackTotals) Reset() {
+	*x = CallbackTotals{}
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallbackTotals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallbackTotals) ProtoMessage() {}
+
+func (x *CallbackTotals) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallbackTotals.ProtoReflect.Descriptor instead.
+func (*CallbackTotals) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CallbackTotals) GetCreated() int64 {
+	if x != nil {
+		return x.Created
+	}
+	return 0
+}
+
+func (x *CallbackTotals) GetReached() int64 {
+	if x != nil {
+		return x.Reached
+	}
+	return 0
+}
+
+func (x *CallbackTotals) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *CallbackTotals) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *CallbackTotals) GetMissed() int64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+func (x *CallbackTotals) GetCancelled() int64 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return 0
+}
+
+func (x *CallbackTotals) GetAttempts() int64 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
 // WatchRequest asks for snapshots.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -868,7 +1181,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[7]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1193,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[7]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1206,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{7}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchRequest) GetSite() string {
@@ -928,7 +1241,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[8]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +1253,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[8]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1266,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{8}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchResponse) GetSnapshot() *GetSnapshotResponse {
@@ -986,7 +1299,7 @@ type ListCallsRequest struct {
 
 func (x *ListCallsRequest) Reset() {
 	*x = ListCallsRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[9]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1311,7 @@ func (x *ListCallsRequest) String() string {
 func (*ListCallsRequest) ProtoMessage() {}
 
 func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[9]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1324,7 @@ func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallsRequest.ProtoReflect.Descriptor instead.
 func (*ListCallsRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{9}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListCallsRequest) GetSite() string {
@@ -1069,7 +1382,7 @@ type ListCallsResponse struct {
 
 func (x *ListCallsResponse) Reset() {
 	*x = ListCallsResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[10]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1394,7 @@ func (x *ListCallsResponse) String() string {
 func (*ListCallsResponse) ProtoMessage() {}
 
 func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[10]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1407,7 @@ func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallsResponse.ProtoReflect.Descriptor instead.
 func (*ListCallsResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{10}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListCallsResponse) GetCalls() []*Call {
@@ -1131,7 +1444,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[11]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1456,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[11]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1469,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{11}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListAgentsRequest) GetSite() string {
@@ -1207,7 +1520,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[12]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1532,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[12]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1545,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{12}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*Agent {
@@ -1262,7 +1575,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[13]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1587,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[13]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1600,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{13}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExplainRequest) GetSite() string {
@@ -1314,19 +1627,27 @@ type ExplainResponse struct {
 	// How many calls of the same queue are before it, per tier, best first; empty
 	// when it does not wait.
 	AheadByTier []*TierAhead `protobuf:"bytes,3,rep,name=ahead_by_tier,json=aheadByTier,proto3" json:"ahead_by_tier,omitempty"`
-	// How many available agents may serve it, busy ones included.
+	// How many agents serve its queue and work: they are ready, or as soon as the
+	// call or offer at hand is over.
 	EligibleAgents int32 `protobuf:"varint,4,opt,name=eligible_agents,json=eligibleAgents,proto3" json:"eligible_agents,omitempty"`
 	// The explanation: one sentence per line, in English, most telling first.
 	Reasons []string `protobuf:"bytes,5,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// The call's events that are kept, oldest first.
-	Events        []*Event `protobuf:"bytes,6,rep,name=events,proto3" json:"events,omitempty"`
+	Events []*Event `protobuf:"bytes,6,rep,name=events,proto3" json:"events,omitempty"`
+	// Of `eligible_agents`, how many are ready and can be reached by an offer now.
+	IdleAgents int32 `protobuf:"varint,7,opt,name=idle_agents,json=idleAgents,proto3" json:"idle_agents,omitempty"`
+	// How many due callbacks of its queue are served before it.
+	AheadCallbacks int32 `protobuf:"varint,8,opt,name=ahead_callbacks,json=aheadCallbacks,proto3" json:"ahead_callbacks,omitempty"`
+	// An estimate of the wait that is left. Absent when the call does not wait, or
+	// when there is nothing to estimate from.
+	EstimatedWait *durationpb.Duration `protobuf:"bytes,9,opt,name=estimated_wait,json=estimatedWait,proto3" json:"estimated_wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[14]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1659,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[14]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1672,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{14}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExplainResponse) GetCall() *Call {
@@ -1396,6 +1717,27 @@ func (x *ExplainResponse) GetEvents() []*Event {
 	return nil
 }
 
+func (x *ExplainResponse) GetIdleAgents() int32 {
+	if x != nil {
+		return x.IdleAgents
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetAheadCallbacks() int32 {
+	if x != nil {
+		return x.AheadCallbacks
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetEstimatedWait() *durationpb.Duration {
+	if x != nil {
+		return x.EstimatedWait
+	}
+	return nil
+}
+
 // TierAhead counts the calls of one tier before a call.
 type TierAhead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1409,7 +1751,7 @@ type TierAhead struct {
 
 func (x *TierAhead) Reset() {
 	*x = TierAhead{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[15]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1763,7 @@ func (x *TierAhead) String() string {
 func (*TierAhead) ProtoMessage() {}
 
 func (x *TierAhead) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[15]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1776,7 @@ func (x *TierAhead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierAhead.ProtoReflect.Descriptor instead.
 func (*TierAhead) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{15}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TierAhead) GetTier() Tier {
@@ -1468,7 +1810,7 @@ type MoveCallRequest struct {
 
 func (x *MoveCallRequest) Reset() {
 	*x = MoveCallRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[16]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1822,7 @@ func (x *MoveCallRequest) String() string {
 func (*MoveCallRequest) ProtoMessage() {}
 
 func (x *MoveCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[16]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1835,7 @@ func (x *MoveCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveCallRequest.ProtoReflect.Descriptor instead.
 func (*MoveCallRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{16}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MoveCallRequest) GetRequestId() string {
@@ -1535,7 +1877,7 @@ type MoveCallResponse struct {
 
 func (x *MoveCallResponse) Reset() {
 	*x = MoveCallResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[17]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1889,7 @@ func (x *MoveCallResponse) String() string {
 func (*MoveCallResponse) ProtoMessage() {}
 
 func (x *MoveCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[17]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1902,7 @@ func (x *MoveCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveCallResponse.ProtoReflect.Descriptor instead.
 func (*MoveCallResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{17}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MoveCallResponse) GetCall() *Call {
@@ -1587,7 +1929,7 @@ type SetTierRequest struct {
 
 func (x *SetTierRequest) Reset() {
 	*x = SetTierRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[18]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1941,7 @@ func (x *SetTierRequest) String() string {
 func (*SetTierRequest) ProtoMessage() {}
 
 func (x *SetTierRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[18]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1954,7 @@ func (x *SetTierRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTierRequest.ProtoReflect.Descriptor instead.
 func (*SetTierRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{18}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SetTierRequest) GetRequestId() string {
@@ -1654,7 +1996,7 @@ type SetTierResponse struct {
 
 func (x *SetTierResponse) Reset() {
 	*x = SetTierResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[19]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +2008,7 @@ func (x *SetTierResponse) String() string {
 func (*SetTierResponse) ProtoMessage() {}
 
 func (x *SetTierResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[19]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +2021,7 @@ func (x *SetTierResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTierResponse.ProtoReflect.Descriptor instead.
 func (*SetTierResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{19}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SetTierResponse) GetCall() *Call {
@@ -1708,7 +2050,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[20]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +2062,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[20]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +2075,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{20}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *StreamEventsRequest) GetSite() string {
@@ -1775,7 +2117,7 @@ type StreamEventsResponse struct {
 
 func (x *StreamEventsResponse) Reset() {
 	*x = StreamEventsResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[21]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +2129,7 @@ func (x *StreamEventsResponse) String() string {
 func (*StreamEventsResponse) ProtoMessage() {}
 
 func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[21]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +2142,7 @@ func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsResponse.ProtoReflect.Descriptor instead.
 func (*StreamEventsResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{21}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StreamEventsResponse) GetEvent() *Event {
@@ -1818,7 +2160,7 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\x12GetSnapshotRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x1f\n" +
 	"\vomit_agents\x18\x02 \x01(\bR\n" +
-	"omitAgents\"\xee\x02\n" +
+	"omitAgents\"\xa8\x03\n" +
 	"\x13GetSnapshotResponse\x123\n" +
 	"\x06queues\x18\x01 \x03(\v2\x1b.greenlane.v1.QueueSnapshotR\x06queues\x12+\n" +
 	"\x06agents\x18\x02 \x03(\v2\x13.greenlane.v1.AgentR\x06agents\x12\x12\n" +
@@ -1827,7 +2169,8 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\bsequence\x18\x05 \x01(\x04R\bsequence\x12\x18\n" +
 	"\aformula\x18\x06 \x01(\tR\aformula\x12;\n" +
 	"\tcallbacks\x18\a \x01(\v2\x1d.greenlane.v1.CallbackSummaryR\tcallbacks\x127\n" +
-	"\tday_start\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bdayStart\"\xc9\x02\n" +
+	"\tday_start\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bdayStart\x128\n" +
+	"\x18green_channel_violations\x18\t \x01(\x03R\x16greenChannelViolations\"\xee\x02\n" +
 	"\rQueueSnapshot\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x120\n" +
 	"\x05tiers\x18\x02 \x03(\v2\x1a.greenlane.v1.TierSnapshotR\x05tiers\x127\n" +
@@ -1837,14 +2180,15 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\voldest_wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"oldestWait\x12\x1a\n" +
 	"\bcapacity\x18\a \x01(\x05R\bcapacity\x121\n" +
-	"\x06agents\x18\b \x01(\v2\x19.greenlane.v1.AgentCountsR\x06agents\"\xba\x01\n" +
+	"\x06agents\x18\b \x01(\v2\x19.greenlane.v1.AgentCountsR\x06agents\x12#\n" +
+	"\rcallbacks_due\x18\t \x01(\x05R\fcallbacksDue\"\xa1\x01\n" +
 	"\vAgentCounts\x12\x14\n" +
-	"\x05ready\x18\x01 \x01(\x05R\x05ready\x12+\n" +
-	"\x11ready_unavailable\x18\x02 \x01(\x05R\x10readyUnavailable\x12\x1b\n" +
+	"\x05ready\x18\x01 \x01(\x05R\x05ready\x12\x12\n" +
+	"\x04idle\x18\x02 \x01(\x05R\x04idle\x12\x1b\n" +
 	"\tnot_ready\x18\x03 \x01(\x05R\bnotReady\x12\x18\n" +
 	"\aoffered\x18\x04 \x01(\x05R\aoffered\x12\x18\n" +
 	"\atalking\x18\x05 \x01(\x05R\atalking\x12\x17\n" +
-	"\awrap_up\x18\x06 \x01(\x05R\x06wrapUp\"\xef\x05\n" +
+	"\awrap_up\x18\x06 \x01(\x05R\x06wrapUp\"\xcd\x06\n" +
 	"\fTierSnapshot\x12&\n" +
 	"\x04tier\x18\x01 \x01(\x0e2\x12.greenlane.v1.TierR\x04tier\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12:\n" +
@@ -1862,14 +2206,15 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\arefused\x18\f \x01(\x05R\arefused\x12\x1e\n" +
 	"\n" +
 	"overflowed\x18\r \x01(\x05R\n" +
-	"overflowed\x12\x12\n" +
-	"\x04late\x18\x0e \x01(\x05R\x04late\x12S\n" +
+	"overflowed\x12>\n" +
+	"\ranswered_wait\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\fansweredWait\x12S\n" +
 	"$service_level_without_short_abandons\x18\x0f \x01(\x01H\x01R serviceLevelWithoutShortAbandons\x88\x01\x01\x12\x1b\n" +
 	"\x06target\x18\x10 \x01(\x01H\x02R\x06target\x88\x01\x01\x128\n" +
-	"\vlast_30_min\x18\x11 \x01(\v2\x18.greenlane.v1.TierCountsR\tlast30MinB\x10\n" +
+	"\vlast_30_min\x18\x11 \x01(\v2\x18.greenlane.v1.TierCountsR\tlast30Min\x120\n" +
+	"\x06totals\x18\x12 \x01(\v2\x18.greenlane.v1.TierTotalsR\x06totalsB\x10\n" +
 	"\x0e_service_levelB'\n" +
 	"%_service_level_without_short_abandonsB\t\n" +
-	"\a_target\"\xea\x03\n" +
+	"\a_target\"\x96\x04\n" +
 	"\n" +
 	"TierCounts\x12\x1a\n" +
 	"\banswered\x18\x01 \x01(\x05R\banswered\x12(\n" +
@@ -1881,13 +2226,33 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\arefused\x18\a \x01(\x05R\arefused\x12\x1e\n" +
 	"\n" +
 	"overflowed\x18\b \x01(\x05R\n" +
-	"overflowed\x12\x12\n" +
-	"\x04late\x18\t \x01(\x05R\x04late\x12(\n" +
+	"overflowed\x12>\n" +
+	"\ranswered_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\fansweredWait\x12(\n" +
 	"\rservice_level\x18\n" +
 	" \x01(\x01H\x00R\fserviceLevel\x88\x01\x01\x12S\n" +
 	"$service_level_without_short_abandons\x18\v \x01(\x01H\x01R serviceLevelWithoutShortAbandons\x88\x01\x01B\x10\n" +
 	"\x0e_service_levelB'\n" +
-	"%_service_level_without_short_abandons\"\xcb\x02\n" +
+	"%_service_level_without_short_abandons\"\xaf\x04\n" +
+	"\n" +
+	"TierTotals\x12\x16\n" +
+	"\x06joined\x18\x01 \x01(\x03R\x06joined\x12\x1a\n" +
+	"\banswered\x18\x02 \x01(\x03R\banswered\x12(\n" +
+	"\x10answered_in_time\x18\x03 \x01(\x03R\x0eansweredInTime\x12\x1c\n" +
+	"\tabandoned\x18\x04 \x01(\x03R\tabandoned\x12'\n" +
+	"\x0fabandoned_short\x18\x05 \x01(\x03R\x0eabandonedShort\x12*\n" +
+	"\x11abandoned_in_time\x18\x06 \x01(\x03R\x0fabandonedInTime\x12\x1b\n" +
+	"\ttimed_out\x18\a \x01(\x03R\btimedOut\x12\x18\n" +
+	"\arefused\x18\b \x01(\x03R\arefused\x12\x1e\n" +
+	"\n" +
+	"overflowed\x18\t \x01(\x03R\n" +
+	"overflowed\x12\x1c\n" +
+	"\tcompleted\x18\n" +
+	" \x01(\x03R\tcompleted\x12\x12\n" +
+	"\x04late\x18\v \x01(\x03R\x04late\x12\x16\n" +
+	"\x06offers\x18\f \x01(\x03R\x06offers\x12>\n" +
+	"\ranswered_wait\x18\r \x01(\v2\x19.google.protobuf.DurationR\fansweredWait\x12@\n" +
+	"\x0eabandoned_wait\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\rabandonedWait\x12-\n" +
+	"\x04talk\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x04talk\"\x81\x03\n" +
 	"\x0fCallbackSummary\x12\x18\n" +
 	"\apending\x18\x01 \x01(\x05R\apending\x12\x10\n" +
 	"\x03due\x18\x02 \x01(\x05R\x03due\x12\x18\n" +
@@ -1899,7 +2264,16 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\tcancelled\x18\b \x01(\x05R\tcancelled\x125\n" +
 	"\bnext_due\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\anextDue\x12?\n" +
 	"\rnext_deadline\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\fnextDeadline\"\x81\x01\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\fnextDeadline\x124\n" +
+	"\x06totals\x18\v \x01(\v2\x1c.greenlane.v1.CallbackTotalsR\x06totals\"\xc8\x01\n" +
+	"\x0eCallbackTotals\x12\x18\n" +
+	"\acreated\x18\x01 \x01(\x03R\acreated\x12\x18\n" +
+	"\areached\x18\x02 \x01(\x03R\areached\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\x03R\arefused\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\x03R\x06failed\x12\x16\n" +
+	"\x06missed\x18\x05 \x01(\x03R\x06missed\x12\x1c\n" +
+	"\tcancelled\x18\x06 \x01(\x03R\tcancelled\x12\x1a\n" +
+	"\battempts\x18\a \x01(\x03R\battempts\"\x81\x01\n" +
 	"\fWatchRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12<\n" +
 	"\fmin_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vminInterval\x12\x1f\n" +
@@ -1930,14 +2304,18 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n" +
 	"\x0eExplainRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x17\n" +
-	"\acall_id\x18\x02 \x01(\tR\x06callId\"\x82\x02\n" +
+	"\acall_id\x18\x02 \x01(\tR\x06callId\"\x8e\x03\n" +
 	"\x0fExplainResponse\x12&\n" +
 	"\x04call\x18\x01 \x01(\v2\x12.greenlane.v1.CallR\x04call\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x05R\bposition\x12;\n" +
 	"\rahead_by_tier\x18\x03 \x03(\v2\x17.greenlane.v1.TierAheadR\vaheadByTier\x12'\n" +
 	"\x0feligible_agents\x18\x04 \x01(\x05R\x0eeligibleAgents\x12\x18\n" +
 	"\areasons\x18\x05 \x03(\tR\areasons\x12+\n" +
-	"\x06events\x18\x06 \x03(\v2\x13.greenlane.v1.EventR\x06events\"I\n" +
+	"\x06events\x18\x06 \x03(\v2\x13.greenlane.v1.EventR\x06events\x12\x1f\n" +
+	"\vidle_agents\x18\a \x01(\x05R\n" +
+	"idleAgents\x12'\n" +
+	"\x0fahead_callbacks\x18\b \x01(\x05R\x0eaheadCallbacks\x12@\n" +
+	"\x0eestimated_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\restimatedWait\"I\n" +
 	"\tTierAhead\x12&\n" +
 	"\x04tier\x18\x01 \x01(\x0e2\x12.greenlane.v1.TierR\x04tier\x12\x14\n" +
 	"\x05calls\x18\x02 \x01(\x05R\x05calls\"s\n" +
@@ -1988,7 +2366,7 @@ func file_greenlane_v1_supervisor_service_proto_rawDescGZIP() []byte {
 	return file_greenlane_v1_supervisor_service_proto_rawDescData
 }
 
-var file_greenlane_v1_supervisor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_greenlane_v1_supervisor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_greenlane_v1_supervisor_service_proto_goTypes = []any{
 	(*GetSnapshotRequest)(nil),    // 0: greenlane.v1.GetSnapshotRequest
 	(*GetSnapshotResponse)(nil),   // 1: greenlane.v1.GetSnapshotResponse
@@ -1996,84 +2374,94 @@ var file_greenlane_v1_supervisor_service_proto_goTypes = []any{
 	(*AgentCounts)(nil),           // 3: greenlane.v1.AgentCounts
 	(*TierSnapshot)(nil),          // 4: greenlane.v1.TierSnapshot
 	(*TierCounts)(nil),            // 5: greenlane.v1.TierCounts
-	(*CallbackSummary)(nil),       // 6: greenlane.v1.CallbackSummary
-	(*WatchRequest)(nil),          // 7: greenlane.v1.WatchRequest
-	(*WatchResponse)(nil),         // 8: greenlane.v1.WatchResponse
-	(*ListCallsRequest)(nil),      // 9: greenlane.v1.ListCallsRequest
-	(*ListCallsResponse)(nil),     // 10: greenlane.v1.ListCallsResponse
-	(*ListAgentsRequest)(nil),     // 11: greenlane.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),    // 12: greenlane.v1.ListAgentsResponse
-	(*ExplainRequest)(nil),        // 13: greenlane.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 14: greenlane.v1.ExplainResponse
-	(*TierAhead)(nil),             // 15: greenlane.v1.TierAhead
-	(*MoveCallRequest)(nil),       // 16: greenlane.v1.MoveCallRequest
-	(*MoveCallResponse)(nil),      // 17: greenlane.v1.MoveCallResponse
-	(*SetTierRequest)(nil),        // 18: greenlane.v1.SetTierRequest
-	(*SetTierResponse)(nil),       // 19: greenlane.v1.SetTierResponse
-	(*StreamEventsRequest)(nil),   // 20: greenlane.v1.StreamEventsRequest
-	(*StreamEventsResponse)(nil),  // 21: greenlane.v1.StreamEventsResponse
-	(*Agent)(nil),                 // 22: greenlane.v1.Agent
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
-	(Tier)(0),                     // 25: greenlane.v1.Tier
-	(CallState)(0),                // 26: greenlane.v1.CallState
-	(*Call)(nil),                  // 27: greenlane.v1.Call
-	(AgentState)(0),               // 28: greenlane.v1.AgentState
-	(*Event)(nil),                 // 29: greenlane.v1.Event
-	(EventType)(0),                // 30: greenlane.v1.EventType
+	(*TierTotals)(nil),            // 6: greenlane.v1.TierTotals
+	(*CallbackSummary)(nil),       // 7: greenlane.v1.CallbackSummary
+	(*CallbackTotals)(nil),        // 8: greenlane.v1.CallbackTotals
+	(*WatchRequest)(nil),          // 9: greenlane.v1.WatchRequest
+	(*WatchResponse)(nil),         // 10: greenlane.v1.WatchResponse
+	(*ListCallsRequest)(nil),      // 11: greenlane.v1.ListCallsRequest
+	(*ListCallsResponse)(nil),     // 12: greenlane.v1.ListCallsResponse
+	(*ListAgentsRequest)(nil),     // 13: greenlane.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),    // 14: greenlane.v1.ListAgentsResponse
+	(*ExplainRequest)(nil),        // 15: greenlane.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 16: greenlane.v1.ExplainResponse
+	(*TierAhead)(nil),             // 17: greenlane.v1.TierAhead
+	(*MoveCallRequest)(nil),       // 18: greenlane.v1.MoveCallRequest
+	(*MoveCallResponse)(nil),      // 19: greenlane.v1.MoveCallResponse
+	(*SetTierRequest)(nil),        // 20: greenlane.v1.SetTierRequest
+	(*SetTierResponse)(nil),       // 21: greenlane.v1.SetTierResponse
+	(*StreamEventsRequest)(nil),   // 22: greenlane.v1.StreamEventsRequest
+	(*StreamEventsResponse)(nil),  // 23: greenlane.v1.StreamEventsResponse
+	(*Agent)(nil),                 // 24: greenlane.v1.Agent
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
+	(Tier)(0),                     // 27: greenlane.v1.Tier
+	(CallState)(0),                // 28: greenlane.v1.CallState
+	(*Call)(nil),                  // 29: greenlane.v1.Call
+	(AgentState)(0),               // 30: greenlane.v1.AgentState
+	(*Event)(nil),                 // 31: greenlane.v1.Event
+	(EventType)(0),                // 32: greenlane.v1.EventType
 }
 var file_greenlane_v1_supervisor_service_proto_depIdxs = []int32{
 	2,  // 0: greenlane.v1.GetSnapshotResponse.queues:type_name -> greenlane.v1.QueueSnapshot
-	22, // 1: greenlane.v1.GetSnapshotResponse.agents:type_name -> greenlane.v1.Agent
-	23, // 2: greenlane.v1.GetSnapshotResponse.taken_at:type_name -> google.protobuf.Timestamp
-	6,  // 3: greenlane.v1.GetSnapshotResponse.callbacks:type_name -> greenlane.v1.CallbackSummary
-	23, // 4: greenlane.v1.GetSnapshotResponse.day_start:type_name -> google.protobuf.Timestamp
+	24, // 1: greenlane.v1.GetSnapshotResponse.agents:type_name -> greenlane.v1.Agent
+	25, // 2: greenlane.v1.GetSnapshotResponse.taken_at:type_name -> google.protobuf.Timestamp
+	7,  // 3: greenlane.v1.GetSnapshotResponse.callbacks:type_name -> greenlane.v1.CallbackSummary
+	25, // 4: greenlane.v1.GetSnapshotResponse.day_start:type_name -> google.protobuf.Timestamp
 	4,  // 5: greenlane.v1.QueueSnapshot.tiers:type_name -> greenlane.v1.TierSnapshot
-	24, // 6: greenlane.v1.QueueSnapshot.threshold:type_name -> google.protobuf.Duration
-	24, // 7: greenlane.v1.QueueSnapshot.oldest_wait:type_name -> google.protobuf.Duration
+	26, // 6: greenlane.v1.QueueSnapshot.threshold:type_name -> google.protobuf.Duration
+	26, // 7: greenlane.v1.QueueSnapshot.oldest_wait:type_name -> google.protobuf.Duration
 	3,  // 8: greenlane.v1.QueueSnapshot.agents:type_name -> greenlane.v1.AgentCounts
-	25, // 9: greenlane.v1.TierSnapshot.tier:type_name -> greenlane.v1.Tier
-	24, // 10: greenlane.v1.TierSnapshot.oldest_wait:type_name -> google.protobuf.Duration
-	5,  // 11: greenlane.v1.TierSnapshot.last_30_min:type_name -> greenlane.v1.TierCounts
-	23, // 12: greenlane.v1.CallbackSummary.next_due:type_name -> google.protobuf.Timestamp
-	23, // 13: greenlane.v1.CallbackSummary.next_deadline:type_name -> google.protobuf.Timestamp
-	24, // 14: greenlane.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
-	1,  // 15: greenlane.v1.WatchResponse.snapshot:type_name -> greenlane.v1.GetSnapshotResponse
-	25, // 16: greenlane.v1.ListCallsRequest.tier:type_name -> greenlane.v1.Tier
-	26, // 17: greenlane.v1.ListCallsRequest.states:type_name -> greenlane.v1.CallState
-	27, // 18: greenlane.v1.ListCallsResponse.calls:type_name -> greenlane.v1.Call
-	28, // 19: greenlane.v1.ListAgentsRequest.states:type_name -> greenlane.v1.AgentState
-	22, // 20: greenlane.v1.ListAgentsResponse.agents:type_name -> greenlane.v1.Agent
-	27, // 21: greenlane.v1.ExplainResponse.call:type_name -> greenlane.v1.Call
-	15, // 22: greenlane.v1.ExplainResponse.ahead_by_tier:type_name -> greenlane.v1.TierAhead
-	29, // 23: greenlane.v1.ExplainResponse.events:type_name -> greenlane.v1.Event
-	25, // 24: greenlane.v1.TierAhead.tier:type_name -> greenlane.v1.Tier
-	27, // 25: greenlane.v1.MoveCallResponse.call:type_name -> greenlane.v1.Call
-	25, // 26: greenlane.v1.SetTierRequest.tier:type_name -> greenlane.v1.Tier
-	27, // 27: greenlane.v1.SetTierResponse.call:type_name -> greenlane.v1.Call
-	30, // 28: greenlane.v1.StreamEventsRequest.types:type_name -> greenlane.v1.EventType
-	29, // 29: greenlane.v1.StreamEventsResponse.event:type_name -> greenlane.v1.Event
-	0,  // 30: greenlane.v1.SupervisorService.GetSnapshot:input_type -> greenlane.v1.GetSnapshotRequest
-	7,  // 31: greenlane.v1.SupervisorService.Watch:input_type -> greenlane.v1.WatchRequest
-	9,  // 32: greenlane.v1.SupervisorService.ListCalls:input_type -> greenlane.v1.ListCallsRequest
-	11, // 33: greenlane.v1.SupervisorService.ListAgents:input_type -> greenlane.v1.ListAgentsRequest
-	13, // 34: greenlane.v1.SupervisorService.Explain:input_type -> greenlane.v1.ExplainRequest
-	16, // 35: greenlane.v1.SupervisorService.MoveCall:input_type -> greenlane.v1.MoveCallRequest
-	18, // 36: greenlane.v1.SupervisorService.SetTier:input_type -> greenlane.v1.SetTierRequest
-	20, // 37: greenlane.v1.SupervisorService.StreamEvents:input_type -> greenlane.v1.StreamEventsRequest
-	1,  // 38: greenlane.v1.SupervisorService.GetSnapshot:output_type -> greenlane.v1.GetSnapshotResponse
-	8,  // 39: greenlane.v1.SupervisorService.Watch:output_type -> greenlane.v1.WatchResponse
-	10, // 40: greenlane.v1.SupervisorService.ListCalls:output_type -> greenlane.v1.ListCallsResponse
-	12, // 41: greenlane.v1.SupervisorService.ListAgents:output_type -> greenlane.v1.ListAgentsResponse
-	14, // 42: greenlane.v1.SupervisorService.Explain:output_type -> greenlane.v1.ExplainResponse
-	17, // 43: greenlane.v1.SupervisorService.MoveCall:output_type -> greenlane.v1.MoveCallResponse
-	19, // 44: greenlane.v1.SupervisorService.SetTier:output_type -> greenlane.v1.SetTierResponse
-	21, // 45: greenlane.v1.SupervisorService.StreamEvents:output_type -> greenlane.v1.StreamEventsResponse
-	38, // [38:46] is the sub-list for method output_type
-	30, // [30:38] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	27, // 9: greenlane.v1.TierSnapshot.tier:type_name -> greenlane.v1.Tier
+	26, // 10: greenlane.v1.TierSnapshot.oldest_wait:type_name -> google.protobuf.Duration
+	26, // 11: greenlane.v1.TierSnapshot.answered_wait:type_name -> google.protobuf.Duration
+	5,  // 12: greenlane.v1.TierSnapshot.last_30_min:type_name -> greenlane.v1.TierCounts
+	6,  // 13: greenlane.v1.TierSnapshot.totals:type_name -> greenlane.v1.TierTotals
+	26, // 14: greenlane.v1.TierCounts.answered_wait:type_name -> google.protobuf.Duration
+	26, // 15: greenlane.v1.TierTotals.answered_wait:type_name -> google.protobuf.Duration
+	26, // 16: greenlane.v1.TierTotals.abandoned_wait:type_name -> google.protobuf.Duration
+	26, // 17: greenlane.v1.TierTotals.talk:type_name -> google.protobuf.Duration
+	25, // 18: greenlane.v1.CallbackSummary.next_due:type_name -> google.protobuf.Timestamp
+	25, // 19: greenlane.v1.CallbackSummary.next_deadline:type_name -> google.protobuf.Timestamp
+	8,  // 20: greenlane.v1.CallbackSummary.totals:type_name -> greenlane.v1.CallbackTotals
+	26, // 21: greenlane.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
+	1,  // 22: greenlane.v1.WatchResponse.snapshot:type_name -> greenlane.v1.GetSnapshotResponse
+	27, // 23: greenlane.v1.ListCallsRequest.tier:type_name -> greenlane.v1.Tier
+	28, // 24: greenlane.v1.ListCallsRequest.states:type_name -> greenlane.v1.CallState
+	29, // 25: greenlane.v1.ListCallsResponse.calls:type_name -> greenlane.v1.Call
+	30, // 26: greenlane.v1.ListAgentsRequest.states:type_name -> greenlane.v1.AgentState
+	24, // 27: greenlane.v1.ListAgentsResponse.agents:type_name -> greenlane.v1.Agent
+	29, // 28: greenlane.v1.ExplainResponse.call:type_name -> greenlane.v1.Call
+	17, // 29: greenlane.v1.ExplainResponse.ahead_by_tier:type_name -> greenlane.v1.TierAhead
+	31, // 30: greenlane.v1.ExplainResponse.events:type_name -> greenlane.v1.Event
+	26, // 31: greenlane.v1.ExplainResponse.estimated_wait:type_name -> google.protobuf.Duration
+	27, // 32: greenlane.v1.TierAhead.tier:type_name -> greenlane.v1.Tier
+	29, // 33: greenlane.v1.MoveCallResponse.call:type_name -> greenlane.v1.Call
+	27, // 34: greenlane.v1.SetTierRequest.tier:type_name -> greenlane.v1.Tier
+	29, // 35: greenlane.v1.SetTierResponse.call:type_name -> greenlane.v1.Call
+	32, // 36: greenlane.v1.StreamEventsRequest.types:type_name -> greenlane.v1.EventType
+	31, // 37: greenlane.v1.StreamEventsResponse.event:type_name -> greenlane.v1.Event
+	0,  // 38: greenlane.v1.SupervisorService.GetSnapshot:input_type -> greenlane.v1.GetSnapshotRequest
+	9,  // 39: greenlane.v1.SupervisorService.Watch:input_type -> greenlane.v1.WatchRequest
+	11, // 40: greenlane.v1.SupervisorService.ListCalls:input_type -> greenlane.v1.ListCallsRequest
+	13, // 41: greenlane.v1.SupervisorService.ListAgents:input_type -> greenlane.v1.ListAgentsRequest
+	15, // 42: greenlane.v1.SupervisorService.Explain:input_type -> greenlane.v1.ExplainRequest
+	18, // 43: greenlane.v1.SupervisorService.MoveCall:input_type -> greenlane.v1.MoveCallRequest
+	20, // 44: greenlane.v1.SupervisorService.SetTier:input_type -> greenlane.v1.SetTierRequest
+	22, // 45: greenlane.v1.SupervisorService.StreamEvents:input_type -> greenlane.v1.StreamEventsRequest
+	1,  // 46: greenlane.v1.SupervisorService.GetSnapshot:output_type -> greenlane.v1.GetSnapshotResponse
+	10, // 47: greenlane.v1.SupervisorService.Watch:output_type -> greenlane.v1.WatchResponse
+	12, // 48: greenlane.v1.SupervisorService.ListCalls:output_type -> greenlane.v1.ListCallsResponse
+	14, // 49: greenlane.v1.SupervisorService.ListAgents:output_type -> greenlane.v1.ListAgentsResponse
+	16, // 50: greenlane.v1.SupervisorService.Explain:output_type -> greenlane.v1.ExplainResponse
+	19, // 51: greenlane.v1.SupervisorService.MoveCall:output_type -> greenlane.v1.MoveCallResponse
+	21, // 52: greenlane.v1.SupervisorService.SetTier:output_type -> greenlane.v1.SetTierResponse
+	23, // 53: greenlane.v1.SupervisorService.StreamEvents:output_type -> greenlane.v1.StreamEventsResponse
+	46, // [46:54] is the sub-list for method output_type
+	38, // [38:46] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_greenlane_v1_supervisor_service_proto_init() }
@@ -2085,14 +2473,14 @@ func file_greenlane_v1_supervisor_service_proto_init() {
 	file_greenlane_v1_types_proto_init()
 	file_greenlane_v1_supervisor_service_proto_msgTypes[4].OneofWrappers = []any{}
 	file_greenlane_v1_supervisor_service_proto_msgTypes[5].OneofWrappers = []any{}
-	file_greenlane_v1_supervisor_service_proto_msgTypes[20].OneofWrappers = []any{}
+	file_greenlane_v1_supervisor_service_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_greenlane_v1_supervisor_service_proto_rawDesc), len(file_greenlane_v1_supervisor_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

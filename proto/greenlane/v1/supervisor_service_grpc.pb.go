@@ -74,8 +74,8 @@ type SupervisorServiceClient interface {
 	// call is answered or has ended.
 	MoveCall(ctx context.Context, in *MoveCallRequest, opts ...grpc.CallOption) (*MoveCallResponse, error)
 	// SetTier changes the tier of one waiting or offered call, not the caller's:
-	// the call is ranked in the new tier by its original arrival. A later answer
-	// or change of the tier store does not undo it.
+	// the call is ranked in the new tier by its original arrival. A late answer of
+	// the tier store does not undo it; a change of the caller's tier does.
 	//
 	// Errors: InvalidArgument for a tier that is none; NotFound for an unknown
 	// call; FailedPrecondition when the call is answered or has ended.
@@ -85,9 +85,8 @@ type SupervisorServiceClient interface {
 	// ResourceExhausted when the client does not read, and with Unavailable when
 	// the daemon stops; resume with the last sequence seen.
 	//
-	// Errors: OutOfRange when events after `after` have been trimmed, or when
-	// `after` is beyond the log's end: the ErrorInfo in the status details has the
-	// metadata `oldest` and `newest`, the first and last sequence kept.
+	// Errors: OutOfRange when events after `after` have been trimmed: the ErrorInfo
+	// in the status details has the metadata `oldest`, the first sequence kept.
 	StreamEvents(ctx context.Context, in *StreamEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamEventsResponse], error)
 }
 
@@ -240,8 +239,8 @@ type SupervisorServiceServer interface {
 	// call is answered or has ended.
 	MoveCall(context.Context, *MoveCallRequest) (*MoveCallResponse, error)
 	// SetTier changes the tier of one waiting or offered call, not the caller's:
-	// the call is ranked in the new tier by its original arrival. A later answer
-	// or change of the tier store does not undo it.
+	// the call is ranked in the new tier by its original arrival. A late answer of
+	// the tier store does not undo it; a change of the caller's tier does.
 	//
 	// Errors: InvalidArgument for a tier that is none; NotFound for an unknown
 	// call; FailedPrecondition when the call is answered or has ended.
@@ -251,9 +250,8 @@ type SupervisorServiceServer interface {
 	// ResourceExhausted when the client does not read, and with Unavailable when
 	// the daemon stops; resume with the last sequence seen.
 	//
-	// Errors: OutOfRange when events after `after` have been trimmed, or when
-	// `after` is beyond the log's end: the ErrorInfo in the status details has the
-	// metadata `oldest` and `newest`, the first and last sequence kept.
+	// Errors: OutOfRange when events after `after` have been trimmed: the ErrorInfo
+	// in the status details has the metadata `oldest`, the first sequence kept.
 	StreamEvents(*StreamEventsRequest, grpc.ServerStreamingServer[StreamEventsResponse]) error
 	mustEmbedUnimplementedSupervisorServiceServer()
 }

@@ -92,10 +92,8 @@ const (
 	ReconcileOutcome_RECONCILE_OUTCOME_ADDED ReconcileOutcome = 1
 	// Both had the call.
 	ReconcileOutcome_RECONCILE_OUTCOME_KEPT ReconcileOutcome = 2
-	// The switch no longer had the call; the daemon ended it.
-	ReconcileOutcome_RECONCILE_OUTCOME_CLOSED ReconcileOutcome = 3
 	// The item was wrong; nothing was done for it.
-	ReconcileOutcome_RECONCILE_OUTCOME_FAILED ReconcileOutcome = 4
+	ReconcileOutcome_RECONCILE_OUTCOME_FAILED ReconcileOutcome = 3
 )
 
 // Enum value maps for ReconcileOutcome.
@@ -104,15 +102,13 @@ var (
 		0: "RECONCILE_OUTCOME_UNSPECIFIED",
 		1: "RECONCILE_OUTCOME_ADDED",
 		2: "RECONCILE_OUTCOME_KEPT",
-		3: "RECONCILE_OUTCOME_CLOSED",
-		4: "RECONCILE_OUTCOME_FAILED",
+		3: "RECONCILE_OUTCOME_FAILED",
 	}
 	ReconcileOutcome_value = map[string]int32{
 		"RECONCILE_OUTCOME_UNSPECIFIED": 0,
 		"RECONCILE_OUTCOME_ADDED":       1,
 		"RECONCILE_OUTCOME_KEPT":        2,
-		"RECONCILE_OUTCOME_CLOSED":      3,
-		"RECONCILE_OUTCOME_FAILED":      4,
+		"RECONCILE_OUTCOME_FAILED":      3,
 	}
 )
 
@@ -156,14 +152,16 @@ type CallArrivedRequest struct {
 	SwitchId string `protobuf:"bytes,3,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
 	// The switch's own id of the call. Required.
 	CallId string `protobuf:"bytes,4,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
-	// The caller's number; empty when withheld. A number that cannot be read is
-	// treated as withheld, so that no call is lost for it: it is served as
-	// ordinary and earns no callback.
+	// The caller's number; empty, or a word such as "anonymous", when withheld. A
+	// call is never lost over its number: one that cannot be read is kept as its
+	// digits, and text that has none as withheld.
 	Caller string `protobuf:"bytes,5,opt,name=caller,proto3" json:"caller,omitempty"`
 	// The number that the caller dialled; optional, for reports. At most 64
 	// bytes.
 	Dialed string `protobuf:"bytes,6,opt,name=dialed,proto3" json:"dialed,omitempty"`
-	// The queue to join. Default "default". Unknown: NotFound.
+	// The queue to join. Default: the one that the configuration has for `dialed`,
+	// else the site's default queue ("default" unless configured). Unknown:
+	// NotFound.
 	Queue string `protobuf:"bytes,7,opt,name=queue,proto3" json:"queue,omitempty"`
 	// When the call reached the switch. Default: now. It never starts the
 	// service-level clock; joining the queue does.
@@ -928,7 +926,7 @@ type AgentFailed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The offer of the `ring`. Required.
 	OfferId string `protobuf:"bytes,1,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
-	// Why the phone was not picked up. Required.
+	// Why the phone was not picked up; becomes the agent's reason. Required.
 	Reason        AgentFailure `protobuf:"varint,2,opt,name=reason,proto3,enum=greenlane.v1.AgentFailure" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1481,15 +1479,18 @@ func (x *Bridge) GetEndpoint() string {
 	return ""
 }
 
-// Release orders the switch to let a caller go: hang up, or play why and then
-// hang up.
+// Release orders the switch to let a caller go: send the call to `destination`
+// when there is one, else hang up, perhaps after playing why.
 type Release struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The call.
 	CallId string `protobuf:"bytes,1,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	// Why: `queue_closed`, `queue_full`, `process_full`, `blacklisted`,
-	// `max_wait`, `agent_completed`, `reconciled`.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// `max_wait`, `overflow`, `agent_completed`, `max_talk`, `reconciled`.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Where to send the caller: the queue's overflow destination. Empty unless
+	// the reason is `overflow`.
+	Destination   string `protobuf:"bytes,3,opt,name=destination,proto3" json:"destination,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1534,6 +1535,13 @@ func (x *Release) GetCallId() string {
 func (x *Release) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *Release) GetDestination() string {
+	if x != nil {
+		return x.Destination
 	}
 	return ""
 }
@@ -2005,11 +2013,11 @@ type ReconcileResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many calls were added.
 	Added int32 `protobuf:"varint,1,opt,name=added,proto3" json:"added,omitempty"`
-	// How many calls were closed.
+	// How many calls of this switch were closed, because the list lacks them.
 	Closed int32 `protobuf:"varint,2,opt,name=closed,proto3" json:"closed,omitempty"`
 	// How many calls both sides had.
 	Kept int32 `protobuf:"varint,3,opt,name=kept,proto3" json:"kept,omitempty"`
-	// One result per call of the request, in its order, then one per closed call.
+	// One result per call of the request, in its order.
 	Results       []*ReconcileResult `protobuf:"bytes,4,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2172,10 +2180,11 @@ const file_greenlane_v1_switch_service_proto_rawDesc = "" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x12\x19\n" +
 	"\bagent_id\x18\x03 \x01(\tR\aagentId\x12\x1a\n" +
-	"\bendpoint\x18\x04 \x01(\tR\bendpoint\":\n" +
+	"\bendpoint\x18\x04 \x01(\tR\bendpoint\"\\\n" +
 	"\aRelease\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x81\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12 \n" +
+	"\vdestination\x18\x03 \x01(\tR\vdestination\"\x81\x01\n" +
 	"\bAnnounce\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x05R\bposition\x12@\n" +
@@ -2230,13 +2239,12 @@ const file_greenlane_v1_switch_service_proto_rawDesc = "" +
 	"\x19AGENT_FAILURE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12AGENT_FAILURE_BUSY\x10\x01\x12\x1b\n" +
 	"\x17AGENT_FAILURE_NO_ANSWER\x10\x02\x12\x1d\n" +
-	"\x19AGENT_FAILURE_UNREACHABLE\x10\x03*\xaa\x01\n" +
+	"\x19AGENT_FAILURE_UNREACHABLE\x10\x03*\x8c\x01\n" +
 	"\x10ReconcileOutcome\x12!\n" +
 	"\x1dRECONCILE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17RECONCILE_OUTCOME_ADDED\x10\x01\x12\x1a\n" +
 	"\x16RECONCILE_OUTCOME_KEPT\x10\x02\x12\x1c\n" +
-	"\x18RECONCILE_OUTCOME_CLOSED\x10\x03\x12\x1c\n" +
-	"\x18RECONCILE_OUTCOME_FAILED\x10\x042\xa5\x03\n" +
+	"\x18RECONCILE_OUTCOME_FAILED\x10\x032\xa5\x03\n" +
 	"\rSwitchService\x12R\n" +
 	"\vCallArrived\x12 .greenlane.v1.CallArrivedRequest\x1a!.greenlane.v1.CallArrivedResponse\x12X\n" +
 	"\rCallAbandoned\x12\".greenlane.v1.CallAbandonedRequest\x1a#.greenlane.v1.CallAbandonedResponse\x12L\n" +

@@ -45,9 +45,8 @@ type SwitchServiceClient interface {
 	// again returns the call as it is now. An arrival after its own hang-up
 	// returns the call in its end state.
 	//
-	// Errors: InvalidArgument; NotFound for an unknown queue or site;
-	// AlreadyExists when another switch has a call of this id, or when the
-	// request_id was used with other contents.
+	// Errors: NotFound for an unknown queue or site; AlreadyExists when another
+	// switch has a call of this id.
 	CallArrived(ctx context.Context, in *CallArrivedRequest, opts ...grpc.CallOption) (*CallArrivedResponse, error)
 	// CallAbandoned tells that the caller hung up before an answer. For a call
 	// that has already been answered it is the end of that call; for one that has
@@ -55,15 +54,13 @@ type SwitchServiceClient interface {
 	// remembered until the arrival comes, and the answer has a call with call_id,
 	// switch_id and state ABANDONED only.
 	//
-	// Errors: InvalidArgument; FailedPrecondition when the call is another
-	// switch's.
+	// Errors: NotFound when the call is another switch's.
 	CallAbandoned(ctx context.Context, in *CallAbandonedRequest, opts ...grpc.CallOption) (*CallAbandonedResponse, error)
 	// CallEnded tells that the call is over, whoever ended it. For a call that
 	// was not answered it counts as abandoned. Repeats and unknown calls are
 	// treated as in CallAbandoned.
 	//
-	// Errors: InvalidArgument; FailedPrecondition when the call is another
-	// switch's.
+	// Errors: NotFound when the call is another switch's.
 	CallEnded(ctx context.Context, in *CallEndedRequest, opts ...grpc.CallOption) (*CallEndedResponse, error)
 	// Connect is the stream for high volume, and for agents whose phone is rung
 	// by the switch. The switch reports its events, each answered by a `result`
@@ -167,9 +164,8 @@ type SwitchServiceServer interface {
 	// again returns the call as it is now. An arrival after its own hang-up
 	// returns the call in its end state.
 	//
-	// Errors: InvalidArgument; NotFound for an unknown queue or site;
-	// AlreadyExists when another switch has a call of this id, or when the
-	// request_id was used with other contents.
+	// Errors: NotFound for an unknown queue or site; AlreadyExists when another
+	// switch has a call of this id.
 	CallArrived(context.Context, *CallArrivedRequest) (*CallArrivedResponse, error)
 	// CallAbandoned tells that the caller hung up before an answer. For a call
 	// that has already been answered it is the end of that call; for one that has
@@ -177,15 +173,13 @@ type SwitchServiceServer interface {
 	// remembered until the arrival comes, and the answer has a call with call_id,
 	// switch_id and state ABANDONED only.
 	//
-	// Errors: InvalidArgument; FailedPrecondition when the call is another
-	// switch's.
+	// Errors: NotFound when the call is another switch's.
 	CallAbandoned(context.Context, *CallAbandonedRequest) (*CallAbandonedResponse, error)
 	// CallEnded tells that the call is over, whoever ended it. For a call that
 	// was not answered it counts as abandoned. Repeats and unknown calls are
 	// treated as in CallAbandoned.
 	//
-	// Errors: InvalidArgument; FailedPrecondition when the call is another
-	// switch's.
+	// Errors: NotFound when the call is another switch's.
 	CallEnded(context.Context, *CallEndedRequest) (*CallEndedResponse, error)
 	// Connect is the stream for high volume, and for agents whose phone is rung
 	// by the switch. The switch reports its events, each answered by a `result`

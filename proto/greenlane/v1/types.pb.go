@@ -199,9 +199,10 @@ const (
 	CallState_CALL_STATE_ABANDONED CallState = 5
 	// Waited for the queue's maximum wait and was released. Terminal.
 	CallState_CALL_STATE_TIMED_OUT CallState = 6
-	// Left a queue for another by the overflow rule. It is the state that the
-	// event of the move and the counts of the queue it left carry; the call
-	// itself goes on WAITING in its new queue, with its place and its clock.
+	// Waited for the queue's overflow time and was handed to a place outside
+	// Greenlane; the switch is told where by `release.destination`. Terminal. (A
+	// call that overflows to another queue goes on WAITING there, with its place
+	// and its clock; see Call.overflowed_from.)
 	CallState_CALL_STATE_OVERFLOWED CallState = 7
 	// Not let in; `reason` says why. Terminal.
 	CallState_CALL_STATE_REFUSED CallState = 8
@@ -344,12 +345,14 @@ const (
 	CallbackState_CALLBACK_STATE_OFFERED CallbackState = 3
 	// An agent or another claimant works on it until `claim_until`.
 	CallbackState_CALLBACK_STATE_CLAIMED CallbackState = 4
-	// The caller was reached. Terminal.
+	// The caller was reached, or wants no callback; `end_reason` says which.
+	// Terminal.
 	CallbackState_CALLBACK_STATE_DONE CallbackState = 5
-	// Every attempt is used up, or the caller refused. Terminal.
+	// Every attempt was used up. Terminal.
 	CallbackState_CALLBACK_STATE_FAILED CallbackState = 6
 	// The deadline passed before the caller was reached. Terminal, and counted as
-	// a broken promise.
+	// a broken promise. A claimed callback is missed only when its claim ends
+	// without a report.
 	CallbackState_CALLBACK_STATE_MISSED CallbackState = 7
 	// No longer wanted: by hand, or because the caller rang again and was
 	// answered. Terminal.
@@ -421,7 +424,7 @@ const (
 	CallbackResult_CALLBACK_RESULT_NO_ANSWER CallbackResult = 2
 	// The line was busy. Tried again later while attempts are left.
 	CallbackResult_CALLBACK_RESULT_BUSY CallbackResult = 3
-	// The caller answered and wants no call. Ends the callback as FAILED.
+	// The caller answered and wants no call. Ends the callback as DONE.
 	CallbackResult_CALLBACK_RESULT_REFUSED CallbackResult = 4
 )
 
@@ -498,15 +501,15 @@ type Call struct {
 	// ordinary, because the site asks for attestation and this call has none.
 	UnattestedVip bool `protobuf:"varint,10,opt,name=unattested_vip,json=unattestedVip,proto3" json:"unattested_vip,omitempty"`
 	// The agent who should have this call, such as an account manager; empty when
-	// there is none. The call waits for that agent alone for at most
-	// `preferred_wait` of the configuration.
+	// there is none. The call waits for that agent alone for at most the queue's
+	// `preferred_wait`, 20 s by default.
 	PreferredAgent string `protobuf:"bytes,11,opt,name=preferred_agent,json=preferredAgent,proto3" json:"preferred_agent,omitempty"`
 	// What the switch wants the agent to see, such as menu choices. Not
 	// interpreted.
 	Attributes map[string]string `protobuf:"bytes,12,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Where the call stands.
 	State CallState `protobuf:"varint,13,opt,name=state,proto3,enum=greenlane.v1.CallState" json:"state,omitempty"`
-	// Why the call is in this state; empty when the state says it all. One of:
+	// Why the call is in its terminal state; empty before. One of:
 	//
 	//	queue_closed        REFUSED: outside the queue's opening hours
 	//	queue_full          REFUSED: the queue has no room left for this tier
@@ -514,15 +517,12 @@ type Call struct {
 	//	blacklisted         REFUSED: the queue's policy rejects the blacklist
 	//	caller_hung_up      ABANDONED or COMPLETED: the caller's side ended it
 	//	max_wait            TIMED_OUT: waited for the queue's maximum wait
-	//	overflow            moved here from `overflowed_from`
-	//	moved               moved here by a supervisor
+	//	overflow            OVERFLOWED: waited for the queue's overflow time
 	//	agent_completed     COMPLETED: the agent ended it
 	//	switch_ended        COMPLETED: the switch reported the end
 	//	max_talk            COMPLETED: talked for the configured maximum, so that
 	//	                    the end must have been lost
-	//	reconciled          ended or re-added by a switch's Reconcile
-	//	declined, expired, not_acknowledged, preempted, agent_lost, agent_failed,
-	//	signed_out          WAITING: why the last offer of the call came back
+	//	reconciled          ended because a switch's Reconcile no longer had it
 	//
 	// New reasons may be added; treat one that you don't know as text.
 	Reason string `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -530,9 +530,9 @@ type Call struct {
 	ArrivedAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=arrived_at,json=arrivedAt,proto3" json:"arrived_at,omitempty"`
 	// When the call joined its first queue, by the daemon's clock: the start of
 	// the service-level clock. Kept over re-offers, overflow, moves and restarts.
-	// Absent for a refused call.
+	// For a call that a Reconcile added it is the original arrival.
 	JoinedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
-	// When the call's last offer was made. Absent before the first.
+	// When the call's latest offer was made. Absent before the first.
 	OfferedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=offered_at,json=offeredAt,proto3" json:"offered_at,omitempty"`
 	// When an agent accepted: the end of the service-level clock. Absent before.
 	AnsweredAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=answered_at,json=answeredAt,proto3" json:"answered_at,omitempty"`
@@ -543,8 +543,9 @@ type Call struct {
 	AgentId string `protobuf:"bytes,20,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// The live offer, or the one that was accepted. Empty while the call waits.
 	OfferId string `protobuf:"bytes,21,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
-	// The call's place in the order of arrival: lower is older. A call that
-	// returns to its queue keeps it. 0 for a refused call.
+	// The call's number in the engine's order of arrival. Within a tier and level,
+	// calls are served by `joined_at` and then by this number, lowest first. A
+	// call that returns to its queue keeps both.
 	Sequence uint64 `protobuf:"varint,22,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// How many times the call has been offered so far.
 	Offers int32 `protobuf:"varint,23,opt,name=offers,proto3" json:"offers,omitempty"`
@@ -554,7 +555,8 @@ type Call struct {
 	// True once the wait passed the queue's answer threshold (20 s by default)
 	// without an answer. A wait of exactly the threshold is in time.
 	Late bool `protobuf:"varint,25,opt,name=late,proto3" json:"late,omitempty"`
-	// The queue the call overflowed from; empty when it did not.
+	// The queue the call was in before it overflowed or was moved; empty when it
+	// did neither.
 	OverflowedFrom string `protobuf:"bytes,26,opt,name=overflowed_from,json=overflowedFrom,proto3" json:"overflowed_from,omitempty"`
 	// The callback that the call earned by being abandoned; empty when none.
 	CallbackId    string `protobuf:"bytes,27,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
@@ -796,14 +798,16 @@ type Callback struct {
 	Tier Tier `protobuf:"varint,5,opt,name=tier,proto3,enum=greenlane.v1.Tier" json:"tier,omitempty"`
 	// Where the callback stands.
 	State CallbackState `protobuf:"varint,6,opt,name=state,proto3,enum=greenlane.v1.CallbackState" json:"state,omitempty"`
-	// When the next attempt may be made, inside the allowed window of the day.
+	// When the next attempt may be made, or could be since, inside the allowed
+	// window of the day. Equal to `deadline` when there is no moment left.
 	DueAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
-	// When the promise is broken: 24 h after hanging up by default.
+	// The first instant that is too late: 24 h after hanging up by default. Never
+	// changes.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	// How many attempts have been reported so far.
+	// How many attempts have been reported so far, of whatever result.
 	Attempts int32 `protobuf:"varint,9,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// Why the callback exists: `abandoned` (the caller hung up), `timed_out` (the
-	// caller was released after the maximum wait), `manual` (created by hand).
+	// Why the callback exists: `abandoned` (the caller hung up) or `manual`
+	// (created by hand). New reasons may be added.
 	Reason string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The call that earned the callback; empty when created by hand.
 	CallId string `protobuf:"bytes,11,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
@@ -814,19 +818,25 @@ type Callback struct {
 	ArrivedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=arrived_at,json=arrivedAt,proto3" json:"arrived_at,omitempty"`
 	// What came of the last attempt; unspecified before the first.
 	LastResult CallbackResult `protobuf:"varint,14,opt,name=last_result,json=lastResult,proto3,enum=greenlane.v1.CallbackResult" json:"last_result,omitempty"`
-	// Who works on it: an agent's id, or the claimant of a Claim. Empty when
-	// nobody does.
+	// Who works on it: an agent's id, or the claimant of a Claim. After the end:
+	// who had it last. Empty when nobody does or did.
 	ClaimedBy string `protobuf:"bytes,15,opt,name=claimed_by,json=claimedBy,proto3" json:"claimed_by,omitempty"`
 	// When the claim ends by itself and the callback comes back. Absent when
 	// nobody has it.
 	ClaimUntil *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=claim_until,json=claimUntil,proto3" json:"claim_until,omitempty"`
 	// When the callback reached its terminal state. Absent before.
 	EndedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	// Why it ended: `reached`, `refused`, `attempts_used`, `deadline`,
-	// `caller_rang_again`, or the reason given to Cancel. Empty before.
+	// Why it ended: `reached`, `refused`, `attempts`, `deadline`, `answered` (the
+	// caller rang again and was answered), or the reason given to Cancel. Empty
+	// before.
 	EndReason string `protobuf:"bytes,18,opt,name=end_reason,json=endReason,proto3" json:"end_reason,omitempty"`
 	// The latest free text of an agent or a supervisor; at most 500 bytes.
-	Note          string `protobuf:"bytes,19,opt,name=note,proto3" json:"note,omitempty"`
+	Note string `protobuf:"bytes,19,opt,name=note,proto3" json:"note,omitempty"`
+	// When the last attempt was reported. Absent before the first.
+	LastAttemptAt *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=last_attempt_at,json=lastAttemptAt,proto3" json:"last_attempt_at,omitempty"`
+	// Since when the callback is ranked as a mid-tier call, its deadline being
+	// near. Absent before.
+	EscalatedAt   *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=escalated_at,json=escalatedAt,proto3" json:"escalated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -992,6 +1002,20 @@ func (x *Callback) GetNote() string {
 		return x.Note
 	}
 	return ""
+}
+
+func (x *Callback) GetLastAttemptAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastAttemptAt
+	}
+	return nil
+}
+
+func (x *Callback) GetEscalatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EscalatedAt
+	}
+	return nil
 }
 
 // Offer is a lease of one call, or one callback, to one agent. The agent
@@ -1182,10 +1206,15 @@ type Agent struct {
 	Queues []*AgentQueue `protobuf:"bytes,4,rep,name=queues,proto3" json:"queues,omitempty"`
 	// What the agent is doing.
 	State AgentState `protobuf:"varint,5,opt,name=state,proto3,enum=greenlane.v1.AgentState" json:"state,omitempty"`
-	// Why the agent is NOT_READY or SIGNED_OUT: the reason given to SetState, or
-	// one of `no_answer` (did not answer an offer), `agent_lost` (the lease
-	// ended), `agent_failed` (the phone could not be reached), `signed_out`.
-	// Empty otherwise.
+	// Why the agent is NOT_READY: the reason given to SetState, or one of
+	//
+	//	no_answer         an offer ran out, or the phone rang and nobody answered
+	//	not_acknowledged  the softphone did not confirm an offer
+	//	lost              the softphone went away; READY again when it comes back
+	//	busy              the switch found the agent's phone busy
+	//	unreachable       the switch could not reach the agent's phone
+	//
+	// Empty otherwise. New reasons may be added.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Since when the agent is in this state.
 	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
@@ -1195,8 +1224,8 @@ type Agent struct {
 	OfferId string `protobuf:"bytes,9,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
 	// The callback the agent has been offered or works on; empty when none.
 	CallbackId string `protobuf:"bytes,10,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
-	// The time for finishing up after each call; 0 means that the queue's own is
-	// used, 0 s by default.
+	// The time for finishing up after each call. Absent: the queue's own is used,
+	// 0 s by default.
 	WrapUp *durationpb.Duration `protobuf:"bytes,11,opt,name=wrap_up,json=wrapUp,proto3" json:"wrap_up,omitempty"`
 	// When the wrap-up ends. Absent unless the state is WRAP_UP.
 	WrapUpUntil *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=wrap_up_until,json=wrapUpUntil,proto3" json:"wrap_up_until,omitempty"`
@@ -1206,9 +1235,12 @@ type Agent struct {
 	// True while an offer can reach the agent: a session is open, a NextCall is
 	// waiting, or the phone is rung by the switch.
 	Available bool `protobuf:"varint,14,opt,name=available,proto3" json:"available,omitempty"`
-	// Since when the agent has had neither offer nor call: of equals, the longest
-	// idle is served first. Absent while the agent is not idle.
-	IdleSince     *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=idle_since,json=idleSince,proto3" json:"idle_since,omitempty"`
+	// Since when the agent is idle: of agents of the same level, the one with the
+	// earliest time gets the next call. Absent unless READY.
+	IdleSince *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=idle_since,json=idleSince,proto3" json:"idle_since,omitempty"`
+	// True when the agent asked to be not ready, and the call at hand has to end
+	// first.
+	NotReadyAfter bool `protobuf:"varint,16,opt,name=not_ready_after,json=notReadyAfter,proto3" json:"not_ready_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1348,6 +1380,13 @@ func (x *Agent) GetIdleSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Agent) GetNotReadyAfter() bool {
+	if x != nil {
+		return x.NotReadyAfter
+	}
+	return false
+}
+
 var File_greenlane_v1_types_proto protoreflect.FileDescriptor
 
 const file_greenlane_v1_types_proto_rawDesc = "" +
@@ -1390,7 +1429,7 @@ const file_greenlane_v1_types_proto_rawDesc = "" +
 	"callbackId\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfe\x06\n" +
 	"\bCallback\x12\x1f\n" +
 	"\vcallback_id\x18\x01 \x01(\tR\n" +
 	"callbackId\x12\x12\n" +
@@ -1418,7 +1457,9 @@ const file_greenlane_v1_types_proto_rawDesc = "" +
 	"\bended_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1d\n" +
 	"\n" +
 	"end_reason\x18\x12 \x01(\tR\tendReason\x12\x12\n" +
-	"\x04note\x18\x13 \x01(\tR\x04note\"\xb7\x02\n" +
+	"\x04note\x18\x13 \x01(\tR\x04note\x12B\n" +
+	"\x0flast_attempt_at\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\rlastAttemptAt\x12=\n" +
+	"\fescalated_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\vescalatedAt\"\xb7\x02\n" +
 	"\x05Offer\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x14\n" +
@@ -1433,7 +1474,7 @@ const file_greenlane_v1_types_proto_rawDesc = "" +
 	"\n" +
 	"AgentQueue\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n" +
-	"\x05level\x18\x02 \x01(\x05R\x05level\"\xc6\x04\n" +
+	"\x05level\x18\x02 \x01(\x05R\x05level\"\xee\x04\n" +
 	"\x05Agent\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x12\x1a\n" +
@@ -1452,7 +1493,8 @@ const file_greenlane_v1_types_proto_rawDesc = "" +
 	"\x0ering_by_switch\x18\r \x01(\bR\fringBySwitch\x12\x1c\n" +
 	"\tavailable\x18\x0e \x01(\bR\tavailable\x129\n" +
 	"\n" +
-	"idle_since\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tidleSince*_\n" +
+	"idle_since\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tidleSince\x12&\n" +
+	"\x0fnot_ready_after\x18\x10 \x01(\bR\rnotReadyAfter*_\n" +
 	"\x04Tier\x12\x14\n" +
 	"\x10TIER_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bTIER_VIP\x10\x01\x12\f\n" +
@@ -1551,21 +1593,23 @@ var file_greenlane_v1_types_proto_depIdxs = []int32{
 	5,  // 16: greenlane.v1.Callback.last_result:type_name -> greenlane.v1.CallbackResult
 	12, // 17: greenlane.v1.Callback.claim_until:type_name -> google.protobuf.Timestamp
 	12, // 18: greenlane.v1.Callback.ended_at:type_name -> google.protobuf.Timestamp
-	12, // 19: greenlane.v1.Offer.offered_at:type_name -> google.protobuf.Timestamp
-	12, // 20: greenlane.v1.Offer.expires_at:type_name -> google.protobuf.Timestamp
-	6,  // 21: greenlane.v1.Offer.call:type_name -> greenlane.v1.Call
-	7,  // 22: greenlane.v1.Offer.callback:type_name -> greenlane.v1.Callback
-	9,  // 23: greenlane.v1.Agent.queues:type_name -> greenlane.v1.AgentQueue
-	3,  // 24: greenlane.v1.Agent.state:type_name -> greenlane.v1.AgentState
-	12, // 25: greenlane.v1.Agent.since:type_name -> google.protobuf.Timestamp
-	13, // 26: greenlane.v1.Agent.wrap_up:type_name -> google.protobuf.Duration
-	12, // 27: greenlane.v1.Agent.wrap_up_until:type_name -> google.protobuf.Timestamp
-	12, // 28: greenlane.v1.Agent.idle_since:type_name -> google.protobuf.Timestamp
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	12, // 19: greenlane.v1.Callback.last_attempt_at:type_name -> google.protobuf.Timestamp
+	12, // 20: greenlane.v1.Callback.escalated_at:type_name -> google.protobuf.Timestamp
+	12, // 21: greenlane.v1.Offer.offered_at:type_name -> google.protobuf.Timestamp
+	12, // 22: greenlane.v1.Offer.expires_at:type_name -> google.protobuf.Timestamp
+	6,  // 23: greenlane.v1.Offer.call:type_name -> greenlane.v1.Call
+	7,  // 24: greenlane.v1.Offer.callback:type_name -> greenlane.v1.Callback
+	9,  // 25: greenlane.v1.Agent.queues:type_name -> greenlane.v1.AgentQueue
+	3,  // 26: greenlane.v1.Agent.state:type_name -> greenlane.v1.AgentState
+	12, // 27: greenlane.v1.Agent.since:type_name -> google.protobuf.Timestamp
+	13, // 28: greenlane.v1.Agent.wrap_up:type_name -> google.protobuf.Duration
+	12, // 29: greenlane.v1.Agent.wrap_up_until:type_name -> google.protobuf.Timestamp
+	12, // 30: greenlane.v1.Agent.idle_since:type_name -> google.protobuf.Timestamp
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_greenlane_v1_types_proto_init() }
