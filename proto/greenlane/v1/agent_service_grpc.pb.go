@@ -40,7 +40,8 @@ const (
 //
 // There are three ways to be available: an open Session (offers are pushed), a
 // NextCall that waits (offers are pulled), or signing in with `ring_by_switch`
-// (the switch rings the agent's phone). One agent uses one of them at a time.
+// (the switch rings the agent's phone). One agent uses one of them at a time: the
+// latest counts, and ends the one before.
 type AgentServiceClient interface {
 	// SignIn signs an agent in, READY. An agent who is then not available within
 	// 60 s (configurable) becomes NOT_READY with reason `lost`, and READY again
@@ -55,18 +56,17 @@ type AgentServiceClient interface {
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
 	// NextCall waits for the next call or callback, and makes the agent available
 	// for as long as it waits. It returns the agent's live offer at once when
-	// there is one; no offer when `wait` has passed. An agent who was `lost` is READY
-	// again by it. An agent who is not ready otherwise,
-	// talks or wraps up just waits: the offer comes when the agent is free. A
-	// second NextCall of the same agent ends the first one with no offer. A
-	// returned offer counts as acknowledged.
+	// there is one; no offer when `wait` has passed. An agent who was `lost` is
+	// READY again by it. An agent who is not ready otherwise, talks or wraps up
+	// just waits: the offer comes when the agent is free. A second NextCall of
+	// the same agent ends the first one with no offer. A returned offer counts as
+	// acknowledged.
 	//
 	// Errors: InvalidArgument for a `wait` outside 0 to 300 s; NotFound for an
-	// unknown agent; FailedPrecondition when the agent is signed out, or has a
-	// session open.
+	// unknown agent; FailedPrecondition when the agent is signed out.
 	NextCall(ctx context.Context, in *NextCallRequest, opts ...grpc.CallOption) (*NextCallResponse, error)
-	// Accept takes an offer: the agent is TALKING, and the service-level clock of the
-	// call stops. Accepting again an offer that was accepted by this agent
+	// Accept takes an offer: the agent is TALKING, and the service-level clock of
+	// the call stops. Accepting again an offer that was accepted by this agent
 	// returns the same answer.
 	//
 	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
@@ -105,21 +105,21 @@ type AgentServiceClient interface {
 	// Session is the softphone's stream, and the agent's lease: while it is open
 	// the agent is available; when it breaks and is not opened again within the
 	// lease (10 s by default), an offer goes back to its place and the agent
-	// becomes NOT_READY with reason `lost`, until the next session; a call that is
-	// talked on goes on.
-	// Either side sends something at least every `heartbeat_every`. Half-closing
-	// by the client does not end the session; disconnecting does.
+	// becomes NOT_READY with reason `lost`, until the next session; a call that
+	// is talked on goes on. Either side sends something at least every
+	// `heartbeat_every`. Half-closing by the client does not end the session;
+	// disconnecting does.
 	//
 	// An offer must be acknowledged within 5 s (configurable), or it goes back to
-	// its place and the agent becomes NOT_READY with reason `not_acknowledged`. What is pushed is read from the event log, so that a session
-	// on any daemon of the site gets it, and one that resumes by `hello.after`
-	// misses nothing.
+	// its place and the agent becomes NOT_READY with reason `not_acknowledged`.
+	// What is pushed is read from the event log, so that a session on any daemon
+	// of the site gets it, and one that resumes by `hello.after` misses nothing.
 	//
 	// A command that fails is answered by a `result` with its code and does not
 	// end the stream. The stream ends with InvalidArgument when the first message
 	// is not a good `hello`; NotFound for an agent who never signed in, or
 	// FailedPrecondition for one who is signed out, when `hello` has no sign_in;
-	// Aborted when the agent opens another session, which takes over;
+	// Aborted when the agent opens another session or polls, which takes over;
 	// OutOfRange when `hello.after` has been trimmed; ResourceExhausted when the
 	// client does not read; Unavailable when the daemon stops.
 	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error)
@@ -225,7 +225,8 @@ type AgentService_SessionClient = grpc.BidiStreamingClient[SessionRequest, Sessi
 //
 // There are three ways to be available: an open Session (offers are pushed), a
 // NextCall that waits (offers are pulled), or signing in with `ring_by_switch`
-// (the switch rings the agent's phone). One agent uses one of them at a time.
+// (the switch rings the agent's phone). One agent uses one of them at a time: the
+// latest counts, and ends the one before.
 type AgentServiceServer interface {
 	// SignIn signs an agent in, READY. An agent who is then not available within
 	// 60 s (configurable) becomes NOT_READY with reason `lost`, and READY again
@@ -240,18 +241,17 @@ type AgentServiceServer interface {
 	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)
 	// NextCall waits for the next call or callback, and makes the agent available
 	// for as long as it waits. It returns the agent's live offer at once when
-	// there is one; no offer when `wait` has passed. An agent who was `lost` is READY
-	// again by it. An agent who is not ready otherwise,
-	// talks or wraps up just waits: the offer comes when the agent is free. A
-	// second NextCall of the same agent ends the first one with no offer. A
-	// returned offer counts as acknowledged.
+	// there is one; no offer when `wait` has passed. An agent who was `lost` is
+	// READY again by it. An agent who is not ready otherwise, talks or wraps up
+	// just waits: the offer comes when the agent is free. A second NextCall of
+	// the same agent ends the first one with no offer. A returned offer counts as
+	// acknowledged.
 	//
 	// Errors: InvalidArgument for a `wait` outside 0 to 300 s; NotFound for an
-	// unknown agent; FailedPrecondition when the agent is signed out, or has a
-	// session open.
+	// unknown agent; FailedPrecondition when the agent is signed out.
 	NextCall(context.Context, *NextCallRequest) (*NextCallResponse, error)
-	// Accept takes an offer: the agent is TALKING, and the service-level clock of the
-	// call stops. Accepting again an offer that was accepted by this agent
+	// Accept takes an offer: the agent is TALKING, and the service-level clock of
+	// the call stops. Accepting again an offer that was accepted by this agent
 	// returns the same answer.
 	//
 	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
@@ -290,21 +290,21 @@ type AgentServiceServer interface {
 	// Session is the softphone's stream, and the agent's lease: while it is open
 	// the agent is available; when it breaks and is not opened again within the
 	// lease (10 s by default), an offer goes back to its place and the agent
-	// becomes NOT_READY with reason `lost`, until the next session; a call that is
-	// talked on goes on.
-	// Either side sends something at least every `heartbeat_every`. Half-closing
-	// by the client does not end the session; disconnecting does.
+	// becomes NOT_READY with reason `lost`, until the next session; a call that
+	// is talked on goes on. Either side sends something at least every
+	// `heartbeat_every`. Half-closing by the client does not end the session;
+	// disconnecting does.
 	//
 	// An offer must be acknowledged within 5 s (configurable), or it goes back to
-	// its place and the agent becomes NOT_READY with reason `not_acknowledged`. What is pushed is read from the event log, so that a session
-	// on any daemon of the site gets it, and one that resumes by `hello.after`
-	// misses nothing.
+	// its place and the agent becomes NOT_READY with reason `not_acknowledged`.
+	// What is pushed is read from the event log, so that a session on any daemon
+	// of the site gets it, and one that resumes by `hello.after` misses nothing.
 	//
 	// A command that fails is answered by a `result` with its code and does not
 	// end the stream. The stream ends with InvalidArgument when the first message
 	// is not a good `hello`; NotFound for an agent who never signed in, or
 	// FailedPrecondition for one who is signed out, when `hello` has no sign_in;
-	// Aborted when the agent opens another session, which takes over;
+	// Aborted when the agent opens another session or polls, which takes over;
 	// OutOfRange when `hello.after` has been trimmed; ResourceExhausted when the
 	// client does not read; Unavailable when the daemon stops.
 	Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error

@@ -56,13 +56,13 @@ type CallbackServiceClient interface {
 	// Errors: NotFound for an unknown callback; FailedPrecondition when it has
 	// ended, its deadline has passed, or another has claimed it.
 	Claim(ctx context.Context, in *CallbackServiceClaimRequest, opts ...grpc.CallOption) (*CallbackServiceClaimResponse, error)
-	// Report tells what came of an attempt and ends the claim: reached and refused
-	// end the callback as DONE; after no answer and busy it is due again with a
-	// growing delay (30 min, then doubled), FAILED when the attempts are used up
-	// (3 by default), or CANCELLED when the caller rang again meanwhile and was
-	// answered. A report after the deadline counts while the claim stands. An agent
-	// who accepted
-	// the callback as an offer goes on to wrap-up or ready, as after a call.
+	// Report tells what came of an attempt and ends the claim: reached and
+	// refused end the callback as DONE; after no answer and busy it is due again
+	// with a growing delay (30 min, then doubled), FAILED when the attempts are
+	// used up (3 by default), or CANCELLED when the caller rang again meanwhile
+	// and was answered. A report after the deadline counts while the claim
+	// stands. An agent who accepted the callback as an offer goes on to wrap-up
+	// or ready, as after a call.
 	//
 	// Errors: InvalidArgument for a missing result; NotFound for an unknown
 	// callback; FailedPrecondition when `claimant` does not have it, because it
@@ -177,13 +177,13 @@ type CallbackServiceServer interface {
 	// Errors: NotFound for an unknown callback; FailedPrecondition when it has
 	// ended, its deadline has passed, or another has claimed it.
 	Claim(context.Context, *CallbackServiceClaimRequest) (*CallbackServiceClaimResponse, error)
-	// Report tells what came of an attempt and ends the claim: reached and refused
-	// end the callback as DONE; after no answer and busy it is due again with a
-	// growing delay (30 min, then doubled), FAILED when the attempts are used up
-	// (3 by default), or CANCELLED when the caller rang again meanwhile and was
-	// answered. A report after the deadline counts while the claim stands. An agent
-	// who accepted
-	// the callback as an offer goes on to wrap-up or ready, as after a call.
+	// Report tells what came of an attempt and ends the claim: reached and
+	// refused end the callback as DONE; after no answer and busy it is due again
+	// with a growing delay (30 min, then doubled), FAILED when the attempts are
+	// used up (3 by default), or CANCELLED when the caller rang again meanwhile
+	// and was answered. A report after the deadline counts while the claim
+	// stands. An agent who accepted the callback as an offer goes on to wrap-up
+	// or ready, as after a call.
 	//
 	// Errors: InvalidArgument for a missing result; NotFound for an unknown
 	// callback; FailedPrecondition when `claimant` does not have it, because it
