@@ -1,0 +1,263 @@
+package queue
+
+import (
+	"slices"
+
+	"github.com/tidwall/btree"
+
+	"greenlane/internal/instant"
+	"greenlane/tiering"
+)
+
+// slot is a rank class of waiting entries: what DESIGN section 3 compares first.
+type slot uint8
+
+const (
+	slotVIP slot = iota
+	slotMid
+	slotOrdinary
+	slotCallback
+	slotBlacklist
+	slots
+)
+
+func slotOf(t tiering.Tier) slot {
+	switch t {
+	case tiering.VIP:
+		return slotVIP
+	case tiering.Mid:
+		return slotMid
+	case tiering.Blacklist:
+		return slotBlacklist
+	default:
+		return slotOrdinary
+	}
+}
+
+// entry is what can wait in a line and be offered: a call or a callback.
+type entry struct {
+	q     *queueState
+	call  *call     // one of call
+	cb    *cbRecord // and cb is set
+	offer *offer    // the live offer
+	held  *agent    // waits for this agent only
+	slot  slot
+	lined bool // stands in q's line
+}
+
+// rank is an entry's place within its slot.
+type rank struct {
+	at  instant.Instant
+	seq uint64
+}
+
+func (r rank) before(o rank) bool { return r.at < o.at || r.at == o.at && r.seq < o.seq }
+
+// waiter is an entry with the rank it was lined up by.
+type waiter struct {
+	rank
+	e *entry
+}
+
+func (e *entry) rank() rank {
+	if e.call != nil {
+		return rank{e.call.JoinedAt, e.call.Seq}
+	}
+	if e.slot == slotMid {
+		return rank{e.cb.ArrivedAt, e.cb.Seq}
+	}
+	return rank{e.cb.DueAt, e.cb.Seq}
+}
+
+func (e *entry) id() string {
+	if e.call != nil {
+		return e.call.ID
+	}
+	return e.cb.ID
+}
+
+func (e *entry) tier() tiering.Tier {
+	if e.call != nil {
+		return e.call.Tier
+	}
+	return e.cb.Tier
+}
+
+func (e *entry) declinedBy() []string {
+	if e.call != nil {
+		return e.call.DeclinedBy
+	}
+	return e.cb.declined
+}
+
+func (e *entry) addDeclined(agentID string) {
+	if slices.Contains(e.declinedBy(), agentID) {
+		return
+	}
+	if e.call != nil {
+		e.call.DeclinedBy = append(e.call.DeclinedBy, agentID)
+	} else {
+		e.cb.declined = append(e.cb.declined, agentID)
+	}
+}
+
+// before is the one comparison of two entries that wait for the same agent:
+// tier, then the agent's level for the queue, then arrival.
+func before(a *entry, aLevel int, b *entry, bLevel int) bool {
+	if a.slot != b.slot {
+		return a.slot < b.slot
+	}
+	if aLevel != bLevel {
+		return aLevel < bLevel
+	}
+	return a.rank().before(b.rank())
+}
+
+// line holds the entries of one slot in order of rank.
+type line struct{ t *btree.BTreeG[waiter] }
+
+func (l *line) add(e *entry) {
+	if l.t == nil {
+		l.t = btree.NewBTreeGOptions(func(a, b waiter) bool { return a.before(b.rank) }, btree.Options{NoLocks: true})
+	}
+	// Load is Set with a short cut for the greatest key, which arrivals are.
+	l.t.Load(waiter{e.rank(), e})
+}
+
+func (l *line) remove(e *entry) { l.t.Delete(waiter{rank: e.rank()}) }
+
+func (l *line) len() int {
+	if l.t == nil {
+		return 0
+	}
+	return l.t.Len()
+}
+
+// first returns the first entry that ok accepts.
+func (l *line) first(ok func(*entry) bool) (found *entry) {
+	if l.t == nil {
+		return nil
+	}
+	if w, some := l.t.Min(); !some {
+		return nil
+	} else if ok(w.e) {
+		return w.e
+	}
+	l.t.Scan(func(w waiter) bool {
+		if ok(w.e) {
+			found = w.e
+			return false
+		}
+		return true
+	})
+	return found
+}
+
+// index returns how many entries rank before r.
+func (l *line) index(r rank) int {
+	if l.t == nil {
+		return 0
+	}
+	if last, ok := l.t.Max(); ok && last.before(r) {
+		return l.t.Len()
+	}
+	lo, hi := 0, l.t.Len()
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if w, _ := l.t.GetAt(mid); w.before(r) {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// idlers are the idle agents of one queue at one level, longest idle first.
+type idlers struct {
+	level int
+	t     *btree.BTreeG[idler]
+}
+
+type idler struct {
+	since instant.Instant
+	ord   uint64
+	a     *agent
+}
+
+func idlerLess(a, b idler) bool { return a.since < b.since || a.since == b.since && a.ord < b.ord }
+
+// queueState is a queue at work.
+type queueState struct {
+	cfg         Queue
+	rec         QueueRecord
+	lines       [slots]line
+	tiers       [len(tiering.Tiers) + 1]tierState // indexed by Tier
+	levels      []*idlers                         // by level
+	working     int                               // agents who serve it and work
+	workingRing int                               // of these, those whose phone the switch rings
+	waiting     int                               // calls waiting or offered
+	declined    map[*entry]struct{}               // lined entries that somebody declined
+	lanes       laneSet
+	dirty       bool
+}
+
+type tierState struct {
+	waiting int
+	late    int
+	cohorts []*cohort // by Start
+	totals  *totals
+}
+
+func (q *queueState) idleAt(level int) *idlers {
+	i, found := slices.BinarySearchFunc(q.levels, level, func(l *idlers, n int) int { return l.level - n })
+	if !found {
+		l := &idlers{level: level, t: btree.NewBTreeGOptions(idlerLess, btree.Options{NoLocks: true, Degree: 8})}
+		q.levels = slices.Insert(q.levels, i, l)
+	}
+	return q.levels[i]
+}
+
+// ahead returns how many entries of the queue rank before e, which is lined.
+func (q *queueState) ahead(e *entry) int {
+	n := 0
+	for s := range e.slot {
+		n += q.lines[s].len()
+	}
+	return n + q.lines[e.slot].index(e.rank())
+}
+
+// lineUp puts e into its line, at the place its rank gives it.
+func (m *Machine) lineUp(e *entry) {
+	e.q.lines[e.slot].add(e)
+	e.lined = true
+	if len(e.declinedBy()) > 0 {
+		e.q.declined[e] = struct{}{}
+	}
+}
+
+// lineOut takes e out of its line or out of its preferred agent's hold.
+func (m *Machine) lineOut(e *entry) {
+	switch {
+	case e.lined:
+		e.q.lines[e.slot].remove(e)
+		e.lined = false
+		if len(e.declinedBy()) > 0 {
+			delete(e.q.declined, e)
+		}
+	case e.held != nil:
+		e.held.held.Delete(e)
+		e.held = nil
+	}
+}
+
+// hold makes e wait for one agent only.
+func (m *Machine) hold(e *entry, a *agent) {
+	if a.held == nil {
+		a.held = btree.NewBTreeGOptions(func(x, y *entry) bool {
+			return x.slot < y.slot || x.slot == y.slot && x.rank().before(y.rank())
+		}, btree.Options{NoLocks: true, Degree: 8})
+	}
+	a.held.Set(e)
+	e.held = a
+}

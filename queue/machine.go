@@ -1,0 +1,291 @@
+package queue
+
+import (
+	"slices"
+
+	"github.com/tidwall/btree"
+
+	"greenlane/callback"
+	"greenlane/internal/instant"
+	"greenlane/tiering"
+)
+
+// Machine is one site's state machine. It is not safe for concurrent use; an
+// engine drives it from one goroutine.
+type Machine struct {
+	site Site
+	now  instant.Instant // of the command at hand
+	meta Meta
+
+	queues    map[string]*queueState
+	queueList []*queueState // as configured
+
+	calls    map[string]*call
+	byCaller map[tiering.Number]*call // waiting calls, chained by sameCaller
+	ended    []*call                  // kept for a while, oldest end first
+	waiting  int                      // calls waiting or offered
+
+	agents    map[string]*agent
+	agentList *btree.Map[string, *agent]
+	heldCalls int
+
+	offers     map[uint64]*offer
+	live       [slots]*btree.BTreeG[*offer] // by rank of what is offered: victims of a preemption
+	pastOffers []*offer                     // by epoch, kept to say how they ended
+
+	callbacks     map[string]*cbRecord
+	openCallbacks map[callbackKey]*cbRecord
+	endedBacks    []*cbRecord
+
+	owners   map[string]*owner
+	switches map[string]*switchState
+
+	requests    map[requestKey]*RequestRecord
+	requestList []*RequestRecord // oldest first
+
+	timers   timers
+	touched  touched
+	changes  *Changes // since TakeChanges
+	spare    *Changes
+	warnings []string
+}
+
+type requestKey struct{ kind, id string }
+
+type callbackKey struct {
+	caller tiering.Number
+	queue  string
+}
+
+// call is a call at work.
+type call struct {
+	Call
+	entry
+	timer      timer
+	sameCaller *call // next waiting call of the same number
+	dirty      bool
+}
+
+// cbRecord is a callback at work.
+type cbRecord struct {
+	callback.Callback
+	entry
+	timer    timer
+	declined []string // agents who declined it since it was due
+	dirty    bool
+}
+
+// offer is an offer, live or past.
+type offer struct {
+	OfferRecord
+	e     *entry
+	a     *agent
+	rank  rank
+	slot  slot
+	dirty bool
+}
+
+type owner struct {
+	OwnerRecord
+	timer timer
+	dirty bool
+}
+
+type switchState struct {
+	SwitchRecord
+	dirty bool
+}
+
+// pastOffersKept is how many ended offers are remembered, so that a late
+// accept is told how its offer ended.
+const pastOffersKept = 10_000
+
+// NewMachine returns an empty site.
+func NewMachine(site Site) (*Machine, error) { return RestoreMachine(site, &State{}) }
+
+func newMachine(site Site) *Machine {
+	m := &Machine{
+		site:          site,
+		queues:        map[string]*queueState{},
+		calls:         map[string]*call{},
+		byCaller:      map[tiering.Number]*call{},
+		agents:        map[string]*agent{},
+		agentList:     btree.NewMap[string, *agent](16),
+		offers:        map[uint64]*offer{},
+		callbacks:     map[string]*cbRecord{},
+		openCallbacks: map[callbackKey]*cbRecord{},
+		owners:        map[string]*owner{},
+		switches:      map[string]*switchState{},
+		requests:      map[requestKey]*RequestRecord{},
+		timers:        newTimers(),
+		changes:       &Changes{},
+		spare:         &Changes{},
+	}
+	for i := range m.live {
+		m.live[i] = btree.NewBTreeGOptions(func(a, b *offer) bool { return a.rank.before(b.rank) }, btree.Options{NoLocks: true, Degree: 8})
+	}
+	for _, q := range site.Queues {
+		m.addQueue(q)
+	}
+	return m
+}
+
+func (m *Machine) addQueue(cfg Queue) *queueState {
+	q := &queueState{cfg: cfg, declined: map[*entry]struct{}{}}
+	q.rec = QueueRecord{Name: cfg.Name, HandleTime: cfg.HandleTime.Milliseconds()}
+	q.lanes = laneSet{
+		late:     m.timers.laneFor(laneLate, cfg.Threshold),
+		offer:    m.timers.laneFor(laneOffer, cfg.OfferTimeout),
+		overflow: m.timers.laneFor(laneOverflow, cfg.Overflow.After),
+		maxWait:  m.timers.laneFor(laneMaxWait, cfg.MaxWait),
+		hold:     m.timers.laneFor(laneHold, cfg.PreferredWait),
+	}
+	m.queues[cfg.Name] = q
+	m.queueList = append(m.queueList, q)
+	return q
+}
+
+// Warnings lists what RestoreMachine had to mend.
+func (m *Machine) Warnings() []string { return slices.Clone(m.warnings) }
+
+// NextTimer returns the next instant at which time alone changes something.
+func (m *Machine) NextTimer() (instant.Instant, bool) {
+	if t := m.timers.first(); t != nil {
+		return t.at, true
+	}
+	return 0, false
+}
+
+// Apply decides one command at the instant now (an earlier now counts as the
+// last one given). Timers due at now fire first. An error means that the
+// command changed nothing; the timers' changes stay. The result points into
+// the machine's records: Clone it before the next command.
+func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
+	m.now = max(now, m.meta.Now)
+	m.meta.Now = m.now
+	m.fireDue()
+	m.trim()
+	req := cmd.request()
+	if req.ID == "" {
+		return m.decide(cmd)
+	}
+	key := requestKey{cmd.Kind(), req.ID}
+	if first, ok := m.requests[key]; ok {
+		if first.Print != req.Print {
+			return Result{}, refuse(ErrRequestReused, "request_id", "%q was used for another %s; a retry must repeat the request unchanged", req.ID, key.kind)
+		}
+		res := first.Result
+		res.Duplicate = true
+		return res, nil
+	}
+	res, err := m.decide(cmd)
+	if err == nil {
+		m.remember(key, req.Print, &res)
+	}
+	return res, err
+}
+
+// remember keeps a request's first answer.
+func (m *Machine) remember(key requestKey, fingerprint uint64, res *Result) {
+	m.meta.RequestSeq++
+	r := &RequestRecord{Seq: m.meta.RequestSeq, Kind: key.kind, ID: key.id, Print: fingerprint, At: m.now, Result: res.Clone()}
+	m.requests[key] = r
+	m.requestList = append(m.requestList, r)
+	m.changes.Requests = append(m.changes.Requests, r)
+}
+
+// decide carries one command out.
+func (m *Machine) decide(cmd Command) (Result, error) {
+	switch c := cmd.(type) {
+	case *Arrive:
+		return m.arrive(c)
+	case *Abandon:
+		return m.hangUp(c.Call, c.Switch, c.At, ReasonCallerHungUp)
+	case *End:
+		return m.hangUp(c.Call, c.Switch, c.At, ReasonSwitchEnded)
+	case *Accept:
+		return m.accept(c)
+	case *Complete:
+		return m.complete(c)
+	case *Attach:
+		return m.attach(c)
+	case *Detach:
+		return m.detach(c)
+	case *Acknowledge:
+		return m.acknowledge(c)
+	case *Decline:
+		return m.decline(c)
+	case *SignIn:
+		return m.signIn(c)
+	case *SignOut:
+		return m.signOut(c)
+	case *SetState:
+		return m.setState(c)
+	case *RenewOwner:
+		return m.renewOwner(c)
+	case *Tick:
+		return Result{}, nil
+	default:
+		return m.decideRare(cmd)
+	}
+}
+
+func (m *Machine) decideRare(cmd Command) (Result, error) {
+	switch c := cmd.(type) {
+	case *Reconcile:
+		return m.reconcile(c)
+	case *AttachSwitch:
+		return m.attachSwitch(c)
+	case *DetachSwitch:
+		return m.detachSwitch(c)
+	case *MoveCall:
+		return m.moveCall(c)
+	case *Rerank:
+		return m.rerank(c)
+	case *CreateCallback:
+		return m.createCallback(c)
+	case *ClaimCallback:
+		return m.claimCallback(c)
+	case *ReportCallback:
+		return m.reportCallback(c)
+	case *RescheduleCallback:
+		return m.rescheduleCallback(c)
+	case *CancelCallback:
+		return m.cancelCallback(c)
+	default:
+		return Result{}, refuse(ErrInvalid, "command", "%T is none the machine knows", cmd)
+	}
+}
+
+// fireDue fires every timer due by now, the earliest first.
+func (m *Machine) fireDue() {
+	for {
+		t := m.timers.first()
+		if t == nil || t.at > m.now {
+			return
+		}
+		m.timers.disarm(t)
+		t.owner.fire(m, m.now)
+	}
+}
+
+// emit writes one event.
+func (m *Machine) emit(e Event) {
+	m.meta.LastEvent++
+	e.Seq, e.At = m.meta.LastEvent, m.now
+	m.changes.Events = append(m.changes.Events, e)
+}
+
+// eventsPerCall bounds the list of its events that a call carries.
+const eventsPerCall = 100
+
+// emitCall writes one event of a call, with what every such event says.
+func (m *Machine) emitCall(c *call, e Event) {
+	e.Call, e.Queue, e.Tier, e.Switch, e.JoinedAt, e.Late = c.ID, c.Queue, c.Tier, c.Switch, c.JoinedAt, c.Late
+	m.emit(e)
+	if len(c.Events) >= eventsPerCall {
+		c.Events = slices.Delete(c.Events, 1, 2) // the first one tells of the arrival
+	}
+	c.Events = append(c.Events, m.meta.LastEvent)
+	m.touchCall(c)
+}

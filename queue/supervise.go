@@ -1,0 +1,342 @@
+package queue
+
+import (
+	"cmp"
+	"slices"
+
+	"greenlane/internal/instant"
+	"greenlane/tiering"
+)
+
+// moveCall puts a waiting or offered call into another queue.
+func (m *Machine) moveCall(cmd *MoveCall) (Result, error) {
+	c, err := m.waitingCall(cmd.Call)
+	if err != nil {
+		return Result{}, err
+	}
+	to, err := m.queue(cmd.Queue)
+	if err != nil {
+		return Result{}, err
+	}
+	if to == c.q {
+		return m.callResult(c), nil
+	}
+	o := c.offer
+	if o != nil {
+		m.endOffer(o, EndedMoved)
+		m.become(o.a, AgentReady, "")
+		m.emitReturned(o)
+	}
+	m.moveTo(c, to, cmd.By)
+	if o != nil {
+		m.match(o.a)
+	}
+	return m.callResult(c), nil
+}
+
+func (m *Machine) waitingCall(id string) (*call, error) {
+	c := m.calls[id]
+	if c == nil {
+		return nil, refuse(ErrCallNotFound, "call_id", "%q is no call this site knows", id)
+	}
+	if c.State != CallWaiting && c.State != CallOffered {
+		return nil, refuse(ErrWrongState, "call_id", "call %q is %s; only a waiting or offered call can be changed", id, c.State)
+	}
+	return c, nil
+}
+
+// rerank gives waiting calls their tier.
+func (m *Machine) rerank(cmd *Rerank) (Result, error) {
+	if !cmd.Tier.Valid() {
+		return Result{}, refuse(ErrInvalid, "tier", "must be vip, mid, ordinary or blacklist")
+	}
+	if cmd.Call == "" {
+		var list []*call
+		for c := m.byCaller[cmd.Caller]; c != nil; c = c.sameCaller {
+			list = append(list, c)
+		}
+		slices.SortFunc(list, func(a, b *call) int { return cmp.Compare(a.Seq, b.Seq) })
+		n := 0
+		for _, c := range list {
+			if (c.State == CallWaiting || c.State == CallOffered) && m.setTier(c, cmd) {
+				n++
+			}
+		}
+		return Result{Reranked: n}, nil
+	}
+	if c := m.calls[cmd.Call]; cmd.OnlyProvisional && (c == nil || !c.Provisional || c.State != CallWaiting && c.State != CallOffered) {
+		return m.tierTooLate(c, cmd.Tier), nil
+	}
+	c, err := m.waitingCall(cmd.Call)
+	if err != nil {
+		return Result{}, err
+	}
+	n := 0
+	if m.setTier(c, cmd) {
+		n = 1
+	}
+	res := m.callResult(c)
+	res.Reranked = n
+	return res, nil
+}
+
+// tierTooLate settles what a late lookup still changes when the call waits no
+// longer: a caller who hung up meanwhile gets the callback that the tier earns.
+func (m *Machine) tierTooLate(c *call, t tiering.Tier) Result {
+	if c == nil || !c.Provisional || c.State != CallAbandoned || c.Callback != "" {
+		return Result{}
+	}
+	counted := c.Tier
+	c.Tier, c.Provisional = t, false
+	cb := m.earnCallback(c)
+	c.Tier = counted // the call was counted under the tier it was served by
+	m.touchCall(c)
+	return Result{Call: &c.Call, Callback: cb}
+}
+
+// setTier changes a waiting call's tier and reports whether anything changed.
+func (m *Machine) setTier(c *call, cmd *Rerank) bool {
+	if cmd.OnlyProvisional && !c.Provisional || !c.Provisional && c.Tier == cmd.Tier && c.UnattestedVIP == cmd.UnattestedVIP {
+		return false
+	}
+	from := c.Tier
+	e := &c.entry
+	lined, held := e.lined, e.held
+	m.lineOut(e)
+	m.recount(c, c.q, cmd.Tier)
+	c.Provisional, c.UnattestedVIP = false, cmd.UnattestedVIP
+	e.slot = slotOf(cmd.Tier)
+	switch {
+	case lined:
+		m.lineUp(e)
+	case held != nil:
+		m.hold(e, held)
+	case e.offer != nil:
+		m.live[e.offer.slot].Delete(e.offer)
+		e.offer.slot = e.slot
+		m.live[e.slot].Set(e.offer)
+	}
+	m.emitCall(c, Event{Type: EventCallReranked, FromTier: from})
+	m.place(e)
+	if e.offer != nil {
+		m.upgrade(e.offer.a)
+	}
+	return true
+}
+
+// reconcile brings the site in line with the calls a switch still holds.
+func (m *Machine) reconcile(cmd *Reconcile) (Result, error) {
+	asOf := cmd.AsOf
+	if asOf.IsZero() || asOf > m.now {
+		asOf = m.now
+	}
+	res := Result{Items: make([]Item, len(cmd.Calls))}
+	listed := make(map[string]bool, len(cmd.Calls))
+	order := make([]int, len(cmd.Calls))
+	for i := range cmd.Calls {
+		order[i] = i
+		listed[cmd.Calls[i].Call] = true
+	}
+	// Oldest first: the engine's own sequence then follows the original arrivals.
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(cmd.Calls[a].ArrivedAt, cmd.Calls[b].ArrivedAt) })
+	for _, i := range order {
+		res.Items[i] = m.reconcileOne(cmd, &cmd.Calls[i])
+		switch res.Items[i].Outcome {
+		case OutcomeAdded:
+			res.Added++
+		case OutcomeKept:
+			res.Kept++
+		}
+	}
+	var gone []*call
+	for _, c := range m.calls {
+		if c.Switch == cmd.Switch && !c.State.Terminal() && !listed[c.ID] && c.JoinedAt <= asOf {
+			gone = append(gone, c)
+		}
+	}
+	slices.SortFunc(gone, func(a, b *call) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, c := range gone {
+		res.Closed++
+		if c.State == CallAnswered {
+			m.finish(c, ReasonReconciled)
+		} else {
+			m.abandon(c, ReasonReconciled)
+		}
+	}
+	return res, nil
+}
+
+// The outcomes of one item of Reconcile.
+const (
+	OutcomeAdded  = "added"
+	OutcomeKept   = "kept"
+	OutcomeFailed = "failed"
+)
+
+func (m *Machine) reconcileOne(cmd *Reconcile, live *Live) Item {
+	item := Item{Call: live.Call, Outcome: OutcomeFailed, Err: live.Err}
+	if item.Err != nil {
+		return item
+	}
+	if live.Call == "" {
+		item.Err = refuse(ErrInvalid, "call_id", "must not be empty")
+		return item
+	}
+	if c := m.calls[live.Call]; c != nil && !c.Tombstone {
+		if !sameSwitch(c, cmd.Switch) {
+			item.Err = refuse(ErrCallExists, "call_id", "%q is a call of switch %q", live.Call, c.Switch)
+			return item
+		}
+		item.Outcome = OutcomeKept
+		return item
+	}
+	live.Switch = cmd.Switch
+	q, err := m.routeTo(&live.Arrive)
+	if err != nil {
+		item.Err = err
+		return item
+	}
+	if grave := m.calls[live.Call]; grave != nil {
+		m.arriveTooLate(grave, q, &live.Arrive) // its hang-up is known: it is not live
+		item.Outcome = OutcomeKept
+		return item
+	}
+	m.restoreCall(live, q)
+	item.Outcome = OutcomeAdded
+	return item
+}
+
+// restoreCall adds a call the engine had lost, with its original arrival. It was
+// admitted once: opening hours and capacity are not asked again.
+func (m *Machine) restoreCall(live *Live, q *queueState) {
+	joined := m.now
+	if !live.ArrivedAt.IsZero() && live.ArrivedAt < m.now {
+		joined = live.ArrivedAt
+	}
+	c := m.newCall(&live.Arrive, q, joined)
+	m.join(c)
+	if live.AnsweredAt.IsZero() {
+		return
+	}
+	o := m.leave(c, EndedAccepted)
+	c.State, c.AnsweredAt, c.Agent = CallAnswered, max(joined, min(live.AnsweredAt, m.now)), live.Agent
+	if o != nil {
+		m.become(o.a, AgentReady, "")
+		m.emitReturned(o)
+	}
+	m.countEnd(c, CallAnswered)
+	e := Event{Type: EventCallAnswered, Agent: c.Agent, Reason: ReasonReconciled, Wait: c.Wait(m.now)}
+	if a := m.agents[live.Agent]; a != nil && a.offer == nil && a.State != AgentTalking && a.State != AgentSignedOut {
+		a.Agent.Call = c.ID
+		m.become(a, AgentTalking, "")
+		e.AgentState = AgentTalking
+	}
+	m.emitCall(c, e)
+	m.armCall(c)
+	if o != nil {
+		m.match(o.a)
+	}
+}
+
+// attachSwitch records that a switch can be told to ring phones.
+func (m *Machine) attachSwitch(cmd *AttachSwitch) (Result, error) {
+	if cmd.Switch == "" || cmd.Owner == "" || cmd.Token == "" {
+		return Result{}, refuse(ErrInvalid, "switch_id", "switch, owner and token must be given")
+	}
+	m.renew(cmd.Owner)
+	s := m.switches[cmd.Switch]
+	if s == nil {
+		s = &switchState{}
+		m.switches[cmd.Switch] = s
+	}
+	s.SwitchRecord = SwitchRecord{Switch: cmd.Switch, Owner: cmd.Owner, Token: cmd.Token}
+	m.touchSwitch(s)
+	m.emit(Event{Type: EventSwitchConnected, Switch: cmd.Switch})
+	for _, a := range m.ringAgents() {
+		m.match(a)
+		m.upgrade(a)
+	}
+	return Result{}, nil
+}
+
+func (m *Machine) detachSwitch(cmd *DetachSwitch) (Result, error) {
+	if s := m.switches[cmd.Switch]; s != nil && s.Token == cmd.Token {
+		m.dropSwitch(s)
+	}
+	return Result{}, nil
+}
+
+// dropSwitch takes back what its phones were ringing for.
+func (m *Machine) dropSwitch(s *switchState) {
+	delete(m.switches, s.Switch)
+	m.changes.GoneSwitches = append(m.changes.GoneSwitches, s.Switch)
+	m.emit(Event{Type: EventSwitchDisconnected, Switch: s.Switch})
+	for _, a := range m.ringAgents() {
+		if o := a.offer; o != nil && o.e.call != nil && o.e.call.Switch == s.Switch {
+			m.giveBack(o, EndedUndelivered, "")
+		}
+	}
+}
+
+// ringAgents lists the agents whose phones switches ring, longest idle first.
+func (m *Machine) ringAgents() []*agent {
+	var list []*agent
+	for _, a := range m.agents {
+		if a.RingBySwitch && a.State != AgentSignedOut {
+			list = append(list, a)
+		}
+	}
+	slices.SortFunc(list, func(a, b *agent) int {
+		return cmp.Or(cmp.Compare(a.IdleSince, b.IdleSince), cmp.Compare(a.Ord, b.Ord))
+	})
+	return list
+}
+
+// renew extends a daemon's lease.
+func (m *Machine) renew(id string) {
+	o := m.owners[id]
+	if o == nil {
+		m.meta.Ord++
+		o = &owner{OwnerRecord: OwnerRecord{Owner: id}}
+		o.timer = timer{owner: o, class: classOwner, ord: m.meta.Ord}
+		m.owners[id] = o
+	}
+	o.Until = m.now.Add(m.site.OwnerLease)
+	m.timers.arm(&o.timer, o.Until, nil)
+	m.touchOwner(o)
+}
+
+func (m *Machine) renewOwner(cmd *RenewOwner) (Result, error) {
+	if cmd.Owner == "" {
+		return Result{}, refuse(ErrInvalid, "owner", "must not be empty")
+	}
+	m.renew(cmd.Owner)
+	return Result{}, nil
+}
+
+// fire implements timed: a daemon that was silent too long has lost its agents
+// and switches.
+func (o *owner) fire(m *Machine, _ instant.Instant) {
+	delete(m.owners, o.Owner)
+	m.changes.GoneOwners = append(m.changes.GoneOwners, o.Owner)
+	var lost []*agent
+	for _, a := range m.agents {
+		if a.Presence == PresentStream && a.Owner == o.Owner {
+			lost = append(lost, a)
+		}
+	}
+	slices.SortFunc(lost, func(a, b *agent) int { return cmp.Compare(a.Ord, b.Ord) })
+	for _, a := range lost {
+		m.lose(a)
+	}
+	var gone []*switchState
+	for _, s := range m.switches {
+		if s.Owner == o.Owner {
+			gone = append(gone, s)
+		}
+	}
+	slices.SortFunc(gone, func(a, b *switchState) int { return cmp.Compare(a.Switch, b.Switch) })
+	for _, s := range gone {
+		m.dropSwitch(s)
+	}
+}

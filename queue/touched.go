@@ -1,0 +1,125 @@
+package queue
+
+import "greenlane/callback"
+
+// touched collects the records that changed since TakeChanges, each once.
+type touched struct {
+	calls     []*call
+	agents    []*agent
+	offers    []*offer
+	callbacks []*cbRecord
+	queues    []*queueState
+	cohorts   []*cohort
+	totals    []*totals
+	owners    []*owner
+	switches  []*switchState
+}
+
+func (m *Machine) touchCall(c *call) {
+	if !c.dirty {
+		c.dirty = true
+		m.touched.calls = append(m.touched.calls, c)
+	}
+}
+
+func (m *Machine) touchAgent(a *agent) {
+	if !a.dirty {
+		a.dirty = true
+		m.touched.agents = append(m.touched.agents, a)
+	}
+}
+
+func (m *Machine) touchOffer(o *offer) {
+	if !o.dirty {
+		o.dirty = true
+		m.touched.offers = append(m.touched.offers, o)
+	}
+}
+
+func (m *Machine) touchCallback(c *cbRecord) {
+	if !c.dirty {
+		c.dirty = true
+		m.touched.callbacks = append(m.touched.callbacks, c)
+	}
+}
+
+func (m *Machine) touchQueue(q *queueState) {
+	if !q.dirty {
+		q.dirty = true
+		m.touched.queues = append(m.touched.queues, q)
+	}
+}
+
+func (m *Machine) touchOwner(o *owner) {
+	if !o.dirty {
+		o.dirty = true
+		m.touched.owners = append(m.touched.owners, o)
+	}
+}
+
+func (m *Machine) touchSwitch(s *switchState) {
+	if !s.dirty {
+		s.dirty = true
+		m.touched.switches = append(m.touched.switches, s)
+	}
+}
+
+// touchEntry marks the call or callback that e is.
+func (m *Machine) touchEntry(e *entry) {
+	if e.call != nil {
+		m.touchCall(e.call)
+	} else {
+		m.touchCallback(e.cb)
+	}
+}
+
+// TakeChanges returns what was touched since the last call of it. The value
+// and its pointers are good until the next Apply; its slices are used again by
+// the TakeChanges after the next. A record that is gone may be listed as
+// touched as well: apply what is gone last.
+func (m *Machine) TakeChanges() *Changes {
+	out, t := m.changes, &m.touched
+	out.Meta = m.meta
+	out.Calls, t.calls = take(out.Calls, t.calls, func(c *call) *Call { c.dirty = false; return &c.Call })
+	out.Agents, t.agents = take(out.Agents, t.agents, func(a *agent) *Agent { a.dirty = false; return &a.Agent })
+	out.Offers, t.offers = take(out.Offers, t.offers, func(o *offer) *OfferRecord { o.dirty = false; return &o.OfferRecord })
+	out.Callbacks, t.callbacks = take(out.Callbacks, t.callbacks, func(c *cbRecord) *callback.Callback { c.dirty = false; return &c.Callback })
+	out.Queues, t.queues = take(out.Queues, t.queues, func(q *queueState) *QueueRecord { q.dirty = false; return &q.rec })
+	out.Cohorts, t.cohorts = take(out.Cohorts, t.cohorts, func(c *cohort) *Cohort { c.dirty = false; return &c.Cohort })
+	out.Totals, t.totals = take(out.Totals, t.totals, func(c *totals) *Totals { c.dirty = false; return &c.Totals })
+	out.Owners, t.owners = take(out.Owners, t.owners, func(o *owner) *OwnerRecord { o.dirty = false; return &o.OwnerRecord })
+	out.Switches, t.switches = take(out.Switches, t.switches, func(s *switchState) *SwitchRecord { s.dirty = false; return &s.SwitchRecord })
+	m.changes, m.spare = m.spare, out
+	m.changes.reset()
+	return out
+}
+
+// take appends the record of each touched one to out and empties the list.
+func take[T, R any](out []*R, list []T, record func(T) *R) ([]*R, []T) {
+	for _, x := range list {
+		out = append(out, record(x))
+	}
+	return out, reset(list)
+}
+
+// keepCapacity is how large an emptied list may be to be used again; what a
+// burst needed is given back.
+const keepCapacity = 1 << 14
+
+func reset[T any](list []T) []T {
+	if cap(list) > keepCapacity {
+		return nil
+	}
+	clear(list)
+	return list[:0]
+}
+
+func (c *Changes) reset() {
+	c.Calls, c.Agents, c.Offers, c.Callbacks = reset(c.Calls), reset(c.Agents), reset(c.Offers), reset(c.Callbacks)
+	c.Queues, c.Cohorts, c.Totals = reset(c.Queues), reset(c.Cohorts), reset(c.Totals)
+	c.Requests, c.Owners, c.Switches = reset(c.Requests), reset(c.Owners), reset(c.Switches)
+	c.Events = reset(c.Events)
+	c.GoneCalls, c.GoneAgents, c.GoneOffers = reset(c.GoneCalls), reset(c.GoneAgents), reset(c.GoneOffers)
+	c.GoneCallbacks, c.GoneCohorts, c.GoneRequests = reset(c.GoneCallbacks), reset(c.GoneCohorts), reset(c.GoneRequests)
+	c.GoneOwners, c.GoneSwitches = reset(c.GoneOwners), reset(c.GoneSwitches)
+}
