@@ -79,7 +79,7 @@ func (p *plan) international(digits string) (rest string, ok bool) {
 		return "", false
 	}
 	at := p.idd.FindStringIndex(digits)
-	if at == nil || at[0] != 0 || strings.HasPrefix(digits[at[1]:], "0") {
+	if len(at) == 0 || at[0] != 0 || strings.HasPrefix(digits[at[1]:], "0") {
 		return "", false
 	}
 	return digits[at[1]:], true
