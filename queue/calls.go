@@ -77,6 +77,7 @@ func (m *Machine) newCall(cmd *Arrive, q *queueState, joined instant.Instant) *c
 		Tier: cmd.Tier, Provisional: cmd.Provisional, Attestation: cmd.Attestation, UnattestedVIP: cmd.UnattestedVIP,
 		PreferredAgent: cmd.PreferredAgent, Attributes: cmd.Attributes, ArrivedAt: cmd.ArrivedAt,
 		State: CallWaiting, Seq: m.meta.CallSeq, JoinedAt: joined, QueuedAt: m.now,
+		Events: make([]uint64, 0, 4), // joined, offered, answered, completed
 	}
 	if !c.Tier.Valid() {
 		c.Tier = tiering.Ordinary
@@ -382,7 +383,7 @@ func (m *Machine) armCall(c *call) {
 	switch c.State {
 	case CallAnswered:
 		if m.site.MaxTalk > 0 {
-			soonest(c.AnsweredAt.Add(m.site.MaxTalk), m.timers.laneFor(laneTalk, m.site.MaxTalk))
+			soonest(c.AnsweredAt.Add(m.site.MaxTalk), m.talkLane)
 		}
 	case CallWaiting, CallOffered:
 		if !c.Late {
@@ -394,7 +395,7 @@ func (m *Machine) armCall(c *call) {
 		if o := c.offer; o != nil {
 			soonest(o.ExpiresAt, q.lanes.offer)
 			if o.AckBy != 0 {
-				soonest(o.AckBy, m.timers.laneFor(laneAck, m.site.AckTimeout))
+				soonest(o.AckBy, m.ackLane)
 			}
 		} else {
 			if c.HeldUntil != 0 {

@@ -158,8 +158,12 @@ func (l *line) index(r rank) int {
 	if l.t == nil {
 		return 0
 	}
-	if last, ok := l.t.Max(); ok && last.before(r) {
+	if last, ok := l.t.Max(); !ok {
+		return 0
+	} else if last.before(r) {
 		return l.t.Len()
+	} else if last.rank == r {
+		return l.t.Len() - 1 // an arrival asks for its own place
 	}
 	lo, hi := 0, l.t.Len()
 	for lo < hi {

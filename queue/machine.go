@@ -44,6 +44,8 @@ type Machine struct {
 	requestList []*RequestRecord // oldest first
 
 	timers   timers
+	talkLane *lane
+	ackLane  *lane
 	touched  touched
 	changes  *Changes // since TakeChanges
 	spare    *Changes
@@ -121,6 +123,8 @@ func newMachine(site Site) *Machine {
 		changes:       &Changes{},
 		spare:         &Changes{},
 	}
+	m.talkLane = m.timers.laneFor(laneTalk, site.MaxTalk)
+	m.ackLane = m.timers.laneFor(laneAck, site.AckTimeout)
 	for i := range m.live {
 		m.live[i] = btree.NewBTreeGOptions(func(a, b *offer) bool { return a.rank.before(b.rank) }, btree.Options{NoLocks: true, Degree: 8})
 	}

@@ -24,6 +24,7 @@ func RestoreMachine(site Site, st *State) (*Machine, error) {
 		}
 	}
 	m.restoreAgents(st.Agents)
+	slices.SortFunc(st.Owners, func(a, b *OwnerRecord) int { return cmp.Compare(a.Owner, b.Owner) })
 	for _, r := range st.Owners {
 		m.meta.Ord++
 		o := &owner{OwnerRecord: *r}

@@ -214,28 +214,22 @@ func (m *Machine) restoreCall(live *Live, q *queueState) {
 		joined = live.ArrivedAt
 	}
 	c := m.newCall(&live.Arrive, q, joined)
-	m.join(c)
 	if live.AnsweredAt.IsZero() {
+		m.join(c)
 		return
 	}
-	o := m.leave(c, EndedAccepted)
+	m.totals(q, c.Tier).Joined++
+	m.emitCall(c, Event{Type: EventCallJoined})
 	c.State, c.AnsweredAt, c.Agent = CallAnswered, max(joined, min(live.AnsweredAt, m.now)), live.Agent
-	if o != nil {
-		m.become(o.a, AgentReady, "")
-		m.emitReturned(o)
-	}
 	m.countEnd(c, CallAnswered)
 	e := Event{Type: EventCallAnswered, Agent: c.Agent, Reason: ReasonReconciled, Wait: c.Wait(m.now)}
-	if a := m.agents[live.Agent]; a != nil && a.offer == nil && a.State != AgentTalking && a.State != AgentSignedOut {
+	if a := m.agents[live.Agent]; a != nil && (a.State == AgentReady || a.State == AgentNotReady || a.State == AgentWrapUp) {
 		a.Agent.Call = c.ID
 		m.become(a, AgentTalking, "")
 		e.AgentState = AgentTalking
 	}
 	m.emitCall(c, e)
 	m.armCall(c)
-	if o != nil {
-		m.match(o.a)
-	}
 }
 
 // attachSwitch records that a switch can be told to ring phones.
