@@ -220,17 +220,17 @@ func (q *Queue) validate(names map[string]bool) (faults []error) {
 	if !validName(q.Name) {
 		bad("name: %q must be 1 to 64 letters, digits, '.', '_' or '-'", q.Name)
 	}
-	if q.Threshold < time.Second || q.Threshold > time.Hour {
-		bad("threshold: %v must be between 1s and 1h", q.Threshold)
+	if q.Threshold < time.Millisecond || q.Threshold > time.Hour {
+		bad("threshold: %v must be between 1ms and 1h", q.Threshold)
 	}
-	if q.OfferTimeout < time.Second || q.OfferTimeout > 10*time.Minute {
-		bad("offer_timeout: %v must be between 1s and 10m", q.OfferTimeout)
+	if q.OfferTimeout < time.Millisecond || q.OfferTimeout > 10*time.Minute {
+		bad("offer_timeout: %v must be between 1ms and 10m", q.OfferTimeout)
 	}
 	if q.PreferredWait < 0 || q.WrapUp < 0 || q.MaxWait < 0 || q.Overflow.After < 0 {
 		bad("preferred_wait, wrap_up, max_wait, overflow.after: must not be negative")
 	}
-	if q.HandleTime < time.Second {
-		bad("handle_time: %v must be at least 1s", q.HandleTime)
+	if q.HandleTime < time.Millisecond {
+		bad("handle_time: %v must be at least 1ms", q.HandleTime)
 	}
 	if q.Capacity < 0 {
 		bad("capacity: %d must not be negative (0 = no limit)", q.Capacity)
