@@ -33,7 +33,7 @@ func (m *Machine) signIn(cmd *SignIn) (Result, error) {
 	if a == nil {
 		m.meta.Ord++
 		a = &agent{Agent: Agent{ID: cmd.Agent, Ord: m.meta.Ord, State: AgentSignedOut}}
-		a.timer = timer{owner: a, class: classAgent, ord: a.Ord}
+		a.timer = newTimer(a, classAgent, a.Ord)
 		m.agents[a.ID] = a
 		m.agentList.Set(a.ID, a)
 	}

@@ -63,7 +63,7 @@ func (m *Machine) linkCallback(cb *cbRecord) {
 	if !cb.EscalatedAt.IsZero() {
 		cb.slot = slotMid
 	}
-	cb.timer = timer{owner: cb, class: classCallback, ord: cb.Seq}
+	cb.timer = newTimer(cb, classCallback, cb.Seq)
 	m.callbacks[cb.ID] = cb
 	if cb.State.Open() {
 		m.openCallbacks[callbackKey{cb.Caller, cb.Queue}] = cb

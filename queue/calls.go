@@ -73,7 +73,7 @@ func (m *Machine) newCall(cmd *Arrive, q *queueState, joined instant.Instant) *c
 	m.meta.CallSeq++
 	c := &call{}
 	c.Call = Call{
-		ID: cmd.Call, Switch: cmd.Switch, Caller: cmd.Caller, Dialed: cmd.Dialed, Queue: q.cfg.Name,
+		ID: cmd.Call, Switch: m.intern(cmd.Switch), Caller: cmd.Caller, Dialed: m.intern(cmd.Dialed), Queue: q.cfg.Name,
 		Tier: cmd.Tier, Provisional: cmd.Provisional, Attestation: cmd.Attestation, UnattestedVIP: cmd.UnattestedVIP,
 		PreferredAgent: cmd.PreferredAgent, Attributes: cmd.Attributes, ArrivedAt: cmd.ArrivedAt,
 		State: CallWaiting, Seq: m.meta.CallSeq, JoinedAt: joined, QueuedAt: m.now,
@@ -86,10 +86,21 @@ func (m *Machine) newCall(cmd *Arrive, q *queueState, joined instant.Instant) *c
 	return c
 }
 
+// intern returns one copy of a string that many calls carry.
+func (m *Machine) intern(s string) string {
+	if known, ok := m.names[s]; ok {
+		return known
+	}
+	if len(m.names) < internedNames {
+		m.names[s] = s
+	}
+	return s
+}
+
 // linkCall makes a call known.
 func (m *Machine) linkCall(c *call, q *queueState) {
 	c.entry = entry{q: q, call: c, slot: slotOf(c.Tier)}
-	c.timer = timer{owner: c, class: classCall, ord: c.Seq}
+	c.timer = newTimer(c, classCall, c.Seq)
 	m.calls[c.ID] = c
 	m.touchCall(c)
 }
@@ -202,7 +213,7 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 func (m *Machine) bury(id, switchID string, at instant.Instant, reason string) *call {
 	m.meta.CallSeq++
 	c := &call{Call: Call{ID: id, Switch: switchID, State: CallAbandoned, Reason: reason, Seq: m.meta.CallSeq, ArrivedAt: at, EndedAt: m.now, Tombstone: true}}
-	c.timer = timer{owner: c, class: classCall, ord: c.Seq}
+	c.timer = newTimer(c, classCall, c.Seq)
 	m.calls[id] = c
 	m.touchCall(c)
 	m.keepEnded(c)
@@ -222,7 +233,8 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	seq := grave.Seq
 	c := m.newCall(cmd, q, ended.Add(-wait))
 	m.meta.CallSeq--
-	c.Seq, c.timer.ord, c.QueuedAt = seq, seq, c.JoinedAt
+	c.Seq, c.QueuedAt = seq, c.JoinedAt
+	c.timer = newTimer(c, classCall, seq)
 	m.totals(q, c.Tier).Joined++
 	c.State, c.Reason, c.EndedAt = CallAbandoned, reason, ended
 	m.emitCall(c, Event{Type: EventCallJoined})

@@ -43,6 +43,7 @@ type entry struct {
 	held  *agent    // waits for this agent only
 	slot  slot
 	lined bool // stands in q's line
+	dirty bool // touched since TakeChanges
 }
 
 // rank is an entry's place within its slot.
@@ -52,12 +53,6 @@ type rank struct {
 }
 
 func (r rank) before(o rank) bool { return r.at < o.at || r.at == o.at && r.seq < o.seq }
-
-// waiter is an entry with the rank it was lined up by.
-type waiter struct {
-	rank
-	e *entry
-}
 
 func (e *entry) rank() rank {
 	if e.call != nil {
@@ -113,18 +108,26 @@ func before(a *entry, aLevel int, b *entry, bLevel int) bool {
 	return a.rank().before(b.rank())
 }
 
-// line holds the entries of one slot in order of rank.
-type line struct{ t *btree.BTreeG[waiter] }
+// line holds the entries of one slot in order of rank. An entry's rank must
+// not change while it stands there.
+type line struct{ t *btree.BTreeG[*entry] }
 
 func (l *line) add(e *entry) {
 	if l.t == nil {
-		l.t = btree.NewBTreeGOptions(func(a, b waiter) bool { return a.before(b.rank) }, btree.Options{NoLocks: true})
+		l.t = btree.NewBTreeGOptions(func(a, b *entry) bool { return a.rank().before(b.rank()) }, btree.Options{NoLocks: true})
 	}
 	// Load is Set with a short cut for the greatest key, which arrivals are.
-	l.t.Load(waiter{e.rank(), e})
+	l.t.Load(e)
 }
 
-func (l *line) remove(e *entry) { l.t.Delete(waiter{rank: e.rank()}) }
+func (l *line) remove(e *entry) {
+	// The first one leaves most often, and can go without a search.
+	if first, ok := l.t.Min(); ok && first == e {
+		l.t.PopMin()
+		return
+	}
+	l.t.Delete(e)
+}
 
 func (l *line) len() int {
 	if l.t == nil {
@@ -138,17 +141,16 @@ func (l *line) first(ok func(*entry) bool) (found *entry) {
 	if l.t == nil {
 		return nil
 	}
-	if w, some := l.t.Min(); !some {
+	if e, some := l.t.Min(); !some {
 		return nil
-	} else if ok(w.e) {
-		return w.e
+	} else if ok(e) {
+		return e
 	}
-	l.t.Scan(func(w waiter) bool {
-		if ok(w.e) {
-			found = w.e
-			return false
+	l.t.Scan(func(e *entry) bool {
+		if ok(e) {
+			found = e
 		}
-		return true
+		return found == nil
 	})
 	return found
 }
@@ -160,15 +162,15 @@ func (l *line) index(r rank) int {
 	}
 	if last, ok := l.t.Max(); !ok {
 		return 0
-	} else if last.before(r) {
+	} else if last.rank().before(r) {
 		return l.t.Len()
-	} else if last.rank == r {
+	} else if last.rank() == r {
 		return l.t.Len() - 1 // an arrival asks for its own place
 	}
 	lo, hi := 0, l.t.Len()
 	for lo < hi {
 		mid := (lo + hi) / 2
-		if w, _ := l.t.GetAt(mid); w.before(r) {
+		if e, _ := l.t.GetAt(mid); e.rank().before(r) {
 			lo = mid + 1
 		} else {
 			hi = mid

@@ -43,6 +43,8 @@ type Machine struct {
 	requests    map[requestKey]*RequestRecord
 	requestList []*RequestRecord // oldest first
 
+	names map[string]string // switches and dialed numbers, one copy of each
+
 	timers   timers
 	talkLane *lane
 	ackLane  *lane
@@ -65,7 +67,6 @@ type call struct {
 	entry
 	timer      timer
 	sameCaller *call // next waiting call of the same number
-	dirty      bool
 }
 
 // cbRecord is a callback at work.
@@ -74,7 +75,6 @@ type cbRecord struct {
 	entry
 	timer    timer
 	declined []string // agents who declined it since it was due
-	dirty    bool
 }
 
 // offer is an offer, live or past.
@@ -102,6 +102,9 @@ type switchState struct {
 // accept is told how its offer ended.
 const pastOffersKept = 10_000
 
+// internedNames bounds Machine.names; forged numbers must not fill the memory.
+const internedNames = 10_000
+
 // NewMachine returns an empty site.
 func NewMachine(site Site) (*Machine, error) { return RestoreMachine(site, &State{}) }
 
@@ -119,6 +122,7 @@ func newMachine(site Site) *Machine {
 		owners:        map[string]*owner{},
 		switches:      map[string]*switchState{},
 		requests:      map[requestKey]*RequestRecord{},
+		names:         map[string]string{},
 		timers:        newTimers(),
 		changes:       &Changes{},
 		spare:         &Changes{},

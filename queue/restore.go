@@ -28,7 +28,7 @@ func RestoreMachine(site Site, st *State) (*Machine, error) {
 	for _, r := range st.Owners {
 		m.meta.Ord++
 		o := &owner{OwnerRecord: *r}
-		o.timer = timer{owner: o, class: classOwner, ord: m.meta.Ord}
+		o.timer = newTimer(o, classOwner, m.meta.Ord)
 		m.owners[o.Owner] = o
 		m.timers.arm(&o.timer, o.Until, nil)
 	}
@@ -72,7 +72,7 @@ func (m *Machine) restoreAgents(records []*Agent) {
 	slices.SortFunc(records, func(a, b *Agent) int { return cmp.Compare(a.Ord, b.Ord) })
 	for _, r := range records {
 		a := &agent{Agent: *r}
-		a.timer = timer{owner: a, class: classAgent, ord: a.Ord}
+		a.timer = newTimer(a, classAgent, a.Ord)
 		m.agents[a.ID] = a
 		m.agentList.Set(a.ID, a)
 		services := slices.DeleteFunc(slices.Clone(a.Services), func(s Service) bool {
@@ -98,8 +98,9 @@ func (m *Machine) restoreCalls(records []*Call) error {
 			return fmt.Errorf("queue: call %q is on record twice", r.ID)
 		}
 		c := &call{Call: *r}
+		c.Switch, c.Dialed = m.intern(c.Switch), m.intern(c.Dialed)
 		if r.Tombstone {
-			c.timer = timer{owner: c, class: classCall, ord: c.Seq}
+			c.timer = newTimer(c, classCall, c.Seq)
 			m.calls[c.ID] = c
 			m.ended = append(m.ended, c)
 			continue

@@ -292,7 +292,7 @@ func (m *Machine) renew(id string) {
 	if o == nil {
 		m.meta.Ord++
 		o = &owner{OwnerRecord: OwnerRecord{Owner: id}}
-		o.timer = timer{owner: o, class: classOwner, ord: m.meta.Ord}
+		o.timer = newTimer(o, classOwner, m.meta.Ord)
 		m.owners[id] = o
 	}
 	o.Until = m.now.Add(m.site.OwnerLease)

@@ -14,32 +14,33 @@ type timed interface {
 	fire(m *Machine, now instant.Instant)
 }
 
-// class orders timers that are due at the same instant.
-type class uint8
+// class orders timers that are due at the same instant; within a class their
+// order is that of the records' own sequence.
+type class uint64
 
 const (
-	classCall class = iota
+	classCall class = iota << 60
 	classAgent
 	classCallback
 	classOwner
 )
 
+func newTimer(owner timed, c class, seq uint64) timer {
+	return timer{owner: owner, ord: uint64(c) | seq}
+}
+
 // timer is a record's next deadline. A record has one, for the earliest.
 type timer struct {
 	at         instant.Instant // zero: not armed
-	ord        uint64
+	ord        uint64          // class and sequence: the order of timers due together
 	owner      timed
 	lane       *lane // nil while it stands in the tree
 	prev, next *timer
-	class      class
 }
 
 func (t *timer) before(o *timer) bool {
 	if t.at != o.at {
 		return t.at < o.at
-	}
-	if t.class != o.class {
-		return t.class < o.class
 	}
 	return t.ord < o.ord
 }

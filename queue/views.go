@@ -192,9 +192,9 @@ func (m *Machine) Positions(switchID string) []Position {
 			if q.lines[s].t == nil {
 				continue
 			}
-			q.lines[s].t.Scan(func(w waiter) bool {
+			q.lines[s].t.Scan(func(e *entry) bool {
 				n++
-				if c := w.e.call; c != nil && c.Switch == switchID {
+				if c := e.call; c != nil && c.Switch == switchID {
 					out = append(out, Position{c.ID, n, q.estimate(n)})
 				}
 				return true
@@ -287,8 +287,8 @@ func (q *queueState) tierSnapshot(t tiering.Tier, now, midnight, oldest instant.
 func (q *queueState) callbacksWaiting() int {
 	n := q.lines[slotCallback].len()
 	if l := &q.lines[slotMid]; l.t != nil {
-		l.t.Scan(func(w waiter) bool {
-			if w.e.cb != nil {
+		l.t.Scan(func(e *entry) bool {
+			if e.cb != nil {
 				n++
 			}
 			return true
