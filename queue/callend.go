@@ -1,0 +1,173 @@
+package queue
+
+import (
+	"slices"
+	"time"
+
+	"greenlane/callback"
+	"greenlane/internal/instant"
+)
+
+// hangUp ends a call: one that waits is abandoned, one that is answered is
+// complete, one that has not arrived yet leaves a tombstone.
+func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string) (Result, error) {
+	if id == "" {
+		return Result{}, refuse(ErrInvalid, "call_id", "must not be empty")
+	}
+	c := m.calls[id]
+	switch {
+	case c == nil:
+		return m.callResult(m.bury(id, switchID, at, reason)), nil
+	case !sameSwitch(c, switchID):
+		return Result{}, refuse(ErrCallNotFound, "call_id", "%q is no call of switch %q", id, switchID)
+	case c.State == CallWaiting || c.State == CallOffered:
+		return m.abandon(c, reason), nil
+	case c.State == CallAnswered:
+		m.finish(c, reason)
+		return m.callResult(c), nil
+	default:
+		res := m.callResult(c)
+		res.Duplicate = true
+		return res, nil
+	}
+}
+
+// bury records that a call is over of which nobody has told that it began.
+func (m *Machine) bury(id, switchID string, at instant.Instant, reason string) *call {
+	m.meta.CallSeq++
+	c := &call{Call: Call{ID: id, Switch: switchID, State: CallAbandoned, Reason: reason, Seq: m.meta.CallSeq, ArrivedAt: at, EndedAt: m.now, Tombstone: true}}
+	c.timer = newTimer(c, classCall, c.Seq)
+	m.calls[id] = c
+	m.touchCall(c)
+	m.keepEnded(c)
+	return c
+}
+
+// arriveTooLate lets a call whose hang-up came first end as it would have in
+// the right order. The switch's own times, where it gave both, say how long the
+// caller waited.
+func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result {
+	hungUp, ended, reason := grave.ArrivedAt, grave.EndedAt, grave.Reason
+	wait := time.Duration(0)
+	if !hungUp.IsZero() && !cmd.ArrivedAt.IsZero() {
+		wait = min(max(0, hungUp.Sub(cmd.ArrivedAt)), time.Hour)
+	}
+	m.ended = slices.DeleteFunc(m.ended, func(c *call) bool { return c == grave })
+	seq := grave.Seq
+	c := m.newCall(cmd, q, ended.Add(-wait))
+	m.meta.CallSeq--
+	c.Seq, c.QueuedAt = seq, c.JoinedAt
+	c.timer = newTimer(c, classCall, seq)
+	m.totals(q, c.Tier).Joined++
+	c.State, c.Reason, c.EndedAt = CallAbandoned, reason, ended
+	m.emitCall(c, Event{Type: EventCallJoined})
+	if c.Late = wait > q.cfg.Threshold; c.Late {
+		m.totals(q, c.Tier).Late++
+		m.cohort(q, c.Tier, c.JoinedAt).LateWaiting++
+		m.totals(q, c.Tier).Counts.LateWaiting++
+		m.emitCall(c, Event{Type: EventCallLate})
+	}
+	m.countEnd(c, CallAbandoned)
+	cb := m.earnCallback(c)
+	m.emitCall(c, Event{Type: EventCallAbandoned, Wait: wait, Reason: reason, Callback: c.Callback})
+	m.keepEnded(c)
+	res := m.callResult(c)
+	res.Callback = cb
+	return res
+}
+
+// leave takes a call out of its line, its offer and the waiting counts.
+// It returns the offer it was in, which is over.
+func (m *Machine) leave(c *call, how string) *offer {
+	o := c.offer
+	if o != nil {
+		m.closeOffer(o, how)
+		c.Agent, c.Offer = "", 0
+	} else {
+		m.lineOut(&c.entry)
+	}
+	countWaiting(c, -1)
+	m.waiting--
+	m.unlinkCaller(c)
+	c.HeldUntil = 0
+	return o
+}
+
+// end brings a waiting or offered call to a terminal state.
+func (m *Machine) end(c *call, state CallState, event EventType, reason, offerEnded string) *callback.Callback {
+	o := m.leave(c, offerEnded)
+	if o != nil {
+		m.become(o.a, AgentReady, "")
+		m.emitReturned(o)
+	}
+	c.State, c.Reason, c.EndedAt = state, reason, m.now
+	m.timers.disarm(&c.timer)
+	m.countEnd(c, state)
+	var cb *callback.Callback
+	if state == CallAbandoned {
+		cb = m.earnCallback(c)
+	}
+	e := Event{Type: event, Wait: c.Wait(m.now), Reason: reason, Callback: c.Callback}
+	m.emitCall(c, e)
+	m.keepEnded(c)
+	if o != nil {
+		m.match(o.a)
+	}
+	return cb
+}
+
+func (m *Machine) abandon(c *call, reason string) Result {
+	cb := m.end(c, CallAbandoned, EventCallAbandoned, reason, EndedCallerHungUp)
+	res := m.callResult(c)
+	res.Callback = cb
+	return res
+}
+
+// finish completes an answered call and frees its agent.
+func (m *Machine) finish(c *call, reason string) {
+	c.State, c.Reason, c.EndedAt = CallCompleted, reason, m.now
+	m.timers.disarm(&c.timer)
+	talk := c.EndedAt.Sub(c.AnsweredAt)
+	t := m.totals(c.q, c.Tier)
+	t.Completed++
+	t.Talk += talk.Milliseconds()
+	e := Event{Type: EventCallCompleted, Agent: c.Agent, Reason: reason, Wait: c.Wait(m.now), Talk: talk}
+	a := m.agents[c.Agent]
+	if a == nil || a.Agent.Call != c.ID {
+		m.emitCall(c, e)
+		m.keepEnded(c)
+		return
+	}
+	a.Agent.Call = ""
+	wrap := m.endWork(a, c.q)
+	m.learnHandleTime(c.q, talk+wrap)
+	e.AgentState = a.State
+	m.emitCall(c, e)
+	m.keepEnded(c)
+	m.settle(a)
+}
+
+// endWork puts an agent who has done with a call or callback into wrap-up, or
+// past it, and returns how long the wrap-up is.
+func (m *Machine) endWork(a *agent, q *queueState) time.Duration {
+	if a.State == AgentSignedOut {
+		return 0
+	}
+	wrap := time.Duration(a.WrapUp) * time.Millisecond
+	if a.WrapUp < 0 {
+		wrap = q.cfg.WrapUp
+	}
+	if wrap > 0 {
+		a.WrapUntil = m.now.Add(wrap)
+		m.become(a, AgentWrapUp, "")
+	} else {
+		m.afterWork(a)
+	}
+	return wrap
+}
+
+// learnHandleTime moves the queue's mean of the time a call keeps an agent.
+func (m *Machine) learnHandleTime(q *queueState, d time.Duration) {
+	q.rec.HandleTime = (15*q.rec.HandleTime + d.Milliseconds()) / 16
+	m.touchQueue(q)
+}

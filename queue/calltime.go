@@ -1,0 +1,131 @@
+package queue
+
+import "greenlane/internal/instant"
+
+// armCall sets the call's timer to the next thing that time alone brings.
+func (m *Machine) armCall(c *call) {
+	q := c.q
+	var at instant.Instant
+	var in *lane
+	soonest := func(t instant.Instant, l *lane) {
+		if at == 0 || t < at {
+			at, in = t, l
+		}
+	}
+	switch c.State {
+	case CallAnswered:
+		if m.site.MaxTalk > 0 {
+			soonest(c.AnsweredAt.Add(m.site.MaxTalk), m.talkLane)
+		}
+	case CallWaiting, CallOffered:
+		if !c.Late {
+			soonest(c.JoinedAt.Add(q.cfg.Threshold)+1, q.lanes.late)
+		}
+		if q.cfg.MaxWait > 0 {
+			soonest(c.JoinedAt.Add(q.cfg.MaxWait), q.lanes.maxWait)
+		}
+		if o := c.offer; o != nil {
+			soonest(o.ExpiresAt, q.lanes.offer)
+			if o.AckBy != 0 {
+				soonest(o.AckBy, m.ackLane)
+			}
+		} else {
+			if c.HeldUntil != 0 {
+				soonest(c.HeldUntil, q.lanes.hold)
+			}
+			if q.cfg.Overflow.After > 0 {
+				soonest(c.QueuedAt.Add(q.cfg.Overflow.After), q.lanes.overflow)
+			}
+		}
+	}
+	m.timers.arm(&c.timer, at, in)
+}
+
+// fire implements timed.
+func (c *call) fire(m *Machine, now instant.Instant) {
+	if c.State == CallAnswered {
+		m.finish(c, ReasonMaxTalk)
+		return
+	}
+	q := c.q
+	if !c.Late && now > c.JoinedAt.Add(q.cfg.Threshold) {
+		m.markLate(c)
+	}
+	if q.cfg.MaxWait > 0 && now >= c.JoinedAt.Add(q.cfg.MaxWait) {
+		m.end(c, CallTimedOut, EventCallTimedOut, ReasonMaxWait, EndedMaxWait)
+		return
+	}
+	if o := c.offer; o != nil {
+		m.offerDue(o)
+	}
+	if c.State == CallWaiting && c.HeldUntil != 0 && now >= c.HeldUntil {
+		m.release(&c.entry)
+	}
+	if o := q.cfg.Overflow; c.State == CallWaiting && o.After > 0 && now >= c.QueuedAt.Add(o.After) {
+		m.overflow(c)
+	}
+	if !c.State.Terminal() {
+		m.armCall(c)
+	}
+}
+
+func (m *Machine) markLate(c *call) {
+	c.Late = true
+	m.totals(c.q, c.Tier).Late++
+	c.q.tiers[c.Tier].late++
+	m.cohort(c.q, c.Tier, c.JoinedAt).LateWaiting++
+	m.totals(c.q, c.Tier).Counts.LateWaiting++
+	m.emitCall(c, Event{Type: EventCallLate, Wait: c.Wait(m.now)})
+}
+
+// offerDue ends an offer that was not acknowledged or not answered in time:
+// the agent is not ready, the call back in its place.
+func (m *Machine) offerDue(o *offer) {
+	switch {
+	case m.now >= o.ExpiresAt:
+		o.e.addDeclined(o.a.ID)
+		m.giveBack(o, EndedExpired, ReasonNoAnswer)
+	case o.AckBy != 0 && m.now >= o.AckBy:
+		m.giveBack(o, EndedNotAcknowledged, ReasonNotAcknowledged)
+	}
+}
+
+// giveBack ends an offer and makes its agent not ready for a reason, or leaves
+// him ready when there is none.
+func (m *Machine) giveBack(o *offer, how, notReady string) {
+	a := o.a
+	m.endOffer(o, how)
+	if notReady != "" {
+		m.become(a, AgentNotReady, notReady)
+	} else {
+		m.become(a, AgentReady, "")
+	}
+	m.emitReturned(o)
+	if notReady != "" {
+		m.emit(Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
+	}
+	m.settle(a)
+	m.place(o.e)
+}
+
+func (m *Machine) overflow(c *call) {
+	o := c.q.cfg.Overflow
+	if o.To == "" {
+		m.end(c, CallOverflowed, EventCallOverflowed, ReasonOverflow, EndedMoved)
+		return
+	}
+	m.moveTo(c, m.queues[o.To], ReasonOverflow)
+}
+
+// moveTo puts a call that waits in line into another queue, with its place and
+// clock, and tries to serve it there.
+func (m *Machine) moveTo(c *call, to *queueState, reason string) {
+	from := c.q
+	m.lineOut(&c.entry)
+	m.recount(c, to, c.Tier)
+	c.OverflowedFrom, c.QueuedAt, c.HeldUntil = from.cfg.Name, m.now, 0
+	m.lineUp(&c.entry)
+	m.armCall(c)
+	m.emitCall(c, Event{Type: EventCallMoved, FromQueue: from.cfg.Name, Reason: reason})
+	m.place(&c.entry)
+}

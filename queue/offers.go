@@ -1,0 +1,197 @@
+package queue
+
+func (m *Machine) attach(cmd *Attach) (Result, error) {
+	a, err := m.signedIn(cmd.Agent)
+	if err != nil {
+		return Result{}, err
+	}
+	if cmd.Owner == "" || cmd.Token == "" {
+		return Result{}, refuse(ErrInvalid, "token", "owner and token must be given")
+	}
+	lease := m.now.Add(cmd.Wait + m.site.PollGrace)
+	switch cmd.Presence {
+	case PresentPoll:
+	case PresentStream:
+		m.renew(cmd.Owner)
+		lease = 0
+	default:
+		return Result{}, refuse(ErrInvalid, "presence", "must be a poll or a stream")
+	}
+	a.Owner, a.Token = cmd.Owner, cmd.Token
+	switch {
+	case a.Presence == PresentRing: // the phone stays the way in; the client only watches
+	case a.offer != nil && cmd.Presence == PresentPoll:
+		// The answer carries the live offer, which uses the poll up.
+	default:
+		m.setPresence(a, cmd.Presence, lease)
+	}
+	if a.State == AgentNotReady && a.Reason == ReasonLost {
+		m.makeReady(a)
+	}
+	m.touchAgent(a)
+	m.match(a)
+	return Result{Agent: &a.Agent, Offer: a.liveOffer()}, nil
+}
+
+// liveOffer returns the offer an agent holds, nil when there is none.
+func (a *agent) liveOffer() *Offer {
+	o := a.offer
+	if o == nil {
+		return nil
+	}
+	out := &Offer{Epoch: o.Epoch, Agent: a.ID, OfferedAt: o.OfferedAt, ExpiresAt: o.ExpiresAt, Acknowledged: o.Acked, Why: o.Why}
+	if o.e.call != nil {
+		out.Call = &o.e.call.Call
+	} else {
+		out.Callback = &o.e.cb.Callback
+	}
+	return out
+}
+
+func (m *Machine) detach(cmd *Detach) (Result, error) {
+	a, err := m.agent(cmd.Agent)
+	if err != nil {
+		return Result{}, err
+	}
+	if a.Token != cmd.Token || cmd.Token == "" {
+		return Result{Agent: &a.Agent, Duplicate: true}, nil
+	}
+	a.Owner, a.Token = "", ""
+	m.touchAgent(a)
+	if a.Presence != PresentRing && a.Presence != Absent {
+		lease := a.LeaseUntil
+		if lease = 0; a.State == AgentReady {
+			lease = m.now.Add(m.site.SignInGrace)
+		}
+		m.setPresence(a, Absent, lease)
+	}
+	if o := a.offer; o != nil && cmd.Undelivered && a.Presence != PresentRing {
+		m.giveBack(o, EndedUndelivered, "")
+	}
+	return Result{Agent: &a.Agent, Offer: a.liveOffer()}, nil
+}
+
+// liveFor finds a live offer for whoever answers it: its agent, or the switch
+// on behalf of an agent whose phone it rings (empty agent).
+func (m *Machine) liveFor(agentID string, epoch uint64) (*offer, error) {
+	if agentID != "" {
+		if _, err := m.agent(agentID); err != nil {
+			return nil, err
+		}
+	}
+	o := m.offers[epoch]
+	if o == nil || agentID != "" && o.Agent != agentID {
+		if o == nil && epoch > 0 && epoch <= m.meta.Epoch {
+			return nil, refuse(ErrOfferEnded, "offer_id", "offer %s ended long ago", OfferID(epoch))
+		}
+		return nil, refuse(ErrOfferNotFound, "offer_id", "%s is no offer of agent %q", OfferID(epoch), agentID)
+	}
+	if o.Ended != "" {
+		return o, refuse(ErrOfferEnded, "offer_id", "offer %s is over: %s", OfferID(epoch), o.Ended)
+	}
+	return o, nil
+}
+
+func (m *Machine) acknowledge(cmd *Acknowledge) (Result, error) {
+	o, err := m.liveFor(cmd.Agent, cmd.Offer)
+	if err != nil {
+		if o != nil && o.Ended == EndedAccepted {
+			return Result{Duplicate: true}, nil
+		}
+		return Result{}, err
+	}
+	if o.Acked {
+		return Result{Offer: o.a.liveOffer(), Duplicate: true}, nil
+	}
+	o.Acked, o.AckBy = true, 0
+	m.touchOffer(o)
+	e := Event{Type: EventOfferAcknowledged, Agent: o.Agent, AgentState: o.a.State, Offer: o.Epoch}
+	if c := o.e.call; c != nil {
+		m.armCall(c)
+		m.emitCall(c, e)
+	} else {
+		m.armCallback(o.e.cb)
+		m.emitCallback(o.e.cb, e)
+	}
+	return Result{Offer: o.a.liveOffer()}, nil
+}
+
+func (m *Machine) accept(cmd *Accept) (Result, error) {
+	o, err := m.liveFor(cmd.Agent, cmd.Offer)
+	if err != nil {
+		if o != nil && o.Ended == EndedAccepted {
+			return m.repeated(o), nil
+		}
+		return Result{}, err
+	}
+	if o.e.cb != nil {
+		return m.acceptCallback(o)
+	}
+	c, a := o.e.call, o.a
+	agentID := a.ID
+	epoch := c.Call.Offer
+	m.leave(c, EndedAccepted)
+	c.State, c.AnsweredAt, c.Agent, c.Call.Offer = CallAnswered, m.now, agentID, epoch
+	a.Agent.Call = c.ID
+	m.become(a, AgentTalking, "")
+	m.armCall(c)
+	m.countEnd(c, CallAnswered)
+	m.emitCall(c, Event{Type: EventCallAnswered, Agent: a.ID, AgentState: a.State, Offer: epoch, Wait: c.Wait(m.now)})
+	m.cancelAnswered(c)
+	return Result{Call: &c.Call, Agent: &a.Agent}, nil
+}
+
+// repeated answers a repeated accept or decline with what is still on record.
+func (m *Machine) repeated(o *offer) Result {
+	res := Result{Duplicate: true}
+	if a := m.agents[o.Agent]; a != nil {
+		res.Agent = &a.Agent
+	}
+	if c := m.calls[o.OfferRecord.Call]; c != nil {
+		res.Call = &c.Call
+	}
+	if cb := m.callbacks[o.OfferRecord.Callback]; cb != nil {
+		res.Callback = &cb.Callback
+	}
+	return res
+}
+
+func (m *Machine) decline(cmd *Decline) (Result, error) {
+	o, err := m.liveFor(cmd.Agent, cmd.Offer)
+	if err != nil {
+		if o != nil && o.Ended == EndedDeclined {
+			return m.repeated(o), nil
+		}
+		return Result{}, err
+	}
+	a := o.a
+	o.e.addDeclined(a.ID)
+	notReady := ""
+	if cmd.NotReady {
+		notReady = cmd.Reason
+	} else {
+		a.IdleSince = m.now // offered agents are not among the idle
+	}
+	m.giveBack(o, EndedDeclined, notReady)
+	return Result{Agent: &a.Agent}, nil
+}
+
+func (m *Machine) complete(cmd *Complete) (Result, error) {
+	a, err := m.agent(cmd.Agent)
+	if err != nil {
+		return Result{}, err
+	}
+	c := m.calls[cmd.Call]
+	if c == nil || c.Agent != a.ID {
+		return Result{}, refuse(ErrCallNotFound, "call_id", "%q is no call of agent %q", cmd.Call, a.ID)
+	}
+	switch {
+	case c.State == CallAnswered:
+		m.finish(c, ReasonAgentCompleted)
+	case c.State == CallCompleted:
+		return Result{Call: &c.Call, Agent: &a.Agent, Duplicate: true}, nil
+	default:
+		return Result{}, refuse(ErrWrongState, "call_id", "call %q is %s; only an answered call can be completed", c.ID, c.State)
+	}
+	return Result{Call: &c.Call, Agent: &a.Agent}, nil
+}
