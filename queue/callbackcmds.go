@@ -5,8 +5,6 @@ import (
 	"greenlane/tiering"
 )
 
-import "greenlane/tiering"
-
 func (m *Machine) callback(id string) (*cbRecord, error) {
 	cb := m.callbacks[id]
 	if cb == nil {
