@@ -87,8 +87,7 @@ func (c *Callback) NextTimer(p Policy) (at instant.Instant, ok bool) {
 }
 
 // BecomeDue makes a scheduled callback ready to be offered: Pending -> Due at
-// DueAt or later. Whether the window is still open is for Advance, which calls
-// this only then. Errors: ErrState; ErrDeadline at or after the deadline;
+// DueAt or later. It does not ask whether the window is still open; Advance does. Errors: ErrState; ErrDeadline at or after the deadline;
 // ErrEarly before DueAt.
 func (c *Callback) BecomeDue(now instant.Instant) error {
 	switch {
@@ -104,8 +103,9 @@ func (c *Callback) BecomeDue(now instant.Instant) error {
 }
 
 // Defer puts a callback off because the window has closed on it: Due, or
-// Pending that is due, -> Pending until the window opens next. If that is not
-// before the deadline, DueAt becomes Deadline. Errors: ErrState; ErrDeadline
+// Pending that is due, -> Pending until the window opens next, which is now
+// when it has opened again meanwhile. If that is not before the deadline,
+// DueAt becomes Deadline. Errors: ErrState; ErrDeadline
 // at or after the deadline; ErrEarly when the window has not closed.
 func (c *Callback) Defer(p Policy, now instant.Instant) error {
 	switch {
@@ -121,20 +121,14 @@ func (c *Callback) Defer(p Policy, now instant.Instant) error {
 }
 
 // mustDefer reports whether the window has closed on a callback that is due.
-// For one in state Due that is the end of the window in which DueAt lies: the
-// moment NextTimer names.
+// That is the window in which DueAt lies, even if another one is open by now:
+// it is the moment NextTimer names.
 func (c *Callback) mustDefer(p Policy, now instant.Instant) bool {
-	if now < c.DueAt {
+	if c.State != StatePending && c.State != StateDue || now < c.DueAt {
 		return false
 	}
-	switch c.State {
-	case StatePending:
-		return !p.Inside(now)
-	case StateDue:
-		closed, ever := p.closes(c.DueAt)
-		return ever && now >= closed
-	}
-	return false
+	closed, ever := p.closes(c.DueAt)
+	return ever && now >= closed
 }
 
 func (c *Callback) deferTo(p Policy, now instant.Instant) {
