@@ -38,14 +38,6 @@ func in(t testing.TB, name string) callback.Policy {
 	return p
 }
 
-// noWindow returns the default policy, allowed to ring all day long.
-func noWindow() callback.Policy {
-	p := callback.DefaultPolicy()
-	p.Zone = time.UTC
-	p.WindowFrom, p.WindowTo = 0, 24*time.Hour
-	return p
-}
-
 // clock is the wall clock of the zone, in another way than the package's own.
 func clock(i instant.Instant, loc *time.Location) time.Duration {
 	t := time.UnixMilli(int64(i)).In(loc)
