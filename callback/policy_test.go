@@ -42,6 +42,7 @@ func TestValidate(t *testing.T) {
 		{"delay as long as the deadline", func(p *callback.Policy) { p.Delay = p.Deadline }, []string{"delay"}},
 		{"whole day", func(p *callback.Policy) { p.WindowFrom, p.WindowTo = 0, 24*time.Hour }, nil},
 		{"empty window", func(p *callback.Policy) { p.WindowTo = p.WindowFrom }, []string{"window_to"}},
+		{"window of a second", func(p *callback.Policy) { p.WindowTo = p.WindowFrom + time.Second }, nil},
 		{"window of a nanosecond", func(p *callback.Policy) { p.WindowTo = p.WindowFrom + 1 }, []string{"window_to"}},
 		{"across midnight", func(p *callback.Policy) { p.WindowFrom, p.WindowTo = 21*time.Hour, 9*time.Hour }, []string{"window_to"}},
 		{"from before midnight", func(p *callback.Policy) { p.WindowFrom = -time.Hour }, []string{"window_from"}},
@@ -51,6 +52,7 @@ func TestValidate(t *testing.T) {
 		{"the machine's zone", func(p *callback.Policy) { p.Zone = time.Local }, []string{"zone"}},
 		{"UTC", func(p *callback.Policy) { p.Zone = time.UTC }, nil},
 		{"no attempt", func(p *callback.Policy) { p.MaxAttempts = 0 }, []string{"max_attempts"}},
+		{"the most attempts", func(p *callback.Policy) { p.MaxAttempts = 100 }, nil},
 		{"attempts without end", func(p *callback.Policy) { p.MaxAttempts = 101 }, []string{"max_attempts"}},
 		{"no deadline", func(p *callback.Policy) { p.Deadline = 0 }, []string{"deadline", "delay", "escalate_before"}},
 		{"deadline next year", func(p *callback.Policy) { p.Deadline = 365 * 24 * time.Hour }, []string{"deadline"}},
@@ -60,6 +62,8 @@ func TestValidate(t *testing.T) {
 		{"never escalated", func(p *callback.Policy) { p.EscalateBefore = 0 }, nil},
 		{"negative escalation", func(p *callback.Policy) { p.EscalateBefore = -1 }, []string{"escalate_before"}},
 		{"negative short abandon", func(p *callback.Policy) { p.ShortAbandon = -1 }, []string{"short_abandon"}},
+		{"the longest claim lease", func(p *callback.Policy) { p.ClaimLease = 90 * 24 * time.Hour }, nil},
+		{"the shortest claim lease", func(p *callback.Policy) { p.ClaimLease = time.Second }, nil},
 		{"no claim lease", func(p *callback.Policy) { p.ClaimLease = 0 }, []string{"claim_lease"}},
 		{"zero policy", func(p *callback.Policy) { *p = callback.Policy{} },
 			[]string{"deadline", "retry_delay", "claim_lease", "delay", "max_attempts", "window_to", "window_to", "zone"}},
@@ -150,8 +154,8 @@ func TestNames(t *testing.T) {
 	if !strings.Contains(err.Error(), "reached, no_answer, busy or refused is allowed") {
 		t.Error(err)
 	}
-	for _, got := range []string{callback.State(9).String(), callback.Result(9).String(), callback.Change(9).String()} {
-		if !strings.Contains(got, "(9)") {
+	for _, got := range []string{callback.State(9).String(), callback.Result(9).String(), callback.Change(9).String(), callback.Change(7).String()} {
+		if !strings.Contains(got, "(") {
 			t.Error(got)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"greenlane/callback"
 	"greenlane/internal/instant"
+	"greenlane/tiering"
 )
 
 func TestFirstDue(t *testing.T) {
@@ -66,6 +67,23 @@ func TestFirstDue(t *testing.T) {
 				t.Errorf("due %s, want %s", show(got, p.Zone), show(want, p.Zone))
 			}
 		})
+	}
+}
+
+func TestInside(t *testing.T) {
+	p := callback.DefaultPolicy()
+	for moment, want := range map[string]bool{
+		"2026-05-04 08:59:59.999 +0800": false, "2026-05-04 09:00 +0800": true,
+		"2026-05-04 20:59:59.999 +0800": true, "2026-05-04 21:00 +0800": false,
+		"2026-05-04 02:00 +0000": true, "2026-05-04 14:00 +0000": false,
+	} {
+		if got := p.Inside(at(t, moment)); got != want {
+			t.Errorf("%s: %v", moment, got)
+		}
+	}
+	p.WindowFrom, p.WindowTo = 0, 24*time.Hour
+	if !p.Inside(at(t, "2026-05-04 00:00 +0800")) || !p.Inside(at(t, "2026-05-04 23:59:59.999 +0800")) {
+		t.Error("a whole day has a gap")
 	}
 }
 
@@ -208,6 +226,24 @@ func FuzzFirstDue(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The decisions are on the path of every abandon and every tick.
+func TestNothingIsAllocated(t *testing.T) {
+	p := in(t, "America/New_York")
+	night := at(t, "2026-05-04 23:00 -0400")
+	c := callback.New(p, "cb1", 1, night, 0, "+1", "q", tiering.Mid, "", "", 0)
+	for name, f := range map[string]func(){
+		"FirstDue":  func() { sink = p.FirstDue(night) },
+		"NextDue":   func() { sink, _ = p.NextDue(night, 3, night.Add(10*time.Hour+time.Minute)) },
+		"NextTimer": func() { sink, _ = c.NextTimer(p) },
+		"Advance":   func() { c := c; c.Advance(p, c.DueAt) },
+		"Earns":     func() { p.Earns(tiering.Mid, "+1", time.Minute) },
+	} {
+		if n := testing.AllocsPerRun(100, f); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
 }
 
 var sink instant.Instant
