@@ -37,20 +37,23 @@ func (m *Machine) signIn(cmd *SignIn) (Result, error) {
 		m.agents[a.ID] = a
 		m.agentList.Set(a.ID, a)
 	}
-	left := m.changeServices(a, cmd, services)
+	changed := a.Endpoint != cmd.Endpoint || a.RingBySwitch != cmd.RingBySwitch || a.WrapUp != wrapUpOf(cmd) || !slices.Equal(a.Services, services)
+	affected := m.changeServices(a, cmd, services)
 	switch {
 	case fresh:
 		a.IdleSince, a.NextPause, a.NextReason = m.now, false, ""
 		m.become(a, AgentReady, "")
 		m.emit(Event{Type: EventAgentSignedIn, Agent: a.ID, AgentState: a.State})
 	default:
-		m.emit(Event{Type: EventAgentQueuesChanged, Agent: a.ID, AgentState: a.State})
+		if changed {
+			m.emit(Event{Type: EventAgentQueuesChanged, Agent: a.ID, AgentState: a.State})
+		}
 		if a.State == AgentNotReady && madeByEngine(a.Reason) {
 			m.makeReady(a)
 		}
 	}
 	m.releaseHeld(a, func(e *entry) bool { return a.serves(e.q) == nil })
-	for _, q := range left {
+	for _, q := range affected {
 		m.reconsider(q)
 	}
 	m.match(a)
@@ -101,20 +104,25 @@ func (m *Machine) checkServices(cmd *SignIn) ([]Service, error) {
 	return services, nil
 }
 
+// wrapUpOf returns a sign-in's wrap-up as records keep it.
+func wrapUpOf(cmd *SignIn) int64 {
+	if cmd.WrapUp < 0 {
+		return -1
+	}
+	return cmd.WrapUp.Milliseconds()
+}
+
 // changeServices gives an agent his queues, endpoint and wrap-up and returns
-// the queues he has left.
-func (m *Machine) changeServices(a *agent, cmd *SignIn, services []Service) (left []*queueState) {
+// the queues in which fewer can serve a call now.
+func (m *Machine) changeServices(a *agent, cmd *SignIn, services []Service) (affected []*queueState) {
 	m.setIdle(a, false)
 	working := a.State.Working()
 	if working {
 		a.countWorking(-1)
 	}
 	before := a.members
-	a.Endpoint, a.RingBySwitch = cmd.Endpoint, cmd.RingBySwitch
-	a.WrapUp = -1
-	if cmd.WrapUp >= 0 {
-		a.WrapUp = cmd.WrapUp.Milliseconds()
-	}
+	ringing := a.RingBySwitch
+	a.Endpoint, a.RingBySwitch, a.WrapUp = cmd.Endpoint, cmd.RingBySwitch, wrapUpOf(cmd)
 	m.setServices(a, services)
 	if working {
 		a.countWorking(1)
@@ -130,11 +138,11 @@ func (m *Machine) changeServices(a *agent, cmd *SignIn, services []Service) (lef
 	}
 	m.setPresence(a, a.Presence, a.LeaseUntil)
 	for _, mb := range before {
-		if a.serves(mb.q) == nil {
-			left = append(left, mb.q)
+		if a.serves(mb.q) == nil || a.RingBySwitch && !ringing {
+			affected = append(affected, mb.q)
 		}
 	}
-	return left
+	return affected
 }
 
 // makeReady ends a pause.

@@ -104,6 +104,7 @@ const (
 	ReasonMaxWait        = "max_wait"
 	ReasonMaxTalk        = "max_talk"
 	ReasonOverflow       = "overflow"
+	ReasonMoved          = "moved" // by a supervisor, whom Event.Why names
 	ReasonQueueClosed    = "queue_closed"
 	ReasonQueueFull      = "queue_full"
 	ReasonProcessFull    = "process_full"

@@ -38,7 +38,7 @@ func (m *Machine) createCallback(cmd *CreateCallback) (Result, error) {
 	}
 	m.meta.CallSeq++
 	seq := m.meta.CallSeq
-	record := callback.New(m.site.Callback, CallbackID(seq), seq, m.now, m.now, cmd.Caller, name, tier, "", "created", cmd.DueAt)
+	record := callback.New(m.site.Callback, CallbackID(seq), seq, m.now, m.now, cmd.Caller, name, tier, "", ReasonManual, cmd.DueAt)
 	record.Note = cmd.Note
 	cb := m.addCallback(record)
 	m.emitCallback(cb, Event{Type: EventCallbackCreated, Reason: cb.Reason})

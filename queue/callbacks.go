@@ -10,6 +10,7 @@ import (
 
 // Reasons that only callbacks have.
 const (
+	ReasonManual       = "manual"        // somebody made it by hand
 	ReasonWindowClosed = "window_closed" // put off to the next opening of the window
 	ReasonClaimLapsed  = "claim_lapsed"  // nobody reported in time
 	ReasonAnswered     = "answered"      // the caller rang again and was answered
@@ -42,7 +43,7 @@ func (m *Machine) earnCallback(c *call) *callback.Callback {
 	}
 	m.meta.CallSeq++
 	seq := m.meta.CallSeq
-	cb := m.addCallback(callback.New(m.site.Callback, CallbackID(seq), seq, m.now, c.JoinedAt, c.Caller, c.Queue, c.Tier, c.ID, callback.ReasonAbandoned, 0))
+	cb := m.addCallback(callback.New(m.site.Callback, CallbackID(seq), seq, c.EndedAt, c.JoinedAt, c.Caller, c.Queue, c.Tier, c.ID, callback.ReasonAbandoned, 0))
 	c.Callback = cb.ID
 	m.emitCallback(cb, Event{Type: EventCallbackCreated, Call: c.ID, Reason: cb.Reason})
 	return &cb.Callback
@@ -127,9 +128,18 @@ var changeEvents = map[callback.Change]Event{
 	callback.ChangeMissed:    {Type: EventCallbackMissed, Reason: callback.EndDeadline},
 }
 
-// advance does what time has brought to a callback, and lines it up anew.
+// advance does what time has brought to a callback and tries to serve it.
 func (m *Machine) advance(cb *cbRecord) {
-	var freed *agent
+	freed := m.pass(cb)
+	m.place(&cb.entry)
+	if freed != nil {
+		m.settle(freed)
+	}
+}
+
+// pass does what time has brought to a callback and lines it up anew. It
+// returns the agent whose claim has lapsed.
+func (m *Machine) pass(cb *cbRecord) (freed *agent) {
 	for {
 		m.lineOut(&cb.entry)
 		claimant := cb.ClaimedBy
@@ -138,6 +148,9 @@ func (m *Machine) advance(cb *cbRecord) {
 			break
 		}
 		e := changeEvents[change]
+		if change == callback.ChangeDeferred {
+			cb.declined = nil
+		}
 		if change == callback.ChangeLapsed || change == callback.ChangeCancelled {
 			if a := m.claimingAgent(cb, claimant); a != nil {
 				a.Agent.Callback = ""
@@ -152,11 +165,8 @@ func (m *Machine) advance(cb *cbRecord) {
 	if cb.State.Open() {
 		m.lineUpCallback(cb)
 		m.armCallback(cb)
-		m.place(&cb.entry)
 	}
-	if freed != nil {
-		m.settle(freed)
-	}
+	return freed
 }
 
 // lineUpCallback puts a due callback into the line of its rank. One that is

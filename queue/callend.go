@@ -61,11 +61,8 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	m.totals(q, c.Tier).Joined++
 	c.State, c.Reason, c.EndedAt = CallAbandoned, reason, ended
 	m.emitCall(c, Event{Type: EventCallJoined})
-	if c.Late = wait > q.cfg.Threshold; c.Late {
-		m.totals(q, c.Tier).Late++
-		m.cohort(q, c.Tier, c.JoinedAt).LateWaiting++
-		m.totals(q, c.Tier).Counts.LateWaiting++
-		m.emitCall(c, Event{Type: EventCallLate})
+	if wait > q.cfg.Threshold {
+		m.noteLate(c)
 	}
 	m.countEnd(c, CallAbandoned)
 	cb := m.earnCallback(c)

@@ -69,10 +69,17 @@ func (c *call) fire(m *Machine, now instant.Instant) {
 	}
 }
 
+// markLate counts a waiting call as missed at the moment its threshold passes.
 func (m *Machine) markLate(c *call) {
+	c.q.tiers[c.Tier].late++
+	m.noteLate(c)
+}
+
+// noteLate records that a call, waiting or told of afterwards, passed the
+// threshold before an answer.
+func (m *Machine) noteLate(c *call) {
 	c.Late = true
 	m.totals(c.q, c.Tier).Late++
-	c.q.tiers[c.Tier].late++
 	m.cohort(c.q, c.Tier, c.JoinedAt).LateWaiting++
 	m.totals(c.q, c.Tier).Counts.LateWaiting++
 	m.emitCall(c, Event{Type: EventCallLate, Wait: c.Wait(m.now)})
@@ -114,18 +121,18 @@ func (m *Machine) overflow(c *call) {
 		m.end(c, CallOverflowed, EventCallOverflowed, ReasonOverflow, EndedMoved)
 		return
 	}
-	m.moveTo(c, m.queues[o.To], ReasonOverflow)
+	m.moveTo(c, m.queues[o.To], ReasonOverflow, "")
 }
 
 // moveTo puts a call that waits in line into another queue, with its place and
 // clock, and tries to serve it there.
-func (m *Machine) moveTo(c *call, to *queueState, reason string) {
+func (m *Machine) moveTo(c *call, to *queueState, reason, by string) {
 	from := c.q
 	m.lineOut(&c.entry)
 	m.recount(c, to, c.Tier)
 	c.OverflowedFrom, c.QueuedAt, c.HeldUntil = from.cfg.Name, m.now, 0
 	m.lineUp(&c.entry)
 	m.armCall(c)
-	m.emitCall(c, Event{Type: EventCallMoved, FromQueue: from.cfg.Name, Reason: reason})
+	m.emitCall(c, Event{Type: EventCallMoved, FromQueue: from.cfg.Name, Reason: reason, Why: by})
 	m.place(&c.entry)
 }

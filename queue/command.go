@@ -49,6 +49,8 @@ type Arrive struct {
 
 // Abandon says that the caller hung up. Before the arrival it leaves a mark, so
 // that the late arrival ends the same way. After an answer the call is complete.
+// Waits are measured by the engine's clock alone; At, the switch's own time,
+// counts only for such an overtaken arrival, together with its ArrivedAt.
 // Errors: ErrInvalid, ErrCallNotFound (another switch's call).
 type Abandon struct {
 	Request
@@ -195,7 +197,8 @@ type MoveCall struct {
 }
 
 // Rerank gives a waiting call its tier, by call or by caller's number. In the
-// better tier it stands by its original arrival. Call: ErrCallNotFound.
+// better tier it stands by its original arrival. By call: ErrCallNotFound and
+// ErrWrongState, but with OnlyProvisional a call that is gone is no error.
 type Rerank struct {
 	Request
 	Call   string         // this call, or
@@ -207,7 +210,7 @@ type Rerank struct {
 }
 
 // CreateCallback promises a callback by hand.
-// Errors: ErrInvalid, ErrQueueNotFound, ErrCallbackExists.
+// Errors: ErrInvalid, ErrQueueNotFound, ErrCallbackExists, callback.ErrDue.
 type CreateCallback struct {
 	Request
 	Caller tiering.Number

@@ -86,7 +86,7 @@ func (m *Machine) countEnd(c *call, state CallState) {
 	if c.Late {
 		count(func(k *Counts) *int64 { return &k.LateWaiting }, -1)
 	}
-	inTime := wait <= c.q.cfg.Threshold
+	inTime := !c.Late // one judgement: the one the log tells of
 	switch state {
 	case CallAnswered:
 		if inTime {

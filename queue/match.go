@@ -249,4 +249,5 @@ func (m *Machine) emitReturned(o *offer) {
 	}
 	e.Type = EventCallbackReturned
 	m.emitCallback(o.e.cb, e)
+	m.pass(o.e.cb) // the window may have closed meanwhile
 }

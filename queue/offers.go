@@ -21,7 +21,7 @@ func (m *Machine) attach(cmd *Attach) (Result, error) {
 	switch {
 	case a.Presence == PresentRing: // the phone stays the way in; the client only watches
 	case a.offer != nil && cmd.Presence == PresentPoll:
-		// The answer carries the live offer, which uses the poll up.
+		m.setPresence(a, Absent, 0) // the answer carries the live offer, which uses the poll up
 	default:
 		m.setPresence(a, cmd.Presence, lease)
 	}

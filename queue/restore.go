@@ -24,15 +24,12 @@ func RestoreMachine(site Site, st *State) (*Machine, error) {
 		}
 	}
 	m.restoreAgents(st.Agents)
-	slices.SortFunc(st.Owners, func(a, b *OwnerRecord) int { return cmp.Compare(a.Owner, b.Owner) })
 	for _, r := range st.Owners {
-		m.meta.Ord++
 		o := &owner{OwnerRecord: *r}
-		o.timer = newTimer(o, classOwner, m.meta.Ord)
+		o.timer = newTimer(o, classOwner, o.Ord)
 		m.owners[o.Owner] = o
 		m.timers.arm(&o.timer, o.Until, nil)
 	}
-	m.meta.Ord = st.Meta.Ord
 	for _, r := range st.Switches {
 		m.switches[r.Switch] = &switchState{SwitchRecord: *r}
 	}
@@ -242,7 +239,6 @@ func (m *Machine) State() *State {
 	for _, o := range m.owners {
 		st.Owners = append(st.Owners, &o.OwnerRecord)
 	}
-	slices.SortFunc(st.Owners, func(a, b *OwnerRecord) int { return cmp.Compare(a.Owner, b.Owner) })
 	for _, s := range m.switches {
 		st.Switches = append(st.Switches, &s.SwitchRecord)
 	}

@@ -71,6 +71,7 @@ type RequestRecord struct {
 type OwnerRecord struct {
 	Owner string          `cbor:"1,keyasint"`
 	Until instant.Instant `cbor:"2,keyasint"`
+	Ord   uint64          `cbor:"3,keyasint,omitempty"` // order of first contact: a tie-break
 }
 
 // SwitchRecord is a switch whose event stream is open at a daemon.

@@ -27,7 +27,7 @@ func (m *Machine) moveCall(cmd *MoveCall) (Result, error) {
 		m.become(o.a, AgentReady, "")
 		m.emitReturned(o)
 	}
-	m.moveTo(c, to, cmd.By)
+	m.moveTo(c, to, ReasonMoved, cmd.By)
 	if o != nil {
 		m.match(o.a)
 	}
@@ -150,7 +150,7 @@ func (m *Machine) reconcile(cmd *Reconcile) (Result, error) {
 	}
 	var gone []*call
 	for _, c := range m.calls {
-		if c.Switch == cmd.Switch && !c.State.Terminal() && !listed[c.ID] && c.JoinedAt <= asOf {
+		if c.Switch == cmd.Switch && !c.State.Terminal() && !listed[c.ID] && c.JoinedAt < asOf {
 			gone = append(gone, c)
 		}
 	}
@@ -221,6 +221,9 @@ func (m *Machine) restoreCall(live *Live, q *queueState) {
 	m.totals(q, c.Tier).Joined++
 	m.emitCall(c, Event{Type: EventCallJoined})
 	c.State, c.AnsweredAt, c.Agent = CallAnswered, max(joined, min(live.AnsweredAt, m.now)), live.Agent
+	if c.Wait(m.now) > q.cfg.Threshold {
+		m.noteLate(c)
+	}
 	m.countEnd(c, CallAnswered)
 	e := Event{Type: EventCallAnswered, Agent: c.Agent, Reason: ReasonReconciled, Wait: c.Wait(m.now)}
 	if a := m.agents[live.Agent]; a != nil && (a.State == AgentReady || a.State == AgentNotReady || a.State == AgentWrapUp) {
@@ -239,13 +242,16 @@ func (m *Machine) attachSwitch(cmd *AttachSwitch) (Result, error) {
 	}
 	m.renew(cmd.Owner)
 	s := m.switches[cmd.Switch]
-	if s == nil {
+	fresh := s == nil
+	if fresh {
 		s = &switchState{}
 		m.switches[cmd.Switch] = s
 	}
 	s.SwitchRecord = SwitchRecord{Switch: cmd.Switch, Owner: cmd.Owner, Token: cmd.Token}
 	m.touchSwitch(s)
-	m.emit(Event{Type: EventSwitchConnected, Switch: cmd.Switch})
+	if fresh {
+		m.emit(Event{Type: EventSwitchConnected, Switch: cmd.Switch})
+	}
 	for _, a := range m.ringAgents() {
 		m.match(a)
 		m.upgrade(a)
@@ -270,6 +276,11 @@ func (m *Machine) dropSwitch(s *switchState) {
 			m.giveBack(o, EndedUndelivered, "")
 		}
 	}
+	for _, q := range m.queueList {
+		if q.workingRing > 0 { // who can serve a declined call has changed
+			m.reconsider(q)
+		}
+	}
 }
 
 // ringAgents lists the agents whose phones switches ring, longest idle first.
@@ -291,8 +302,8 @@ func (m *Machine) renew(id string) {
 	o := m.owners[id]
 	if o == nil {
 		m.meta.Ord++
-		o = &owner{OwnerRecord: OwnerRecord{Owner: id}}
-		o.timer = newTimer(o, classOwner, m.meta.Ord)
+		o = &owner{OwnerRecord: OwnerRecord{Owner: id, Ord: m.meta.Ord}}
+		o.timer = newTimer(o, classOwner, o.Ord)
 		m.owners[id] = o
 	}
 	o.Until = m.now.Add(m.site.OwnerLease)

@@ -53,10 +53,30 @@ func (m *Machine) Call(id string) (*CallInfo, error) {
 			info.AheadByTier[t] = q.lines[s].index(r)
 		}
 	}
+	info.AheadCallbacks = q.escalatedAhead(c)
+	info.AheadByTier[tiering.Mid] -= info.AheadCallbacks
 	if slotCallback < c.slot {
-		info.AheadCallbacks = q.lines[slotCallback].len()
+		info.AheadCallbacks += q.lines[slotCallback].len()
 	}
 	return info, nil
+}
+
+// escalatedAhead returns how many callbacks rank before c as mid-tier calls.
+func (q *queueState) escalatedAhead(c *call) int {
+	if c.slot < slotMid || q.lines[slotMid].t == nil {
+		return 0
+	}
+	n := 0
+	q.lines[slotMid].t.Scan(func(e *entry) bool {
+		if c.slot == slotMid && !e.rank().before(c.rank()) {
+			return false
+		}
+		if e.cb != nil {
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 func (q *queueState) idleAgents() int {
