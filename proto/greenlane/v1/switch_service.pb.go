@@ -363,8 +363,9 @@ type CallAbandonedRequest struct {
 	SwitchId string `protobuf:"bytes,3,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
 	// The call. Required.
 	CallId string `protobuf:"bytes,4,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
-	// When the caller hung up, by the switch's clock. Default: now. A time in the
-	// future counts as now, one before the call joined as the moment it joined.
+	// When the caller hung up, by the switch's clock. Default: now. Waits are
+	// measured by the engine's clock alone; this time counts only when the hang-up
+	// overtakes the arrival: together with arrived_at it then gives the wait.
 	At            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -503,7 +504,7 @@ type CallEndedRequest struct {
 	SwitchId string `protobuf:"bytes,3,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
 	// The call. Required.
 	CallId string `protobuf:"bytes,4,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
-	// When the call ended, by the switch's clock. Default: now. Bounded as in
+	// When the call ended, by the switch's clock. Default: now. It counts as in
 	// CallAbandonedRequest.
 	At            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
