@@ -278,8 +278,8 @@ func (m *Machine) cancelAnswered(c *call) {
 }
 
 // declinedSince rebuilds who declined a callback from the past offers.
-func (m *Machine) declinedSince(cb *cbRecord) {
-	for _, o := range m.pastOffers {
+func (m *Machine) declinedSince(cb *cbRecord, past []*offer) {
+	for _, o := range past {
 		if o.OfferRecord.Callback == cb.ID && o.OfferedAt >= cb.DueAt && (o.Ended == EndedDeclined || o.Ended == EndedExpired) &&
 			!slices.Contains(cb.declined, o.Agent) {
 			cb.declined = append(cb.declined, o.Agent)

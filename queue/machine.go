@@ -29,9 +29,8 @@ type Machine struct {
 	agentList *btree.Map[string, *agent]
 	heldCalls int
 
-	offers     map[uint64]*offer
-	live       [slots]*btree.BTreeG[*offer] // by rank of what is offered: victims of a preemption
-	pastOffers []*offer                     // by epoch, kept to say how they ended
+	offers offerLog
+	live   [slots]*btree.BTreeG[*offer] // by rank of what is offered: victims of a preemption
 
 	callbacks     map[string]*cbRecord
 	openCallbacks map[callbackKey]*cbRecord
@@ -98,10 +97,6 @@ type switchState struct {
 	dirty bool
 }
 
-// pastOffersKept is how many ended offers are remembered, so that a late
-// accept is told how its offer ended.
-const pastOffersKept = 10_000
-
 // internedNames bounds Machine.names; forged numbers must not fill the memory.
 const internedNames = 10_000
 
@@ -116,7 +111,7 @@ func newMachine(site Site) *Machine {
 		byCaller:      map[tiering.Number]*call{},
 		agents:        map[string]*agent{},
 		agentList:     btree.NewMap[string, *agent](16),
-		offers:        map[uint64]*offer{},
+		offers:        offerLog{older: map[uint64]*offer{}},
 		callbacks:     map[string]*cbRecord{},
 		openCallbacks: map[callbackKey]*cbRecord{},
 		owners:        map[string]*owner{},

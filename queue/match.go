@@ -182,7 +182,9 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 	if a.Presence == PresentStream && m.site.AckTimeout > 0 {
 		o.AckBy = m.now.Add(m.site.AckTimeout)
 	}
-	m.offers[o.Epoch] = o
+	if gone := m.offers.add(o); gone != nil {
+		m.changes.GoneOffers = append(m.changes.GoneOffers, gone.Epoch)
+	}
 	m.live[o.slot].Set(o)
 	m.touchOffer(o)
 	e.offer, a.offer, a.Offer = o, o, o.Epoch
@@ -230,12 +232,8 @@ func (m *Machine) closeOffer(o *offer, how string) {
 	m.touchOffer(o)
 	o.e.offer, o.a.offer, o.a.Offer = nil, nil, 0
 	m.touchAgent(o.a)
-	m.pastOffers = append(m.pastOffers, o)
-	if len(m.pastOffers) > pastOffersKept {
-		gone := m.pastOffers[0]
-		m.pastOffers = m.pastOffers[1:]
-		delete(m.offers, gone.Epoch)
-		m.changes.GoneOffers = append(m.changes.GoneOffers, gone.Epoch)
+	if m.offers.ended(o) {
+		m.changes.GoneOffers = append(m.changes.GoneOffers, o.Epoch)
 	}
 }
 

@@ -79,7 +79,7 @@ func (m *Machine) liveFor(agentID string, epoch uint64) (*offer, error) {
 			return nil, err
 		}
 	}
-	o := m.offers[epoch]
+	o := m.offers.get(epoch)
 	if o == nil || agentID != "" && o.Agent != agentID {
 		if o == nil && epoch > 0 && epoch <= m.meta.Epoch {
 			return nil, refuse(ErrOfferEnded, "offer_id", "offer %s ended long ago", OfferID(epoch))

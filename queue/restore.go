@@ -145,9 +145,8 @@ func (m *Machine) restoreOffers(records []*OfferRecord) error {
 		} else if cb := m.callbacks[r.Callback]; r.Callback != "" && cb != nil {
 			o.e = &cb.entry
 		}
-		m.offers[o.Epoch] = o
+		m.offers.add(o)
 		if o.Ended != "" {
-			m.pastOffers = append(m.pastOffers, o)
 			continue
 		}
 		if o.a == nil || o.e == nil {
@@ -180,11 +179,12 @@ func (m *Machine) restoreLines() {
 		}
 		m.armCall(c)
 	}
+	offers := m.offers.all()
 	for _, cb := range m.callbacks {
 		if !cb.State.Open() {
 			continue
 		}
-		if m.declinedSince(cb); cb.State == callback.StateDue {
+		if m.declinedSince(cb, offers); cb.State == callback.StateDue {
 			m.lineUp(&cb.entry)
 		}
 		m.armCallback(cb)
@@ -217,10 +217,9 @@ func (m *Machine) State() *State {
 		st.Agents = append(st.Agents, &a.Agent)
 		return true
 	})
-	for _, o := range m.offers {
+	for _, o := range m.offers.all() {
 		st.Offers = append(st.Offers, &o.OfferRecord)
 	}
-	slices.SortFunc(st.Offers, func(a, b *OfferRecord) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	for _, cb := range m.callbacks {
 		st.Callbacks = append(st.Callbacks, &cb.Callback)
 	}

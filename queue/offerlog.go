@@ -1,0 +1,61 @@
+package queue
+
+import (
+	"cmp"
+	"slices"
+)
+
+// offersKept is how many of the latest offers are remembered after their end,
+// so that a late accept is told how its offer ended.
+const offersKept = 1 << 13
+
+// offerLog finds offers by epoch: the latest ones, whatever became of them, and
+// older ones while they live.
+type offerLog struct {
+	latest [offersKept]*offer // by epoch modulo offersKept
+	older  map[uint64]*offer  // live ones that newer offers have pushed out
+}
+
+// get returns the offer with this epoch, nil when it is not kept.
+func (l *offerLog) get(epoch uint64) *offer {
+	if o := l.latest[epoch%offersKept]; o != nil && o.Epoch == epoch {
+		return o
+	}
+	return l.older[epoch]
+}
+
+// add records an offer; epochs grow. It returns the offer that is kept no
+// longer, nil when there is none.
+func (l *offerLog) add(o *offer) (gone *offer) {
+	place := &l.latest[o.Epoch%offersKept]
+	gone, *place = *place, o
+	if gone != nil && gone.Ended == "" {
+		l.older[gone.Epoch] = gone
+		return nil
+	}
+	return gone
+}
+
+// ended is told that an offer is over; it reports whether it is kept no longer.
+func (l *offerLog) ended(o *offer) (gone bool) {
+	if len(l.older) == 0 || l.older[o.Epoch] == nil {
+		return false
+	}
+	delete(l.older, o.Epoch)
+	return true
+}
+
+// all returns every offer kept, by epoch.
+func (l *offerLog) all() []*offer {
+	var list []*offer
+	for _, o := range l.latest {
+		if o != nil {
+			list = append(list, o)
+		}
+	}
+	for _, o := range l.older {
+		list = append(list, o)
+	}
+	slices.SortFunc(list, func(a, b *offer) int { return cmp.Compare(a.Epoch, b.Epoch) })
+	return list
+}
