@@ -238,6 +238,7 @@ func (m *Machine) State() *State {
 	for _, o := range m.owners {
 		st.Owners = append(st.Owners, &o.OwnerRecord)
 	}
+	slices.SortFunc(st.Owners, func(a, b *OwnerRecord) int { return cmp.Compare(a.Owner, b.Owner) })
 	for _, s := range m.switches {
 		st.Switches = append(st.Switches, &s.SwitchRecord)
 	}
