@@ -184,7 +184,10 @@ func (m *Machine) restoreLines() {
 		if !cb.State.Open() {
 			continue
 		}
-		if m.declinedSince(cb, offers); cb.State == callback.StateDue {
+		if cb.State == callback.StateDue || cb.State == callback.StateOffered {
+			m.declinedSince(cb, offers)
+		}
+		if cb.State == callback.StateDue {
 			m.lineUp(&cb.entry)
 		}
 		m.armCallback(cb)
