@@ -117,6 +117,7 @@ func (r *Replay) callbackOffered(e *pb.Event, p *promise) {
 		}
 	}
 	p.state, p.agent = pb.CallbackState_CALLBACK_STATE_OFFERED, e.GetAgentId()
+	r.offerings[e.GetOfferId()] = offering{p.id, p.agent}
 	a.callback = p.id
 }
 
@@ -182,5 +183,17 @@ func (r *Replay) noCallbackBefore(e *pb.Event, services []Service) {
 			r.bad(RuleOrder, e, "%s is offered a blacklisted caller while callback %s is due in %s", e.GetAgentId(), p.id, p.key.queue)
 			return
 		}
+	}
+}
+
+// Know tells the replay of a callback that is older than it.
+func (r *Replay) Know(cb *pb.Callback) {
+	p := &promise{
+		id: cb.GetCallbackId(), key: promiseKey{cb.GetCaller(), cb.GetQueue()}, state: cb.GetState(),
+		agent: cb.GetClaimedBy(), escalated: cb.GetEscalatedAt() != nil,
+	}
+	r.callbacks[p.id] = p
+	if p.state < pb.CallbackState_CALLBACK_STATE_DONE {
+		r.open[p.key] = p
 	}
 }

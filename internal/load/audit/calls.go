@@ -49,7 +49,7 @@ func (r *Replay) joined(e *pb.Event) {
 		return
 	}
 	c := &call{
-		id: id, queue: e.GetQueue(), tier: e.GetTier(), state: pb.CallState_CALL_STATE_WAITING,
+		id: id, switchID: e.GetSwitchId(), queue: e.GetQueue(), tier: e.GetTier(), state: pb.CallState_CALL_STATE_WAITING,
 		joinedAt: e.GetJoinedAt().AsTime(), joinedBy: e.GetSequence(),
 	}
 	if _, preferred, ok := r.world.Call(id); ok {
@@ -85,6 +85,7 @@ func (r *Replay) offered(e *pb.Event, c *call) {
 		r.Preempted++
 	}
 	c.state, c.agent, c.offer = pb.CallState_CALL_STATE_OFFERED, e.GetAgentId(), e.GetOfferId()
+	r.offerings[c.offer] = offering{c.id, c.agent}
 	c.offers++
 	a.call = c.id
 }
@@ -239,7 +240,7 @@ func (r *Replay) inOrder(e *pb.Event, c *call) {
 func (r *Replay) first(queue string, tier pb.Tier, agent string) *call {
 	var found *call
 	r.line(queue, tier).Scan(func(c *call) bool {
-		if c.mayHave(agent) {
+		if r.mayHave(c, agent) {
 			found = c
 		}
 		return found == nil

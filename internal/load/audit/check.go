@@ -58,6 +58,11 @@ func Check(l *Ledger, r *Replay, fin Final, faults *Faults) {
 			faults.add(RuleKept, id, 0, "%s in the log, and never sent by this client", stateName(logged.state))
 		}
 	}
+	for id, got := range l.offers {
+		if made := r.offerings[id]; made != got {
+			faults.add(RuleOneOffer, got.call, 0, "%s was offered to %s (%s); by the log to %q (call %q)", got.call, got.agent, id, made.agent, made.call)
+		}
+	}
 	c.places()
 	c.promises()
 	c.counters()

@@ -17,6 +17,8 @@ type Ledger struct {
 	order []*Entry // by Open
 	// claims are the callbacks the daemon named in its answers, with who got them.
 	claims map[string]*Claim
+	// offers are what the softphones got.
+	offers map[string]offering
 }
 
 // Told is what the client tells of a call when it arrives.
@@ -60,7 +62,7 @@ type Claim struct {
 
 // NewLedger returns an empty record.
 func NewLedger(faults *Faults) *Ledger {
-	return &Ledger{faults: faults, calls: make(map[string]*Entry), claims: make(map[string]*Claim)}
+	return &Ledger{faults: faults, calls: make(map[string]*Entry), claims: make(map[string]*Claim), offers: make(map[string]offering)}
 }
 
 // Open records a call before its arrival is sent, at now.
@@ -127,6 +129,21 @@ func (l *Ledger) HungUp(c *pb.Call, callback *pb.Callback, now time.Time) {
 // Ended records the answer to a Complete or a CallEnded.
 func (l *Ledger) Ended(c *pb.Call) {
 	l.with(c.GetCallId(), func(e *Entry) { l.saw(e, c) })
+}
+
+// Offered records that an agent's softphone has an offer, of a call or a
+// callback.
+func (l *Ledger) Offered(o *pb.Offer) {
+	what := offering{call: o.GetCall().GetCallId(), agent: o.GetAgentId()}
+	if o.GetCallback() != nil {
+		what.call = o.GetCallback().GetCallbackId()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if before, ok := l.offers[o.GetOfferId()]; ok && before != what {
+		l.faults.add(RuleOneOffer, what.call, 0, "offer %s came to %s for %s, and to %s", o.GetOfferId(), before.agent, before.call, what.agent)
+	}
+	l.offers[o.GetOfferId()] = what
 }
 
 // Accepted records that an agent's accept of an offer was acknowledged; asked is

@@ -20,6 +20,9 @@ type Service struct {
 type World struct {
 	// Serves returns the queues an agent signed in for.
 	Serves func(agent string) []Service
+	// Rung says that an agent's phone is rung by the switch of the call, which
+	// must be connected. nil: nobody's.
+	Rung func(agent string) bool
 	// Call returns what the client said of a call; ok is false for a call that
 	// is not the client's.
 	Call func(id string) (caller, preferred string, ok bool)
@@ -39,6 +42,8 @@ type Replay struct {
 	calls     map[string]*call
 	lines     map[lineKey]*btree.BTreeG[*call]
 	agents    map[string]*agent
+	connected map[string]bool // switches with a stream
+	offerings map[string]offering
 	callbacks map[string]*promise
 	open      map[promiseKey]*promise // one open callback per caller and queue
 
@@ -60,6 +65,7 @@ type lineKey struct {
 // call is one call as the log tells it.
 type call struct {
 	id        string
+	switchID  string
 	queue     string
 	tier      pb.Tier
 	joinedAt  time.Time
@@ -83,6 +89,9 @@ func before(a, b *call) bool {
 	return a.joinedBy < b.joinedBy
 }
 
+// offering is one offer that was made.
+type offering struct{ call, agent string }
+
 // agent is what an agent has in hand, as the log tells it.
 type agent struct {
 	call     string
@@ -97,6 +106,8 @@ func NewReplay(after uint64, world World, faults *Faults) *Replay {
 		calls:     make(map[string]*call),
 		lines:     make(map[lineKey]*btree.BTreeG[*call]),
 		agents:    make(map[string]*agent),
+		connected: make(map[string]bool),
+		offerings: make(map[string]offering),
 		callbacks: make(map[string]*promise),
 		open:      make(map[promiseKey]*promise),
 	}
@@ -123,6 +134,10 @@ func (r *Replay) Observe(e *pb.Event) {
 		r.callEvent(e)
 	case t >= pb.EventType_EVENT_TYPE_CALLBACK_CREATED && t <= pb.EventType_EVENT_TYPE_CALLBACK_ESCALATED:
 		r.callbackEvent(e)
+	case t == pb.EventType_EVENT_TYPE_SWITCH_CONNECTED:
+		r.connected[e.GetSwitchId()] = true
+	case t == pb.EventType_EVENT_TYPE_SWITCH_DISCONNECTED:
+		delete(r.connected, e.GetSwitchId())
 	}
 }
 
@@ -168,7 +183,10 @@ func (r *Replay) Waiting() int {
 func (c *call) refused(agent string) bool { return slices.Contains(c.refusedBy, agent) }
 
 // mayHave reports whether a waiting call may go to an agent who serves its queue.
-func (c *call) mayHave(agent string) bool {
+func (r *Replay) mayHave(c *call, agent string) bool {
+	if r.world.Rung != nil && r.world.Rung(agent) && !r.connected[c.switchID] {
+		return false
+	}
 	return !c.refused(agent) && (c.heldFor == "" || c.heldFor == agent)
 }
 

@@ -1,0 +1,88 @@
+package load
+
+import (
+	"context"
+
+	"greenlane/internal/load/audit"
+	pb "greenlane/proto/greenlane/v1"
+)
+
+// allStates asks for calls in any state.
+var allStates = []pb.CallState{
+	pb.CallState_CALL_STATE_WAITING, pb.CallState_CALL_STATE_OFFERED, pb.CallState_CALL_STATE_ANSWERED,
+	pb.CallState_CALL_STATE_COMPLETED, pb.CallState_CALL_STATE_ABANDONED, pb.CallState_CALL_STATE_TIMED_OUT,
+	pb.CallState_CALL_STATE_OVERFLOWED, pb.CallState_CALL_STATE_REFUSED,
+}
+
+// Calls reads every call in the given states, all when there are none, page by
+// page: oldest arrival first.
+func Calls(ctx context.Context, api pb.SupervisorServiceClient, site string, states ...pb.CallState) ([]*pb.Call, error) {
+	if states == nil {
+		states = allStates
+	}
+	var all []*pb.Call
+	var r retries
+	req := &pb.ListCallsRequest{Site: site, States: states, PageSize: 1000}
+	for {
+		page, err := call(ctx, &r, api.ListCalls, req)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.GetCalls()...)
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
+			return all, nil
+		}
+	}
+}
+
+// callbacksOf reads every callback that is kept.
+func callbacksOf(ctx context.Context, api pb.CallbackServiceClient, site string) (map[string]*pb.Callback, error) {
+	all := make(map[string]*pb.Callback)
+	var r retries
+	req := &pb.CallbackServiceListRequest{Site: site, PageSize: 1000}
+	for {
+		page, err := call(ctx, &r, api.List, req)
+		if err != nil {
+			return nil, err
+		}
+		for _, cb := range page.GetCallbacks() {
+			all[cb.GetCallbackId()] = cb
+		}
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
+			return all, nil
+		}
+	}
+}
+
+// check holds the run's record against what the daemon says now.
+func (r *Run) check(ctx context.Context) (*pb.GetSnapshotResponse, error) {
+	var after *pb.GetSnapshotResponse
+	for {
+		var err error
+		after, err = call(ctx, &r.retries, r.supervisor.GetSnapshot, &pb.GetSnapshotRequest{Site: r.opt.Site})
+		if err != nil {
+			return nil, err
+		}
+		if !r.follower.reach(ctx, after.GetSequence()) {
+			return nil, ctx.Err()
+		}
+		if r.follower.last() == after.GetSequence() {
+			break
+		}
+		// A timer fired in between; look again, so that log and snapshot agree.
+	}
+	calls, err := Calls(ctx, r.supervisor, r.opt.Site)
+	if err != nil {
+		return nil, err
+	}
+	callbacks, err := callbacksOf(ctx, r.callbacks, r.opt.Site)
+	if err != nil {
+		return nil, err
+	}
+	fin := audit.Final{Calls: make(map[string]*pb.Call, len(calls)), Callbacks: callbacks, Before: r.before, After: after, Streams: r.streams}
+	for _, c := range calls {
+		fin.Calls[c.GetCallId()] = c
+	}
+	r.follower.with(func(replay *audit.Replay) { audit.Check(r.ledger, replay, fin, &r.faults) })
+	return after, nil
+}
