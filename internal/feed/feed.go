@@ -27,9 +27,9 @@ type Source interface {
 // Options are a feed's settings; zero values mean the defaults.
 type Options struct {
 	Batch  int // events read from the log at once. Default 1024.
-	Keyed  int // buffer of a subscriber to one agent. Default 256.
-	Switch int // buffer of a subscriber to one switch. Default 8192.
-	All    int // buffer of a subscriber to everything. Default 16384.
+	Keyed  int // buffer of a subscriber to one agent. Default 64.
+	Switch int // buffer of a subscriber to one switch. Default 4096.
+	All    int // buffer of a subscriber to everything. Default 4096.
 }
 
 func (o Options) withDefaults() Options {
@@ -39,9 +39,9 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	set(&o.Batch, 1024)
-	set(&o.Keyed, 256)
-	set(&o.Switch, 8192)
-	set(&o.All, 16384)
+	set(&o.Keyed, 64)
+	set(&o.Switch, 4096)
+	set(&o.All, 4096)
 	return o
 }
 

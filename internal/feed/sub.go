@@ -72,7 +72,8 @@ func (f *Feed) subscribe(k kind, key string, after uint64, limit int) *Sub {
 func (s *Sub) Ready() <-chan struct{} { return s.ready }
 
 // Take returns the events that are there, oldest first, in buf's space or a new
-// one; nil when there are none. When there may be more, Ready has a value again.
+// one, at most as many as the subscriber's buffer holds; none when there are
+// none. When there may be more, Ready has a value again.
 // It does not wait for events to come, but reads the log while the cursor lies
 // behind. After ErrCutOff, Cursor says where to resume; ErrTrimmed means that
 // what the cursor asks for is no longer kept; other errors of the engine may be
@@ -126,6 +127,9 @@ func (s *Sub) catchUp(ctx context.Context, buf []*queue.Event) ([]*queue.Event, 
 			s.cursor = events[i].Seq
 			if s.wants(&events[i]) {
 				buf = append(buf, &events[i])
+			}
+			if len(buf) >= s.limit {
+				break // the rest is read again
 			}
 		}
 		if len(buf) > 0 {

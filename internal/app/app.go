@@ -1,0 +1,269 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+
+	"greenlane/internal/config"
+	"greenlane/internal/feed"
+	"greenlane/internal/rpc"
+	"greenlane/metrics/prom"
+	"greenlane/queue"
+	"greenlane/queue/embedded"
+	"greenlane/tiering"
+)
+
+// Options adjust an App beyond its configuration. The zero value will do.
+type Options struct {
+	// Logger gets what an operator should know; nil discards it.
+	Logger *slog.Logger
+	// Now is the engines' clock; nil is time.Now.
+	Now func() time.Time
+	// Engine adjusts how the embedded engine is opened, for tests and benchmarks.
+	Engine func(*embedded.Options)
+}
+
+// App is a daemon. New makes it, Start lets it serve, Stop ends it.
+type App struct {
+	cfg  *config.Config
+	opts Options
+	log  *slog.Logger
+
+	undo    []func() // what New has set up, to be ended in the opposite order
+	engines []queue.Engine
+	feeds   []*feed.Feed
+	tiers   tiering.Directory
+	daemon  *prom.Daemon
+	metrics *prometheus.Registry
+	server  *rpc.Server
+	grpc    *grpc.Server
+	health  *health.Server
+	web     *http.Server
+	secure  *tls.Config
+	listen  net.Listener
+	http    net.Listener // nil when off
+
+	serving  sync.WaitGroup
+	failed   chan struct{}
+	failOnce sync.Once
+	err      error // set before failed is closed
+	stopOnce sync.Once
+	stopErr  error
+	stopped  chan struct{} // closed when Stop begins: no failure counts any more
+}
+
+// New opens everything the configuration names: the data, the listeners. When
+// anything fails, what was opened before is closed again. Nothing is served yet.
+func New(cfg *config.Config, opts Options) (_ *App, err error) {
+	a := &App{
+		cfg: cfg, opts: opts, log: opts.Logger, metrics: prometheus.NewRegistry(),
+		failed: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			a.rollBack()
+		}
+	}()
+	if a.daemon, err = prom.NewDaemon(a.metrics, VersionString()); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	if a.secure, err = cfg.TLS.Config(); err != nil {
+		return nil, err
+	}
+	// The listeners come first: a second daemon on the same address then leaves
+	// the data of the first one alone.
+	if err = a.bind(); err != nil {
+		return nil, err
+	}
+	if err = a.openData(); err != nil {
+		return nil, err
+	}
+	return a, a.serve()
+}
+
+func (a *App) later(undo func()) { a.undo = append(a.undo, undo) }
+
+func (a *App) rollBack() {
+	for i := len(a.undo) - 1; i >= 0; i-- {
+		a.undo[i]()
+	}
+	a.undo = nil
+}
+
+func (a *App) bind() error {
+	var err error
+	if a.listen, err = net.Listen("tcp", a.cfg.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	a.later(func() { a.listen.Close() })
+	if a.cfg.HTTP == "" {
+		return nil
+	}
+	if a.http, err = net.Listen("tcp", a.cfg.HTTP); err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	a.later(func() { a.http.Close() })
+	if a.secure != nil {
+		a.http = tls.NewListener(a.http, a.secure)
+	}
+	return nil
+}
+
+// serve makes the servers; Start lets them accept.
+func (a *App) serve() error {
+	sites, err := a.cfg.BuildSites()
+	if err != nil {
+		return err
+	}
+	normalizer, err := tiering.NewNormalizer(a.cfg.Number.Region)
+	if err != nil {
+		return fmt.Errorf("number.region: %w", err)
+	}
+	opts := rpc.Options{
+		Normalizer: normalizer, Directory: a.tiers, Tiers: a.resolver(), Scheme: a.cfg.Grading.Scheme(),
+		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
+		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log,
+	}
+	for i, site := range sites {
+		opts.Sites = append(opts.Sites, rpc.Site{Config: site, Engine: a.engines[i], Feed: a.feeds[i]})
+	}
+	if a.server, err = rpc.New(opts); err != nil {
+		return err
+	}
+	a.grpc, a.health = a.newGRPC()
+	if err := a.register(sites); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	a.web = a.newWeb()
+	return nil
+}
+
+// Start begins to serve. It returns once the daemon is ready.
+func (a *App) Start() error {
+	for i, f := range a.feeds {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		err := f.Start(ctx)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("site %s: reading its events: %w", a.cfg.Sites[i].Name, err)
+		}
+	}
+	a.server.Start()
+	a.serving.Go(func() {
+		if err := a.grpc.Serve(a.listen); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			a.fail(fmt.Errorf("listen: %w", err))
+		}
+	})
+	if a.http != nil {
+		a.serving.Go(func() {
+			if err := a.web.Serve(a.http); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				a.fail(fmt.Errorf("http: %w", err))
+			}
+		})
+	}
+	for i, e := range a.engines {
+		a.serving.Go(func() { a.watch(a.cfg.Sites[i].Name, e) })
+	}
+	a.setServing(true)
+	return nil
+}
+
+// watch tells when an engine can go on no longer.
+func (a *App) watch(site string, e queue.Engine) {
+	select {
+	case <-e.Failed():
+		a.fail(fmt.Errorf("site %s: the engine has failed, and nothing more is acknowledged: %w", site, e.Err()))
+	case <-a.stopped:
+	}
+}
+
+func (a *App) fail(err error) {
+	select {
+	case <-a.stopped:
+		return
+	default:
+	}
+	a.failOnce.Do(func() {
+		a.setServing(false)
+		a.err = err
+		close(a.failed)
+	})
+}
+
+// Failed is closed when the daemon can't go on; Err then says why, and what is
+// left to do is Stop.
+func (a *App) Failed() <-chan struct{} { return a.failed }
+
+// Err returns why Failed is closed.
+func (a *App) Err() error {
+	select {
+	case <-a.failed:
+		return a.err
+	default:
+		return nil
+	}
+}
+
+// Addr is where the API is served.
+func (a *App) Addr() net.Addr { return a.listen.Addr() }
+
+// HTTPAddr is where /metrics, /healthz and /readyz are served; nil when off.
+func (a *App) HTTPAddr() net.Addr {
+	if a.http == nil {
+		return nil
+	}
+	return a.http.Addr()
+}
+
+// Stop ends the daemon in order: it says that it serves no longer, ends streams
+// and long polls, lets the requests at hand finish as long as ctx allows, and
+// closes the data last. It is safe to repeat.
+func (a *App) Stop(ctx context.Context) error {
+	a.stopOnce.Do(func() { a.stopErr = a.stop(ctx) })
+	return a.stopErr
+}
+
+func (a *App) stop(ctx context.Context) error {
+	close(a.stopped)
+	a.setServing(false)
+	a.server.Drain()
+	a.stopGRPC(ctx)
+	var faults []error
+	if a.http != nil {
+		if err := a.web.Shutdown(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("http: %w", err), a.web.Close())
+		}
+	}
+	a.serving.Wait()
+	// Whatever ctx says, the data is closed properly: that takes one commit.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	faults = append(faults, a.server.Stop(last))
+	return errors.Join(append(faults, a.closeData(last))...)
+}
+
+// stopGRPC waits for the requests at hand; when ctx ends, they are cut off.
+func (a *App) stopGRPC(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { a.grpc.GracefulStop(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		a.grpc.Stop()
+		<-done
+	}
+}

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	"greenlane/internal/rpc"
+	"greenlane/metrics/prom"
+	pb "greenlane/proto/greenlane/v1"
+	"greenlane/queue"
+)
+
+// services are those whose health is told, beside the daemon's as a whole ("").
+var services = []string{
+	"",
+	pb.SwitchService_ServiceDesc.ServiceName, pb.AgentService_ServiceDesc.ServiceName,
+	pb.SupervisorService_ServiceDesc.ServiceName, pb.CallbackService_ServiceDesc.ServiceName,
+	pb.TierService_ServiceDesc.ServiceName,
+}
+
+func (a *App) newGRPC() (*grpc.Server, *health.Server) {
+	observe := func(method string, code codes.Code, took time.Duration) {
+		a.daemon.Request(method, code.String(), took)
+	}
+	srv := grpc.NewServer(rpc.ServerOptions(a.log, a.secure, observe)...)
+	a.server.Register(srv)
+	hs := health.NewServer()
+	for _, name := range services {
+		hs.SetServingStatus(name, healthpb.HealthCheckResponse_NOT_SERVING)
+	}
+	healthpb.RegisterHealthServer(srv, hs)
+	if a.cfg.Reflection {
+		reflection.Register(srv)
+	}
+	a.later(srv.Stop)
+	return srv, hs
+}
+
+// setServing says whether the daemon serves. Once it is said that it does not,
+// that stands.
+func (a *App) setServing(serving bool) {
+	if !serving {
+		a.health.Shutdown()
+		return
+	}
+	for _, name := range services {
+		a.health.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
+	}
+}
+
+func (a *App) register(sites []queue.Site) error {
+	var sources []prom.Source
+	for i := range sites {
+		sources = append(sources, prom.Source{Site: sites[i].Name, Engine: a.engines[i]})
+	}
+	if err := a.metrics.Register(prom.NewSites(5*time.Second, a.log, sources...)); err != nil {
+		return err
+	}
+	n := a.server.Counts()
+	for _, open := range []struct {
+		kind string
+		n    func() int64
+	}{{"session", n.Sessions.Load}, {"poll", n.Polls.Load}, {"switch", n.Switches.Load}, {"watch", n.Watchers.Load}} {
+		if err := a.daemon.Open(a.metrics, open.kind, open.n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newWeb serves what Prometheus and whoever supervises the process ask for.
+func (a *App) newWeb() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, EnableOpenMetrics: true,
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		res, err := a.health.Check(r.Context(), &healthpb.HealthCheckRequest{})
+		if err != nil || res.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+			answer(w, http.StatusServiceUnavailable, "not serving")
+			return
+		}
+		answer(w, http.StatusOK, "serving")
+	})
+	return &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	io.WriteString(w, text+"\n") //nolint:errcheck // the client may have gone
+}

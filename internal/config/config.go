@@ -1,0 +1,139 @@
+package config
+
+import (
+	"time"
+
+	"greenlane/queue"
+	"greenlane/tiering"
+)
+
+// Engines that can be asked for.
+const (
+	EngineEmbedded = "embedded"
+	EngineRedis    = "redis"
+)
+
+// Where the daemon listens unless it is told otherwise.
+const (
+	DefaultListen = "127.0.0.1:7316"
+	DefaultHTTP   = "127.0.0.1:7317"
+	DefaultData   = "./data"
+)
+
+// Config is the whole configuration, as the file spells it.
+type Config struct {
+	// Listen is the address of the gRPC API, host:port; port 0 picks a free one.
+	Listen string `yaml:"listen"`
+	// HTTP is the address of /metrics, /healthz and /readyz; empty turns it off.
+	HTTP string `yaml:"http"`
+	// Data is the directory of the embedded engine and the embedded tier directory.
+	Data string `yaml:"data"`
+	// Engine is EngineEmbedded or EngineRedis.
+	Engine string `yaml:"engine"`
+	Redis  Redis  `yaml:"redis"`
+	// Insecure allows an address that others can reach without TLS.
+	Insecure bool `yaml:"insecure"`
+	TLS      TLS  `yaml:"tls"`
+	// Reflection lets grpcurl and others ask the daemon for its API.
+	Reflection bool   `yaml:"reflection"`
+	Number     Number `yaml:"number"`
+	// TierLookupDeadline is how long a call waits for the answer who its caller
+	// is, before it is queued as ordinary and provisional.
+	TierLookupDeadline Duration `yaml:"tier_lookup_deadline"`
+	// VIPRequiresAttestation serves a VIP whose number the switch does not fully
+	// trust as ordinary.
+	VIPRequiresAttestation bool    `yaml:"vip_requires_attestation"`
+	Grading                Grading `yaml:"grading"`
+	// AnnounceEvery is how often a waiting caller may be told place and wait.
+	AnnounceEvery Duration `yaml:"announce_every"`
+	// HeartbeatEvery is how often a stream says at least that it is alive.
+	HeartbeatEvery Duration `yaml:"heartbeat_every"`
+	// StopTimeout is how long a stop waits for requests at hand.
+	StopTimeout Duration `yaml:"stop_timeout"`
+	Sites       []Site   `yaml:"sites"`
+}
+
+// Redis says where the Redis of engine redis is.
+type Redis struct {
+	Addresses []string `yaml:"addresses"`
+	Master    string   `yaml:"master"` // the name that Sentinel knows; empty: no Sentinel
+	Username  string   `yaml:"username"`
+	Password  string   `yaml:"password"`
+	// MinReplicas is how many replicas confirm a change before it is OK.
+	MinReplicas int `yaml:"min_replicas"`
+}
+
+// TLS names the daemon's certificate and key, PEM files.
+type TLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// On reports whether the daemon speaks TLS.
+func (t TLS) On() bool { return t.Cert != "" || t.Key != "" }
+
+// Number says how phone numbers are read.
+type Number struct {
+	Region string `yaml:"region"`
+}
+
+// Grading is the weighted score that makes a customer's figures a tier.
+type Grading struct {
+	Weights Weights `yaml:"weights"`
+	VIPFrom float64 `yaml:"vip_from"` // the lowest score that is vip, 0 to 100
+	MidFrom float64 `yaml:"mid_from"` // the lowest score that is mid
+}
+
+func gradingOf(s tiering.Scheme) Grading {
+	return Grading{Weights: Weights(s.Weights), VIPFrom: s.VIPFrom, MidFrom: s.MidFrom}
+}
+
+// Scheme returns the grading as package tiering takes it.
+func (g Grading) Scheme() tiering.Scheme {
+	return tiering.Scheme{Weights: tiering.Weights(g.Weights), VIPFrom: g.VIPFrom, MidFrom: g.MidFrom}
+}
+
+// Weights are the shares of a score; they sum to 1.
+type Weights struct {
+	PaymentRecord      float64 `yaml:"payment_record"`
+	OrderAmount        float64 `yaml:"order_amount"`
+	ProfitContribution float64 `yaml:"profit_contribution"`
+}
+
+// Default returns the configuration of a daemon that was told nothing.
+func Default() *Config {
+	return &Config{
+		Listen: DefaultListen, HTTP: DefaultHTTP, Data: DefaultData, Engine: EngineEmbedded,
+		Redis:      Redis{Addresses: []string{}},
+		Reflection: true, Number: Number{Region: "CN"},
+		TierLookupDeadline: Duration(50 * time.Millisecond),
+		Grading:            gradingOf(tiering.DefaultScheme()),
+		AnnounceEvery:      Duration(15 * time.Second),
+		HeartbeatEvery:     Duration(3 * time.Second),
+		StopTimeout:        Duration(10 * time.Second),
+		Sites:              []Site{siteOf(queue.DefaultSite("main"))},
+	}
+}
+
+// Flags are the settings that the command line may give; nil ones were not given.
+type Flags struct {
+	Listen, HTTP, Data, Engine, Redis *string
+	Insecure                          *bool
+}
+
+func (f Flags) apply(c *Config) {
+	for _, s := range []struct {
+		from *string
+		to   *string
+	}{{f.Listen, &c.Listen}, {f.HTTP, &c.HTTP}, {f.Data, &c.Data}, {f.Engine, &c.Engine}} {
+		if s.from != nil {
+			*s.to = *s.from
+		}
+	}
+	if f.Redis != nil {
+		c.Redis.Addresses = splitList(*f.Redis)
+	}
+	if f.Insecure != nil {
+		c.Insecure = *f.Insecure
+	}
+}

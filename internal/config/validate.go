@@ -1,0 +1,165 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"greenlane/queue"
+	"greenlane/tiering"
+)
+
+// Validate returns every fault, joined; nil for a sound configuration. It reads
+// the certificate and key, and nothing else from outside.
+func (c *Config) Validate() error {
+	var faults []error
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	faults = append(faults, c.checkAddress("listen", c.Listen))
+	if c.HTTP != "" {
+		faults = append(faults, c.checkAddress("http", c.HTTP))
+	}
+	if c.Data == "" {
+		bad("data: must name a directory")
+	}
+	switch c.Engine {
+	case EngineEmbedded:
+	case EngineRedis:
+		bad("engine: redis is not in this build yet: use embedded")
+	default:
+		bad("engine: %q is unknown: embedded or redis is allowed", c.Engine)
+	}
+	if c.Redis.MinReplicas < 0 {
+		bad("redis.min_replicas: %d must not be negative", c.Redis.MinReplicas)
+	}
+	for _, addr := range c.Redis.Addresses {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			bad("redis.addresses: %q is no address: host:port is allowed", addr)
+		}
+	}
+	faults = append(faults, c.TLS.check())
+	if _, err := tiering.NewNormalizer(c.Number.Region); err != nil {
+		bad("number.region: %w", err)
+	}
+	between := func(key string, d Duration, least, most time.Duration) {
+		if d.D() < least || d.D() > most {
+			bad("%s: %v must be between %v and %v", key, d, Duration(least), Duration(most))
+		}
+	}
+	between("tier_lookup_deadline", c.TierLookupDeadline, time.Millisecond, 5*time.Second)
+	between("announce_every", c.AnnounceEvery, time.Second, time.Hour)
+	between("heartbeat_every", c.HeartbeatEvery, 100*time.Millisecond, time.Minute)
+	between("stop_timeout", c.StopTimeout, 100*time.Millisecond, 5*time.Minute)
+	for _, err := range split(c.Grading.Scheme().Validate()) {
+		bad("grading: %w", err)
+	}
+	_, err := c.BuildSites()
+	return errors.Join(append(faults, err)...)
+}
+
+// BuildSites returns every site as the queue core takes it, and their faults.
+func (c *Config) BuildSites() ([]queue.Site, error) {
+	var faults []error
+	var out []queue.Site
+	seen := map[string]bool{}
+	for i := range c.Sites {
+		s := &c.Sites[i]
+		where := fmt.Sprintf("sites[%d]", i)
+		if s.Name != "" {
+			where += " " + s.Name
+		}
+		site, err := s.Build()
+		if err == nil && !validSiteName(s.Name) {
+			err = fmt.Errorf("name: %q must be 1 to 64 letters, digits, '.', '_' or '-', and not begin with '.'", s.Name)
+		}
+		for _, e := range split(err) {
+			faults = append(faults, fmt.Errorf("%s: %w", where, e))
+		}
+		if seen[s.Name] {
+			faults = append(faults, fmt.Errorf("%s: name: %q stands there twice", where, s.Name))
+		}
+		seen[s.Name] = true
+		out = append(out, site)
+	}
+	if len(c.Sites) == 0 {
+		faults = append(faults, errors.New("sites: at least one site is needed"))
+	}
+	return out, errors.Join(faults...)
+}
+
+// validSiteName also keeps a site's name usable as the name of its directory.
+func validSiteName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' && i > 0 || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// split returns the faults that were joined in err, one by one.
+func split(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only a join itself is taken apart
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, split(e)...)
+	}
+	return out
+}
+
+// checkAddress refuses what is no address, and one that others can reach when
+// neither TLS nor insecure says that this is meant.
+func (c *Config) checkAddress(key, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%s: %q is no address: host:port is allowed", key, addr)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s: %q has no port: a number from 0 (any free one) to 65535 is allowed, not %v", key, addr, n)
+	}
+	if c.Insecure || c.TLS.On() || isLoopback(host) {
+		return nil
+	}
+	return fmt.Errorf("%s: %q can be reached by others: set tls.cert and tls.key, or say --insecure, or listen on 127.0.0.1", key, addr)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (t TLS) check() error {
+	switch {
+	case !t.On():
+		return nil
+	case t.Cert == "":
+		return errors.New("tls.cert: must be set when tls.key is")
+	case t.Key == "":
+		return errors.New("tls.key: must be set when tls.cert is")
+	}
+	if _, err := t.Config(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Config loads the certificate; nil without one. Only TLS 1.3 is spoken.
+func (t TLS) Config() (*tls.Config, error) {
+	if !t.On() {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, fmt.Errorf("tls: certificate and key: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, nil
+}

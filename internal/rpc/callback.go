@@ -1,0 +1,187 @@
+package rpc
+
+import (
+	"context"
+
+	"greenlane/callback"
+	pb "greenlane/proto/greenlane/v1"
+	"greenlane/queue"
+	"greenlane/tiering"
+)
+
+type callbackService struct {
+	pb.UnimplementedCallbackServiceServer
+	*Server
+}
+
+// List implements the rpc.
+func (s *callbackService) List(ctx context.Context, req *pb.CallbackServiceListRequest) (*pb.CallbackServiceListResponse, error) {
+	var c check
+	c.name("site", req.GetSite(), false)
+	c.name("queue", req.GetQueue(), false)
+	c.enum("state", int32(req.GetState()), pb.CallbackState_name, false)
+	size := c.page(req.GetPageSize(), req.GetPageToken())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	st, err := s.queueOf(req.GetSite(), req.GetQueue())
+	if err != nil {
+		return nil, err
+	}
+	f := queue.CallbackFilter{Queue: req.GetQueue(), Limit: size, After: req.GetPageToken()}
+	if req.GetState() != pb.CallbackState_CALLBACK_STATE_UNSPECIFIED {
+		f.States = []callback.State{fromCallbackState(req.GetState())}
+	}
+	page, next, err := st.engine.Callbacks(ctx, f)
+	if err != nil {
+		return nil, toError(s.log, err)
+	}
+	out := &pb.CallbackServiceListResponse{Callbacks: make([]*pb.Callback, len(page)), NextPageToken: next}
+	for i := range page {
+		out.Callbacks[i] = toCallback(st.name, &page[i])
+	}
+	return out, nil
+}
+
+// Create implements the rpc.
+func (s *callbackService) Create(ctx context.Context, req *pb.CallbackServiceCreateRequest) (*pb.CallbackServiceCreateResponse, error) {
+	var c check
+	c.envelope(req.GetRequestId(), req.GetSite())
+	caller := c.number(s.opts.Normalizer, req.GetCaller())
+	c.name("queue", req.GetQueue(), false)
+	c.enum("tier", int32(req.GetTier()), pb.Tier_name, false)
+	due := c.time("due_at", req.GetDueAt())
+	c.note("note", req.GetNote())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	st, err := s.site(req.GetSite())
+	if err != nil {
+		return nil, err
+	}
+	req.Site = st.name
+	tier := fromTier(req.GetTier())
+	if tier == tiering.TierUnset {
+		// A directory that does not answer in time leaves the caller ordinary.
+		tier, _ = s.opts.Tiers.Resolve(ctx, st.name, caller, func(tiering.Tier) {})
+	}
+	res, err := s.do(ctx, st, &queue.CreateCallback{
+		Request: requestOf(req, &req.RequestId), Caller: caller, Queue: req.GetQueue(), Tier: tier, DueAt: due, Note: req.GetNote(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CallbackServiceCreateResponse{Callback: toCallback(st.name, res.Callback)}, nil
+}
+
+// number reads a number that must be one.
+func (c *check) number(z *tiering.Normalizer, raw string) tiering.Number {
+	if len(raw) > maxCaller {
+		c.fault("caller", "at most %d bytes are allowed", maxCaller)
+		return tiering.Withheld
+	}
+	n, err := z.Normalize(raw)
+	switch {
+	case err != nil:
+		c.fault("caller", "%s", err.Error())
+	case n == tiering.Withheld:
+		c.fault("caller", "a phone number is needed, such as +8613800138000")
+	}
+	return n
+}
+
+// callbackRequest is what the requests about one callback have in common.
+type callbackRequest interface {
+	identified
+	GetSite() string
+	GetCallbackId() string
+}
+
+func (s *Server) ofCallback(c *check, req callbackRequest) (*site, error) {
+	c.envelope(req.GetRequestId(), req.GetSite())
+	c.id("callback_id", req.GetCallbackId())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	return s.site(req.GetSite())
+}
+
+// Claim implements the rpc.
+func (s *callbackService) Claim(ctx context.Context, req *pb.CallbackServiceClaimRequest) (*pb.CallbackServiceClaimResponse, error) {
+	var c check
+	c.id("claimant", req.GetClaimant())
+	st, err := s.ofCallback(&c, req)
+	if err != nil {
+		return nil, err
+	}
+	req.Site = st.name
+	res, err := s.do(ctx, st, &queue.ClaimCallback{
+		Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Claimant: req.GetClaimant(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CallbackServiceClaimResponse{Callback: toCallback(st.name, res.Callback)}, nil
+}
+
+// Report implements the rpc.
+func (s *callbackService) Report(ctx context.Context, req *pb.CallbackServiceReportRequest) (*pb.CallbackServiceReportResponse, error) {
+	var c check
+	c.id("claimant", req.GetClaimant())
+	c.enum("result", int32(req.GetResult()), pb.CallbackResult_name, true)
+	c.note("note", req.GetNote())
+	st, err := s.ofCallback(&c, req)
+	if err != nil {
+		return nil, err
+	}
+	req.Site = st.name
+	res, err := s.do(ctx, st, &queue.ReportCallback{
+		Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Claimant: req.GetClaimant(),
+		Result: fromCallbackResult(req.GetResult()), Note: req.GetNote(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CallbackServiceReportResponse{Callback: toCallback(st.name, res.Callback)}, nil
+}
+
+// Reschedule implements the rpc.
+func (s *callbackService) Reschedule(ctx context.Context, req *pb.CallbackServiceRescheduleRequest) (*pb.CallbackServiceRescheduleResponse, error) {
+	var c check
+	due := c.time("due_at", req.GetDueAt())
+	if req.GetDueAt() == nil {
+		c.fault("due_at", "a time must be given")
+	}
+	st, err := s.ofCallback(&c, req)
+	if err != nil {
+		return nil, err
+	}
+	req.Site = st.name
+	res, err := s.do(ctx, st, &queue.RescheduleCallback{
+		Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), DueAt: due,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CallbackServiceRescheduleResponse{Callback: toCallback(st.name, res.Callback)}, nil
+}
+
+// Cancel implements the rpc.
+func (s *callbackService) Cancel(ctx context.Context, req *pb.CallbackServiceCancelRequest) (*pb.CallbackServiceCancelResponse, error) {
+	var c check
+	c.text("reason", req.GetReason(), maxReason)
+	st, err := s.ofCallback(&c, req)
+	if err != nil {
+		return nil, err
+	}
+	req.Site = st.name
+	cmd := &queue.CancelCallback{Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Reason: req.GetReason()}
+	if cmd.Reason == "" {
+		cmd.Reason = "cancelled"
+	}
+	res, err := s.do(ctx, st, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CallbackServiceCancelResponse{Callback: toCallback(st.name, res.Callback)}, nil
+}

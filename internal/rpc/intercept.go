@@ -1,0 +1,59 @@
+package rpc
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Observe is told of a request that ended. Streams and long polls last as long
+// as they are wanted: their duration says nothing, and is given as negative.
+type Observe func(method string, code codes.Code, took time.Duration)
+
+// interceptor stands around every request: a panic becomes Internal and is
+// logged with its stack, and the request is observed. One of each kind is
+// enough; a chain would cost more on each call.
+type interceptor struct {
+	log     *slog.Logger
+	observe Observe
+}
+
+const nextCall = "/greenlane.v1.AgentService/NextCall"
+
+func (i *interceptor) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (res any, err error) {
+	if i.observe == nil {
+		defer i.recovered(info.FullMethod, &err)
+		return handle(ctx, req)
+	}
+	began := time.Now()
+	defer func() {
+		took := time.Since(began)
+		if info.FullMethod == nextCall {
+			took = -1
+		}
+		i.observe(info.FullMethod, status.Code(err), took)
+	}()
+	defer i.recovered(info.FullMethod, &err)
+	return handle(ctx, req)
+}
+
+func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
+	defer func() {
+		if i.observe != nil {
+			i.observe(info.FullMethod, status.Code(err), -1)
+		}
+	}()
+	defer i.recovered(info.FullMethod, &err)
+	return handle(srv, stream)
+}
+
+// recovered is deferred directly, so that recover works in it.
+func (i *interceptor) recovered(method string, err *error) {
+	if p := recover(); p != nil {
+		*err = panicked(i.log, method, p)
+	}
+}

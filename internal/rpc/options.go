@@ -1,0 +1,60 @@
+package rpc
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+)
+
+// The limits of the gRPC server. grpc-go's own defaults allow any number of
+// streams, headers of 16 MiB, and know no dead peers.
+const (
+	// MaxStreams is how many requests may be open on one connection: one gateway
+	// may carry the sessions of a whole call centre.
+	MaxStreams = 10_000
+	// MaxMessage is the largest message taken in: a Reconcile of 50,000 calls with
+	// their attributes fits; everything else is far smaller.
+	MaxMessage = 16 << 20
+	// MaxHeaders bounds the metadata of a request.
+	MaxHeaders = 64 << 10
+	// A peer that answers no ping within pingTimeout is dead: its sessions end and
+	// their offers go back.
+	pingEvery   = 5 * time.Second
+	pingTimeout = 3 * time.Second
+	// minPing is how often a client may ping at most, with streams open or not:
+	// idle softphones that ping every 10 s are welcome.
+	minPing = 5 * time.Second
+	// connectTimeout bounds the handshake.
+	connectTimeout = 10 * time.Second
+	// Buffers per connection. The write buffer is shared between connections that
+	// have nothing to send, so that 10,000 idle softphones cost little.
+	readBuffer  = 16 << 10
+	writeBuffer = 32 << 10
+)
+
+// ServerOptions returns the options of the gRPC server. observe, when not nil,
+// is told of every request that ended: its method, code and duration.
+func ServerOptions(log *slog.Logger, secure *tls.Config, observe Observe) []grpc.ServerOption {
+	i := &interceptor{log: log, observe: observe}
+	opts := []grpc.ServerOption{
+		grpc.MaxConcurrentStreams(MaxStreams),
+		grpc.MaxRecvMsgSize(MaxMessage),
+		grpc.MaxHeaderListSize(MaxHeaders),
+		grpc.ConnectionTimeout(connectTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingEvery, Timeout: pingTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.ReadBufferSize(readBuffer),
+		grpc.WriteBufferSize(writeBuffer),
+		grpc.SharedWriteBuffer(true),
+		grpc.UnaryInterceptor(i.unary),
+		grpc.StreamInterceptor(i.stream),
+	}
+	if secure != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(secure)))
+	}
+	return opts
+}

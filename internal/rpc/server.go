@@ -1,0 +1,222 @@
+package rpc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"greenlane/internal/feed"
+	"greenlane/internal/instant"
+	pb "greenlane/proto/greenlane/v1"
+	"greenlane/queue"
+	"greenlane/tiering"
+)
+
+// DefaultSite is the site of a request that names none.
+const DefaultSite = "main"
+
+// Site is one routing domain as the handlers need it.
+type Site struct {
+	Config queue.Site
+	Engine queue.Engine
+	Feed   *feed.Feed // started, of this engine
+}
+
+// Resolver says who a caller is without ever holding a call up: package
+// tiering/resolve.
+type Resolver interface {
+	// Resolve returns the caller's tier when it is known before the deadline.
+	// Otherwise provisional is true, and late gets the tier once it is known after
+	// all; the resolver then calls it from a goroutine of its own, once or never.
+	Resolve(ctx context.Context, site string, caller tiering.Number, late func(tiering.Tier)) (tier tiering.Tier, provisional bool)
+}
+
+// Options are what the services work with. Sites, Normalizer, Tiers and
+// Directory must be given.
+type Options struct {
+	Sites      []Site
+	Normalizer *tiering.Normalizer
+	Tiers      Resolver
+	Directory  tiering.Directory
+	Scheme     tiering.Scheme
+	// VIPRequiresAttestation serves an unattested VIP as ordinary.
+	VIPRequiresAttestation bool
+
+	HeartbeatEvery time.Duration // of a stream. Default 3 s.
+	AnnounceEvery  time.Duration // to a waiting caller. Default 15 s.
+	HelloTimeout   time.Duration // until a stream's first message. Default 10 s.
+	// SlowReader bounds what waits to be sent on one softphone's stream, in
+	// messages; a switch's may hold 32 times as much. Default 256.
+	SlowReader int
+	Logger     *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	set(&o.HeartbeatEvery, 3*time.Second)
+	set(&o.AnnounceEvery, 15*time.Second)
+	set(&o.HelloTimeout, 10*time.Second)
+	if o.SlowReader <= 0 {
+		o.SlowReader = 256
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Server serves the five services of greenlane.v1.
+type Server struct {
+	opts  Options
+	log   *slog.Logger
+	sites map[string]*site
+	owner string // names this process among the daemons of a site
+
+	tokens   atomic.Uint64
+	stopping chan struct{}
+	stopOnce sync.Once
+	work     group // what outlives its request: renewals, late tiers
+	base     context.Context
+	cancel   context.CancelFunc
+	started  sync.Once
+	counts   Counts
+}
+
+// Counts are what the server holds open now.
+type Counts struct {
+	Sessions, Polls, Switches, Watchers atomic.Int64
+}
+
+// site is one routing domain at work.
+type site struct {
+	name     string
+	engine   queue.Engine
+	feed     *feed.Feed
+	config   *queue.Site
+	attached attachments
+	shots    snapshots
+}
+
+// New returns a server. Register makes it answer, Start keeps its leases.
+func New(opts Options) (*Server, error) {
+	opts = opts.withDefaults()
+	if len(opts.Sites) == 0 || opts.Normalizer == nil || opts.Tiers == nil || opts.Directory == nil {
+		return nil, fmt.Errorf("rpc: sites, normalizer, tiers and directory must be given")
+	}
+	var id [8]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, fmt.Errorf("rpc: naming this process: %w", err)
+	}
+	base, cancel := context.WithCancel(context.Background())
+	s := &Server{
+		opts: opts, log: opts.Logger, sites: map[string]*site{}, owner: hex.EncodeToString(id[:]),
+		stopping: make(chan struct{}), base: base, cancel: cancel,
+	}
+	for i := range opts.Sites {
+		in := &opts.Sites[i]
+		st := &site{name: in.Config.Name, engine: in.Engine, feed: in.Feed, config: &in.Config}
+		st.attached.byAgent = map[string]*attachment{}
+		s.sites[st.name] = st
+	}
+	return s, nil
+}
+
+// Register adds the services to a gRPC server.
+func (s *Server) Register(to grpc.ServiceRegistrar) {
+	pb.RegisterSwitchServiceServer(to, &switchService{Server: s})
+	pb.RegisterAgentServiceServer(to, &agentService{Server: s})
+	pb.RegisterSupervisorServiceServer(to, &supervisorService{Server: s})
+	pb.RegisterCallbackServiceServer(to, &callbackService{Server: s})
+	pb.RegisterTierServiceServer(to, &tierService{Server: s})
+}
+
+// Start keeps the agents and switches that are connected here alive, until
+// Stop: one renewal per site, whatever their number.
+func (s *Server) Start() {
+	s.started.Do(func() {
+		for _, st := range s.sites {
+			s.work.run(func() { s.renew(st) })
+		}
+	})
+}
+
+func (s *Server) renew(st *site) {
+	t := time.NewTicker(max(st.config.OwnerLease/3, 10*time.Millisecond))
+	defer t.Stop()
+	for {
+		ctx, cancel := context.WithTimeout(s.base, st.config.OwnerLease)
+		if _, err := st.engine.Do(ctx, &queue.RenewOwner{Owner: s.owner}); err != nil && s.base.Err() == nil {
+			s.log.Warn("the lease of the agents connected here could not be renewed", "site", st.name, "error", err)
+		}
+		cancel()
+		select {
+		case <-t.C:
+		case <-s.base.Done():
+			return
+		}
+	}
+}
+
+// Drain ends every stream and long poll with what belongs to it: a poll with
+// the offer of the last moment if there is one, a stream with Unavailable. It is
+// safe to repeat and does not wait.
+func (s *Server) Drain() { s.stopOnce.Do(func() { close(s.stopping) }) }
+
+// Stop drains, ends what runs in the background and waits for it, as long as ctx
+// allows. Call it after the gRPC server has stopped, and before the engines
+// close.
+func (s *Server) Stop(ctx context.Context) error {
+	s.Drain()
+	s.cancel()
+	if err := s.work.wait(ctx); err != nil {
+		return fmt.Errorf("rpc: background work did not end: %w", err)
+	}
+	return nil
+}
+
+// Counts tells what is open now.
+func (s *Server) Counts() *Counts { return &s.counts }
+
+// token names one poll or stream, different from all others of all processes.
+func (s *Server) token() string { return s.owner + "-" + strconv.FormatUint(s.tokens.Add(1), 36) }
+
+// site finds the site of a request. Its name was checked.
+func (s *Server) site(name string) (*site, error) {
+	if name == "" {
+		name = DefaultSite
+	}
+	if st := s.sites[name]; st != nil {
+		return st, nil
+	}
+	return nil, refuse(codes.NotFound, "SITE_NOT_FOUND", fmt.Sprintf("site: %q is no site of this daemon", name), nil)
+}
+
+// do carries a command out and turns its error into the client's.
+func (s *Server) do(ctx context.Context, st *site, cmd queue.Command) (queue.Result, error) {
+	res, err := st.engine.Do(ctx, cmd)
+	if err != nil {
+		return res, toError(s.log, err)
+	}
+	return res, nil
+}
+
+// detached returns a context for what must still be told to the engine after
+// the client has gone.
+func (s *Server) detached() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 5*time.Second)
+}
+
+func (st *site) now() instant.Instant { return st.engine.Now() }

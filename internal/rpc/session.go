@@ -1,0 +1,243 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"greenlane/internal/feed"
+	pb "greenlane/proto/greenlane/v1"
+	"greenlane/queue"
+)
+
+// flushFor is how long a stream that the daemon ends may take to send what was
+// already decided.
+const flushFor = time.Second
+
+// session is one softphone's stream.
+//
+// Three goroutines work on it: Session (below), which waits for everything that
+// can happen; listen, which reads commands and carries them out one after the
+// other; and the outbox's, while there is something to send.
+type session struct {
+	attachment
+	s      *Server
+	st     *site
+	stream grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]
+	out    *outbox[*pb.SessionResponse]
+	hello  chan *pb.SessionHello // the first message; closed when there is none
+	badly  error                 // why there is none
+	sub    *feed.Sub
+	shown  uint64    // the offer on the softphone's screen
+	seen   agentView // the agent as the softphone knows it
+	buf    []*queue.Event
+}
+
+// Session implements the rpc.
+func (s *agentService) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]) error {
+	ss := &session{
+		s: s.Server, stream: stream, hello: make(chan *pb.SessionHello, 1),
+		out:        newOutbox(s.opts.SlowReader, stream.Send),
+		attachment: attachment{token: s.token(), replaced: make(chan struct{})},
+	}
+	opened := make(chan struct{})
+	go s.guarded("session", ss.out.fail, func() { ss.listen(opened) })
+	hello, err := ss.greet()
+	if err != nil {
+		return err
+	}
+	if err := ss.open(hello); err != nil {
+		return toError(s.log, err)
+	}
+	defer ss.sub.Close()
+	s.counts.Sessions.Add(1)
+	defer s.counts.Sessions.Add(-1)
+	close(opened)
+	err = ss.run()
+	ss.close(err)
+	return toError(s.log, err)
+}
+
+// listen reads what the softphone says until it says no more. Commands wait
+// until the session is open.
+func (ss *session) listen(opened <-chan struct{}) {
+	first, err := ss.stream.Recv()
+	if err != nil || first.GetHello() == nil {
+		if ss.badly = err; err == nil || errors.Is(err, io.EOF) {
+			ss.badly = refuse(codes.InvalidArgument, "INVALID_ARGUMENT", "message: the first message must be hello", nil)
+		}
+		close(ss.hello)
+		return
+	}
+	ss.hello <- first.GetHello()
+	select {
+	case <-opened:
+	case <-ss.stream.Context().Done():
+		return
+	}
+	for {
+		req, err := ss.stream.Recv()
+		if err != nil {
+			return // half-closed, or gone: run notices the latter by the context
+		}
+		ss.command(ss.stream.Context(), req)
+	}
+}
+
+// greet waits for the first message.
+func (ss *session) greet() (*pb.SessionHello, error) {
+	t := time.NewTimer(ss.s.opts.HelloTimeout)
+	defer t.Stop()
+	select {
+	case hello, ok := <-ss.hello:
+		if !ok {
+			return nil, ss.badly
+		}
+		return hello, nil
+	case <-t.C:
+		return nil, refuse(codes.InvalidArgument, "INVALID_ARGUMENT", "message: no hello came in time", nil)
+	case <-ss.s.stopping:
+		return nil, errStopping
+	case <-ss.stream.Context().Done():
+		return nil, ss.stream.Context().Err()
+	}
+}
+
+// open checks the hello, makes the agent available and sends what the softphone
+// has to know first.
+func (ss *session) open(hello *pb.SessionHello) error {
+	st, signIn, err := ss.s.helloCommand(hello)
+	if err != nil {
+		return err
+	}
+	ss.st, ss.agent = st, hello.GetAgentId()
+	ctx := ss.stream.Context()
+	after := uint64(feed.FromNow)
+	if hello.After != nil {
+		after = hello.GetAfter()
+		if err := ss.s.checkCursor(ctx, st, after); err != nil {
+			return err
+		}
+	}
+	if signIn != nil {
+		if _, err := st.engine.Do(ctx, signIn); err != nil {
+			return err
+		}
+	}
+	ss.sub = st.feed.Agent(ss.agent, after)
+	begins := ss.sub.Cursor()
+	st.attached.open(&ss.attachment)
+	res, err := st.engine.Do(ctx, ss.attachCommand())
+	if err != nil {
+		ss.sub.Close()
+		st.attached.close(&ss.attachment)
+		if ctx.Err() != nil {
+			ss.giveBack()
+		}
+		return err
+	}
+	ss.seen = viewOf(res.Agent)
+	ss.out.put(&pb.SessionResponse{Sequence: begins, Message: &pb.SessionResponse_Welcome{Welcome: &pb.SessionWelcome{
+		Agent: toAgent(st.name, res.Agent), HeartbeatEvery: toDuration(ss.s.opts.HeartbeatEvery),
+	}}})
+	if hello.After == nil {
+		ss.show(begins, res.Offer)
+	}
+	return nil
+}
+
+func (ss *session) attachCommand() *queue.Attach {
+	return &queue.Attach{Agent: ss.agent, Owner: ss.s.owner, Token: ss.token, Presence: queue.PresentStream}
+}
+
+// helloCommand checks a hello, and makes the sign-in it may carry.
+func (s *Server) helloCommand(hello *pb.SessionHello) (*site, *queue.SignIn, error) {
+	var c check
+	c.name("hello.site", hello.GetSite(), false)
+	c.id("hello.agent_id", hello.GetAgentId())
+	in := hello.GetSignIn()
+	if in.GetSite() != "" && in.GetSite() != hello.GetSite() && !(hello.GetSite() == "" && in.GetSite() == DefaultSite) {
+		c.fault("hello.sign_in.site", "must be the session's or empty")
+	}
+	if in.GetAgentId() != "" && in.GetAgentId() != hello.GetAgentId() {
+		c.fault("hello.sign_in.agent_id", "must be the session's or empty")
+	}
+	if err := c.err(); err != nil {
+		return nil, nil, err
+	}
+	st, err := s.site(hello.GetSite())
+	if err != nil || in == nil {
+		return st, nil, err
+	}
+	in.Site, in.AgentId = st.name, hello.GetAgentId()
+	_, cmd, err := s.signInCommand(in)
+	return st, cmd, err
+}
+
+// checkCursor refuses a cursor that the log has not reached.
+func (s *Server) checkCursor(ctx context.Context, st *site, after uint64) error {
+	last, err := st.engine.LastEvent(ctx)
+	if err != nil {
+		return err
+	}
+	if after > last {
+		return outOfRange(after, 0, last)
+	}
+	return nil
+}
+
+// run waits for what happens, until the session is over.
+func (ss *session) run() error {
+	ctx := ss.stream.Context()
+	beat := time.NewTicker(ss.s.opts.HeartbeatEvery)
+	defer beat.Stop()
+	for {
+		ready := ss.sub.Ready()
+		if ss.out.holding() {
+			ready = nil // the softphone is behind; the log keeps what it has not seen
+		}
+		select {
+		case <-ready:
+			if err := ss.follow(ctx); err != nil {
+				return err
+			}
+		case <-ss.out.room:
+		case <-beat.C:
+			if ss.out.beat() {
+				ss.out.put(&pb.SessionResponse{Message: &pb.SessionResponse_Heartbeat{Heartbeat: &pb.Heartbeat{}}})
+			}
+		case <-ss.out.failed:
+			return ss.out.Err()
+		case <-ss.replaced:
+			return errTakeover
+		case <-ss.s.stopping:
+			return errStopping
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// close ends the agent's availability; a live offer goes back at once. What was
+// already decided is sent, when the client still reads.
+func (ss *session) close(err error) {
+	ss.st.attached.close(&ss.attachment)
+	ss.giveBack()
+	if !errors.Is(err, errSlow) && ss.stream.Context().Err() == nil {
+		ss.out.flush(flushFor)
+	}
+}
+
+func (ss *session) giveBack() {
+	ctx, cancel := ss.s.detached()
+	defer cancel()
+	_, err := ss.st.engine.Do(ctx, &queue.Detach{Agent: ss.agent, Token: ss.token, Undelivered: true})
+	if err != nil {
+		ss.s.log.Warn("a session ended and its agent could not be detached; the lease will end it",
+			"site", ss.st.name, "agent", ss.agent, "error", err)
+	}
+}

@@ -1,0 +1,229 @@
+package rpc
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"greenlane/internal/instant"
+	pb "greenlane/proto/greenlane/v1"
+	"greenlane/queue"
+	"greenlane/tiering"
+)
+
+type switchService struct {
+	pb.UnimplementedSwitchServiceServer
+	*Server
+}
+
+// CallArrived implements the rpc.
+func (s *switchService) CallArrived(ctx context.Context, req *pb.CallArrivedRequest) (*pb.CallArrivedResponse, error) {
+	st, res, err := s.arrived(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	out := &pb.CallArrivedResponse{Call: toCall(st.name, res.Call, st.now()), Position: int32(res.Position)}
+	if res.Position > 0 {
+		out.EstimatedWait = toDuration(res.EstimatedWait)
+	}
+	return out, nil
+}
+
+// CallAbandoned implements the rpc.
+func (s *switchService) CallAbandoned(ctx context.Context, req *pb.CallAbandonedRequest) (*pb.CallAbandonedResponse, error) {
+	st, res, err := s.abandoned(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CallAbandonedResponse{Call: toCall(st.name, res.Call, st.now()), Callback: toCallback(st.name, res.Callback)}, nil
+}
+
+// CallEnded implements the rpc.
+func (s *switchService) CallEnded(ctx context.Context, req *pb.CallEndedRequest) (*pb.CallEndedResponse, error) {
+	st, res, err := s.ended(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CallEndedResponse{Call: toCall(st.name, res.Call, st.now())}, nil
+}
+
+// arrived queues a call: for the rpc and for Connect alike.
+func (s *Server) arrived(ctx context.Context, req *pb.CallArrivedRequest) (*site, queue.Result, error) {
+	st, cmd, err := s.arriveCommand(req)
+	if err != nil {
+		return nil, queue.Result{}, err
+	}
+	late := s.rank(ctx, st, cmd)
+	res, err := s.do(ctx, st, cmd)
+	late.arrived(err == nil)
+	return st, res, err
+}
+
+// arriveCommand checks the request and makes the command, but for the tier.
+func (s *Server) arriveCommand(req *pb.CallArrivedRequest) (*site, *queue.Arrive, error) {
+	var c check
+	c.envelope(req.GetRequestId(), req.GetSite())
+	c.id("switch_id", req.GetSwitchId())
+	c.id("call_id", req.GetCallId())
+	c.call(req)
+	if err := c.err(); err != nil {
+		return nil, nil, err
+	}
+	st, err := s.site(req.GetSite())
+	if err != nil {
+		return nil, nil, err
+	}
+	now := st.now()
+	arrived := c.near("arrived_at", req.GetArrivedAt(), now)
+	if err := c.err(); err != nil {
+		return nil, nil, err
+	}
+	if arrived.IsZero() {
+		arrived = now
+	}
+	req.Site = st.name
+	return st, &queue.Arrive{
+		Request: requestOf(req, &req.RequestId),
+		Call:    req.GetCallId(), Switch: req.GetSwitchId(), Caller: s.caller(req.GetCaller()), Dialed: req.GetDialed(),
+		Queue: req.GetQueue(), Attestation: fromAttestation(req.GetAttestation()), PreferredAgent: req.GetPreferredAgent(),
+		ArrivedAt: arrived, Attributes: attributes(req.GetAttributes()),
+	}, nil
+}
+
+// caller reads a caller's number as far as it goes: no call is lost for it.
+func (s *Server) caller(raw string) tiering.Number {
+	n, _ := s.opts.Normalizer.NormalizeLenient(raw)
+	return n
+}
+
+// callFields are what CallArrived and an item of Reconcile say of a call.
+type callFields interface {
+	GetCaller() string
+	GetDialed() string
+	GetQueue() string
+	GetAttestation() pb.Attestation
+	GetPreferredAgent() string
+	GetAttributes() map[string]string
+}
+
+func (c *check) call(f callFields) {
+	if len(f.GetCaller()) > maxCaller {
+		c.fault("caller", "at most %d bytes are allowed", maxCaller)
+	}
+	c.text("dialed", f.GetDialed(), maxDialed)
+	c.name("queue", f.GetQueue(), false)
+	c.enum("attestation", int32(f.GetAttestation()), pb.Attestation_name, false)
+	c.text("preferred_agent", f.GetPreferredAgent(), maxID)
+	if len(f.GetAttributes()) == 0 {
+		return
+	}
+	if len(f.GetAttributes()) > maxAttributes {
+		c.fault("attributes", "at most %d entries are allowed", maxAttributes)
+		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(f.GetAttributes())) {
+		if key == "" || len(key) > maxAttributeKey || !printable(key) {
+			c.fault("attributes", "keys of 1 to %d bytes without control characters are allowed", maxAttributeKey)
+		}
+		if len(f.GetAttributes()[key]) > maxAttribute {
+			c.fault("attributes", "values of at most %d bytes are allowed", maxAttribute)
+		}
+	}
+}
+
+// envelope checks what every changing request has.
+func (c *check) envelope(requestID, site string) {
+	c.text("request_id", requestID, maxID)
+	c.name("site", site, false)
+}
+
+func attributes(m map[string]string) []queue.Attribute {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make([]queue.Attribute, 0, len(m))
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, queue.Attribute{Key: key, Value: m[key]})
+	}
+	return out
+}
+
+// hangUp is what CallAbandoned and CallEnded have in common.
+type hangUp interface {
+	identified
+	GetSite() string
+	GetSwitchId() string
+	GetCallId() string
+}
+
+func (s *Server) abandoned(ctx context.Context, req *pb.CallAbandonedRequest) (*site, queue.Result, error) {
+	var c check
+	at := c.time("at", req.GetAt())
+	st, err := s.hangUp(&c, req)
+	if err != nil {
+		return nil, queue.Result{}, err
+	}
+	req.Site = st.name
+	res, err := s.do(ctx, st, &queue.Abandon{
+		Request: requestOf(req, &req.RequestId), Call: req.GetCallId(), Switch: req.GetSwitchId(), At: notAhead(at, st.now()),
+	})
+	return st, res, err
+}
+
+func (s *Server) ended(ctx context.Context, req *pb.CallEndedRequest) (*site, queue.Result, error) {
+	var c check
+	at := c.time("at", req.GetAt())
+	st, err := s.hangUp(&c, req)
+	if err != nil {
+		return nil, queue.Result{}, err
+	}
+	req.Site = st.name
+	res, err := s.do(ctx, st, &queue.End{
+		Request: requestOf(req, &req.RequestId), Call: req.GetCallId(), Switch: req.GetSwitchId(), At: notAhead(at, st.now()),
+	})
+	return st, res, err
+}
+
+func (s *Server) hangUp(c *check, req hangUp) (*site, error) {
+	c.envelope(req.GetRequestId(), req.GetSite())
+	c.id("switch_id", req.GetSwitchId())
+	c.id("call_id", req.GetCallId())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	return s.site(req.GetSite())
+}
+
+// notAhead reads a switch's time of hanging up: absent and future ones are now.
+func notAhead(at, now instant.Instant) instant.Instant {
+	if at.IsZero() || at > now {
+		return now
+	}
+	return at
+}
+
+// Reconcile implements the rpc.
+func (s *switchService) Reconcile(ctx context.Context, req *pb.ReconcileRequest) (*pb.ReconcileResponse, error) {
+	st, cmd, err := s.reconcileCommand(req)
+	if err != nil {
+		return nil, err
+	}
+	lates := make([]*lateTier, len(cmd.Calls))
+	for i := range cmd.Calls {
+		if cmd.Calls[i].Err == nil {
+			lates[i] = s.rank(ctx, st, &cmd.Calls[i].Arrive)
+		}
+	}
+	res, err := s.do(ctx, st, cmd)
+	for _, late := range lates {
+		late.arrived(err == nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &pb.ReconcileResponse{Added: int32(res.Added), Closed: int32(res.Closed), Kept: int32(res.Kept)}
+	for i := range res.Items {
+		out.Results = append(out.Results, s.toReconcileResult(&res.Items[i]))
+	}
+	return out, nil
+}
