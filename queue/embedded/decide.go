@@ -1,0 +1,127 @@
+package embedded
+
+import (
+	"time"
+
+	"greenlane/internal/instant"
+	"greenlane/queue"
+)
+
+// shortestTimer keeps a timer that is due and stays due, which the machine never
+// leaves behind, from turning the decider into a busy loop.
+const shortestTimer = time.Millisecond
+
+// run is the decider's life: batch after batch, until the mailbox was closed and
+// is empty, or the engine has failed.
+func (e *Engine) run() {
+	for e.Err() == nil && !e.mail.drained() {
+		e.arm()
+		ticked := false
+		select {
+		case <-e.mail.ready:
+		case <-e.timer.C:
+			e.armed, ticked = 0, true
+		}
+		e.turn(ticked)
+	}
+	e.timer.Stop()
+	e.refuseRest()
+	close(e.stopped)
+	e.closeErr = e.store.db.Close()
+	close(e.closed)
+}
+
+// turn takes what waits, decides it with one instant, makes it durable, and only
+// then answers: to everyone the same when that did not succeed.
+func (e *Engine) turn(ticked bool) {
+	b := &e.batch
+	b.reset()
+	begin := time.Now()
+	b.now = e.clock.Now()
+	b.requests = e.mail.take(b.requests, e.opts.MaxBatch)
+	err := guard(func() error {
+		if ticked {
+			if err := e.tick(b); err != nil {
+				return err
+			}
+		}
+		for _, r := range b.requests {
+			e.decide(r, b.now)
+		}
+		return b.seal(e.machine)
+	})
+	if err == nil && b.dirty {
+		b.took = time.Since(begin)
+		err = e.commit(b)
+	}
+	if err != nil {
+		err = e.fail(err)
+	}
+	for _, r := range b.requests {
+		r.answer(err)
+	}
+}
+
+func (e *Engine) decide(r *request, now instant.Instant) {
+	if r.ask != nil {
+		r.ask(e.machine, now)
+		return
+	}
+	res, err := e.machine.Apply(now, r.cmd)
+	if err != nil {
+		r.err = err
+		return
+	}
+	r.res = res.Clone() // the machine's own records change with the next command
+}
+
+// tick fires the timers that are due, and begins a piece of trimming when that
+// is due.
+func (e *Engine) tick(b *batch) error {
+	b.trims = e.keep.due(e.log.bounds(), b.now)
+	_, err := e.machine.Apply(b.now, &queue.Tick{})
+	return err
+}
+
+// catchUp fires, at the start, the timers that came due while nobody served.
+func (e *Engine) catchUp() error {
+	b := &e.batch
+	b.now = e.clock.Now()
+	err := guard(func() error {
+		if err := e.tick(b); err != nil {
+			return err
+		}
+		return b.seal(e.machine)
+	})
+	if err != nil || !b.dirty {
+		return err
+	}
+	return e.commit(b)
+}
+
+// arm sets the timer to the next instant at which time alone changes something.
+func (e *Engine) arm() {
+	next, ok := e.machine.NextTimer()
+	if at := e.keep.dueAt(e.log.bounds()); at != 0 && (!ok || at < next) {
+		next, ok = at, true
+	}
+	switch {
+	case !ok:
+		e.timer.Stop()
+		e.armed = 0
+	case next != e.armed:
+		e.timer.Reset(max(next.Sub(e.clock.Now()), shortestTimer))
+		e.armed = next
+	}
+}
+
+// refuseRest answers everyone who is left when nothing is decided any more.
+func (e *Engine) refuseRest() {
+	reason := e.unavailable()
+	if reason == nil {
+		reason = queue.ErrClosed
+	}
+	for _, r := range e.mail.take(nil, -1) {
+		r.answer(reason)
+	}
+}

@@ -1,0 +1,45 @@
+// Package embedded keeps one site in one bbolt file and needs no server beside
+// it. It implements queue.Engine around queue.Machine: the machine decides, this
+// package makes what it decided last.
+//
+// # One command's way
+//
+// Do puts the command into a bounded mailbox. The decider, a goroutine that
+// alone touches the machine, takes whatever waits there, reads the clock once,
+// applies every command and copies each result. It encodes the records that were
+// touched, writes them in one bbolt transaction, publishes the events, and only
+// then answers. Meanwhile the next batch gathers in the mailbox: there is no
+// artificial delay, and under load batches grow by themselves.
+//
+// Questions (Snapshot, Calls, ...) go the same way, so they see committed state
+// and whatever stands before them in their own batch, and are answered after its
+// commit.
+//
+// Deciding one batch while the disk works on the one before it was measured too.
+// It gave nothing on two cores, where the callers use the time that the decider
+// waits, and costs the plain argument above.
+//
+// # Promises
+//
+//   - OK means fsynced. kill -9 at any instant loses nothing that got OK.
+//   - After an error of the disk, or a panic, nothing is decided or acknowledged
+//     any more: Failed is closed, Err says why, every call returns
+//     ErrUnavailable. Opening the file again on a healthy disk finds every
+//     acknowledged command and no half of another.
+//   - One process per file: a second one is refused by a lock.
+//   - The clock an engine decides with never runs back, whatever the machine's
+//     clock does.
+//
+// # The file
+//
+// <dir>/<site>.db holds a bucket per kind of record. Keys are what the record
+// is named by (a big-endian sequence number where there is one, so that new
+// records share pages); values are CBOR with integer keys, after four bytes of
+// CRC-32C over key and value, so that damage is found instead of served. The
+// bucket "meta" holds the schema's version, the site's name and the counters.
+// The event log is a bucket that is appended at its end and trimmed at its
+// start, a bounded piece in each commit.
+//
+// What does not live here: what a command does (queue), and the tier directory
+// (tiering/filedir), which has a file of its own.
+package embedded

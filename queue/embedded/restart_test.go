@@ -1,0 +1,133 @@
+package embedded
+
+import (
+	"fmt"
+	"testing"
+
+	"greenlane/queue"
+)
+
+// After each commit a machine restored from the file must be the machine that
+// wrote it, record by record.
+func TestRestoredAfterEveryCommit(t *testing.T) {
+	steps := 600
+	if testing.Short() {
+		steps = 300
+	}
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			t.Parallel()
+			clock, site, dir := newTestClock(), testSite(), t.TempDir()
+			var e *Engine
+			step := "open"
+			opts := Options{Now: clock.Now, NoSync: true, WrapCommit: func(commit func() error) error {
+				err := commit()
+				if err == nil && e != nil {
+					st, _, err := e.store.load()
+					if err != nil {
+						return err
+					}
+					m, err := queue.RestoreMachine(site, st)
+					if err != nil {
+						return err
+					}
+					dumpState(t, &site, m.State()).equal(t, dumpState(t, &site, e.machine.State()), step)
+				}
+				return err
+			}}
+			e = open(t, dir, opts)
+			g := newRandom(seed, clock)
+			for i := range steps {
+				cmd := g.next()
+				step = fmt.Sprintf("step %d, %s", i, cmd.Kind())
+				g.do(t, e, cmd)
+				if t.Failed() {
+					t.Fatal("stopped at the first difference")
+				}
+				if i%100 == 99 {
+					shut(t, e)
+					e = nil
+					e = open(t, dir, opts)
+				}
+			}
+		})
+	}
+}
+
+// A copy of the file, taken at any commit, opens to the state of that commit.
+func TestCopyAtAnyCommit(t *testing.T) {
+	t.Parallel()
+	clock, site, dir := newTestClock(), testSite(), t.TempDir()
+	type moment struct {
+		file  []byte
+		state dump
+	}
+	var moments []moment
+	var e *Engine
+	g := newRandom(7, clock)
+	pickMoment := newRandom(8, clock).r
+	opts := Options{Now: clock.Now, NoSync: true, WrapCommit: func(commit func() error) error {
+		if err := commit(); err != nil {
+			return err
+		}
+		if e != nil && pickMoment.IntN(40) == 0 {
+			moments = append(moments, moment{image(t, dir), dumpState(t, &site, e.machine.State())})
+		}
+		return nil
+	}}
+	e = open(t, dir, opts)
+	for range 3000 {
+		g.do(t, e, g.next())
+	}
+	shut(t, e)
+	if len(moments) < 20 {
+		t.Fatalf("only %d moments", len(moments))
+	}
+	for i, m := range moments {
+		dir := t.TempDir()
+		writeSite(t, dir, m.file)
+		dumpRestored(t, dir, site).equal(t, m.state, fmt.Sprint("moment ", i))
+		shut(t, open(t, dir, Options{NoSync: true}))
+	}
+}
+
+// A name that goes and comes back within one command must not be lost: an
+// owner's lease runs out in the same batch in which it is renewed.
+func TestOwnerThatComesBackInItsOwnBatch(t *testing.T) {
+	t.Parallel()
+	clock, site, dir := newTestClock(), testSite(), t.TempDir()
+	e := open(t, dir, Options{Now: clock.Now})
+	mustDo(t, e, &queue.RenewOwner{Owner: "d1"})
+	clock.move(site.OwnerLease * 2)
+	mustDo(t, e, &queue.RenewOwner{Owner: "d1"})
+	dumpFile(t, &site, e.store.db).equal(t, dumpEngine(t, e, &site), "owner renewed late")
+
+	mustDo(t, e, &queue.SignIn{Agent: "anna", Services: []queue.Service{{Queue: "default", Level: 1}}})
+	mustDo(t, e, &queue.SignOut{Agent: "anna"})
+	clock.move(site.Keep.AgentsAge * 2)
+	mustDo(t, e, &queue.SignIn{Agent: "anna", Services: []queue.Service{{Queue: "default", Level: 1}}})
+	dumpFile(t, &site, e.store.db).equal(t, dumpEngine(t, e, &site), "agent back after being forgotten")
+}
+
+// What came in with one batch and went with it leaves nothing.
+func TestSettleAsksTheStateOnlyInDoubt(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	state := func() *queue.State {
+		asked++
+		return &queue.State{Owners: []*queue.OwnerRecord{{Owner: "back"}}}
+	}
+	plain := &queue.Changes{GoneOwners: []string{"d1"}, Owners: []*queue.OwnerRecord{{Owner: "d2"}}}
+	settle(plain, state)
+	if asked != 0 || len(plain.GoneOwners) != 1 {
+		t.Errorf("asked %d times, gone %v", asked, plain.GoneOwners)
+	}
+	both := &queue.Changes{
+		GoneOwners: []string{"back", "went"}, Owners: []*queue.OwnerRecord{{Owner: "went"}, {Owner: "back"}},
+		GoneSwitches: []string{"s"}, Switches: []*queue.SwitchRecord{{Switch: "s"}},
+	}
+	settle(both, state)
+	if asked != 1 || len(both.GoneOwners) != 1 || both.GoneOwners[0] != "went" || len(both.GoneSwitches) != 1 {
+		t.Errorf("asked %d times, gone owners %v, switches %v", asked, both.GoneOwners, both.GoneSwitches)
+	}
+}

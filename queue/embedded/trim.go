@@ -1,0 +1,76 @@
+package embedded
+
+import (
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"greenlane/internal/instant"
+)
+
+// keepEvents says how much of the event log is kept: what is older or more than
+// that goes, whichever comes first.
+type keepEvents struct {
+	age    time.Duration
+	number uint64
+}
+
+// Trimming waits until it is worth a piece of work, and does a bounded piece in
+// one commit. Since a piece is at least twice what the same commit adds, the log
+// can't outgrow its bounds for ever.
+const (
+	trimPiece     = 1000
+	trimAgeSlack  = time.Minute
+	trimSlackPart = 16 // of what is kept, where that is less than the above
+)
+
+// trim says what a transaction deleted from the start of the log.
+type trim struct {
+	n      uint64
+	nextAt instant.Instant // of the oldest event left, zero when there is none
+}
+
+// dueAt returns the instant from which trimming is worth it; zero means not
+// before there are more events.
+func (k keepEvents) dueAt(ends logEnds) instant.Instant {
+	held := ends.last + 1 - ends.first
+	switch {
+	case held == 0:
+		return 0
+	case held >= k.number+min(trimPiece, k.number/trimSlackPart):
+		return ends.firstAt
+	}
+	return ends.firstAt.Add(k.age + min(trimAgeSlack, k.age/trimSlackPart))
+}
+
+func (k keepEvents) due(ends logEnds, now instant.Instant) bool {
+	at := k.dueAt(ends)
+	return at != 0 && at <= now
+}
+
+// cut deletes a piece of what is no longer kept, of a log that with this
+// transaction's added events has the given ends.
+func (k keepEvents) cut(tx *bbolt.Tx, ends logEnds, now instant.Instant, added int) (trim, error) {
+	events := tx.Bucket(bucketNames[bucketEvents])
+	most := uint64(max(trimPiece, 2*added))
+	var t trim
+	for seq := ends.first; seq <= ends.last; seq++ {
+		key := numberKey(seq)
+		if ends.last+1-seq <= k.number || t.n == most {
+			at, err := eventAt(key, events.Get(key))
+			if err != nil {
+				return trim{}, fmt.Errorf("event %x: %w", key, err)
+			}
+			if t.n == most || at.Add(k.age) > now {
+				t.nextAt = at
+				return t, nil
+			}
+		}
+		if err := events.Delete(key); err != nil {
+			return trim{}, err
+		}
+		t.n++
+	}
+	return t, nil
+}
