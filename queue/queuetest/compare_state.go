@@ -1,0 +1,82 @@
+package queuetest
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"greenlane/queue"
+)
+
+// sortRecords puts the kinds whose order is free into one order.
+func sortRecords(st *queue.State) {
+	slices.SortFunc(st.Cohorts, func(a, b *queue.Cohort) int {
+		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Start, b.Start))
+	})
+	slices.SortFunc(st.Totals, func(a, b *queue.Totals) int {
+		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Tier, b.Tier))
+	})
+	slices.SortFunc(st.Owners, func(a, b *queue.OwnerRecord) int { return cmp.Compare(a.Owner, b.Owner) })
+}
+
+// CloneState returns a copy that shares nothing with st.
+func CloneState(st *queue.State) *queue.State {
+	out := &queue.State{Meta: st.Meta}
+	for _, c := range st.Calls {
+		out.Calls = append(out.Calls, c.Clone())
+	}
+	for _, a := range st.Agents {
+		out.Agents = append(out.Agents, a.Clone())
+	}
+	for _, r := range st.Requests {
+		copied := *r
+		copied.Result = r.Result.Clone()
+		out.Requests = append(out.Requests, &copied)
+	}
+	out.Offers = cloneRecords(st.Offers)
+	out.Callbacks = cloneRecords(st.Callbacks)
+	out.Queues = cloneRecords(st.Queues)
+	out.Cohorts = cloneRecords(st.Cohorts)
+	out.Totals = cloneRecords(st.Totals)
+	out.Owners = cloneRecords(st.Owners)
+	out.Switches = cloneRecords(st.Switches)
+	return out
+}
+
+func cloneRecords[T any](list []*T) []*T {
+	var out []*T
+	for _, r := range list {
+		copied := *r
+		out = append(out, &copied)
+	}
+	return out
+}
+
+// diffSnapshots compares what two snapshots say of now; the sums of today and
+// of the last half hour follow from the cohorts, which are compared elsewhere.
+func diffSnapshots(got, want *queue.Snapshot) string {
+	for i := range got.Queues {
+		for j := range got.Queues[i].Tiers {
+			t := &got.Queues[i].Tiers[j]
+			t.Today, t.Last30Min = queue.Counts{}, queue.Counts{}
+			t.Totals.Queue, t.Totals.Tier = "", 0
+			w := &want.Queues[i].Tiers[j]
+			w.Totals.Queue, w.Totals.Tier = "", 0
+		}
+		if len(got.Queues[i].Agents) == 0 {
+			got.Queues[i].Agents = want.Queues[i].Agents
+		}
+		if !reflect.DeepEqual(got.Queues[i], want.Queues[i]) {
+			return fmt.Sprintf("queue %s: %s", want.Queues[i].Name, diffFields(got.Queues[i], want.Queues[i]))
+		}
+	}
+	if !reflect.DeepEqual(got.Callbacks, want.Callbacks) {
+		return "callbacks: " + diffFields(got.Callbacks, want.Callbacks)
+	}
+	if got.Seq != want.Seq || got.GreenChannelViolations != want.GreenChannelViolations {
+		return fmt.Sprintf("machine seq %d violations %d, model seq %d violations %d",
+			got.Seq, got.GreenChannelViolations, want.Seq, want.GreenChannelViolations)
+	}
+	return ""
+}
