@@ -2,6 +2,7 @@ package tiering
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"greenlane/internal/instant"
@@ -166,11 +167,10 @@ func (c Change) Apply(old Entry) (_ Entry, keep bool) {
 // CheckSite returns nil when site can be the name of a site: 1 to MaxSiteBytes
 // letters, digits, '.', '_' or '-'. The error is ErrSite.
 func CheckSite(site string) error {
-	fault := site == "" || len(site) > MaxSiteBytes
-	for i := 0; i < len(site) && !fault; i++ {
-		c := site[i]
-		fault = !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-')
-	}
+	fault := site == "" || len(site) > MaxSiteBytes || strings.ContainsFunc(site, func(c rune) bool {
+		inName := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
+		return !inName
+	})
 	if fault {
 		return fmt.Errorf("%w: 1 to %d letters, digits, '.', '_' or '-' are allowed", ErrSite, MaxSiteBytes)
 	}

@@ -1,0 +1,182 @@
+package filedir
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"greenlane/tiering"
+)
+
+// Lookup implements tiering.Directory.
+func (d *Directory) Lookup(ctx context.Context, site string, n tiering.Number) (e tiering.Entry, known bool, err error) {
+	if err := tiering.CheckSite(site); err != nil {
+		return tiering.Entry{}, false, err
+	}
+	if n != tiering.Withheld {
+		if err := n.Check(); err != nil {
+			return tiering.Entry{}, false, err
+		}
+	}
+	var cause error
+	err = d.view(ctx, func(tx *bolt.Tx) error {
+		b := tx.Bucket(siteBucket(site))
+		if b == nil || n == tiering.Withheld {
+			return nil
+		}
+		key := []byte(n)
+		value := b.Get(key)
+		if value == nil {
+			return nil
+		}
+		known = true
+		e, cause = decodeEntry(key, value)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return tiering.Entry{}, false, err
+	case cause != nil:
+		return tiering.Entry{}, false, errors.Join(unreadable(site, n, cause), d.quarantine(ctx, site, []tiering.Number{n}))
+	}
+	return e, known, nil
+}
+
+func unreadable(site string, n tiering.Number, cause error) error {
+	return fmt.Errorf("%w: site %s, number %s: %w", tiering.ErrCorrupt, site, n.Masked(), cause)
+}
+
+// maxPage bounds a page of Walk.
+const maxPage = 10_000
+
+// Walk implements tiering.Directory. The order is that of the numbers' bytes,
+// and a cursor is the last number of the page before.
+func (d *Directory) Walk(
+	ctx context.Context, site string, from tiering.Cursor, limit int,
+) (items []tiering.Item, next tiering.Cursor, err error) {
+	if err := tiering.CheckSite(site); err != nil {
+		return nil, "", err
+	}
+	if from != "" {
+		if err := tiering.Number(from).Check(); err != nil {
+			return nil, "", fmt.Errorf("%w: only what Walk returned is allowed", tiering.ErrCursor)
+		}
+	}
+	limit = min(max(limit, 1), maxPage)
+	var bad []tiering.Number
+	var faults []error
+	err = d.view(ctx, func(tx *bolt.Tx) error {
+		b := tx.Bucket(siteBucket(site))
+		if b == nil {
+			return nil
+		}
+		c := b.Cursor()
+		key, value := c.Seek([]byte(from))
+		if from != "" && string(key) == string(from) {
+			key, value = c.Next()
+		}
+		var last tiering.Number
+		for ; key != nil && len(items)+len(bad) < limit; key, value = c.Next() {
+			last = tiering.Number(key)
+			e, cause := decodeEntry(key, value)
+			if cause != nil {
+				bad, faults = append(bad, last), append(faults, unreadable(site, last, cause))
+				continue
+			}
+			items = append(items, tiering.Item{Number: last, Entry: e})
+		}
+		if key != nil {
+			next = tiering.Cursor(last)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if len(bad) > 0 {
+		return items, next, errors.Join(append(faults, d.quarantine(ctx, site, bad))...)
+	}
+	return items, next, nil
+}
+
+// Count implements tiering.Directory.
+func (d *Directory) Count(ctx context.Context, site string) (map[tiering.Tier]int64, error) {
+	if err := tiering.CheckSite(site); err != nil {
+		return nil, err
+	}
+	var c counts
+	err := d.view(ctx, func(tx *bolt.Tx) error {
+		c = loadCounts(tx, site)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	result := make(map[tiering.Tier]int64, len(tiering.Tiers))
+	for i, tier := range tiering.Tiers {
+		result[tier] = c[i]
+	}
+	return result, nil
+}
+
+// Quarantined returns how many values lie set aside because they could not be
+// read.
+func (d *Directory) Quarantined(ctx context.Context) (n int, err error) {
+	err = d.view(ctx, func(tx *bolt.Tx) error {
+		return tx.Bucket(quarantineBucket).ForEach(func(_, _ []byte) error {
+			n++
+			return nil
+		})
+	})
+	return n, err
+}
+
+// counts are a site's entries by tier, in the order of tiering.Tiers.
+type counts [len(tiering.Tiers)]int64
+
+func (c *counts) add(t tiering.Tier, n int64) { c[t-tiering.Tiers[0]] += n }
+
+const countBytes = 8
+
+// loadCounts reads a site's counts, or counts when there are none to read.
+func loadCounts(tx *bolt.Tx, site string) (c counts) {
+	value := tx.Bucket(metaBucket).Get(countKey(site))
+	if len(value) != len(c)*countBytes {
+		return recount(tx, site)
+	}
+	for i := range c {
+		c[i] = int64(binary.BigEndian.Uint64(value[i*countBytes:]))
+	}
+	return c
+}
+
+// recount goes through the site's readable entries.
+func recount(tx *bolt.Tx, site string) (c counts) {
+	b := tx.Bucket(siteBucket(site))
+	if b == nil {
+		return c
+	}
+	for cur, key, value := start(b); key != nil; key, value = cur.Next() {
+		if e, err := decodeEntry(key, value); err == nil {
+			c.add(e.Stored(), 1)
+		}
+	}
+	return c
+}
+
+func start(b *bolt.Bucket) (c *bolt.Cursor, key, value []byte) {
+	c = b.Cursor()
+	key, value = c.First()
+	return c, key, value
+}
+
+func (c counts) store(tx *bolt.Tx, site string) error {
+	value := make([]byte, 0, len(c)*countBytes)
+	for _, n := range c {
+		value = binary.BigEndian.AppendUint64(value, uint64(n))
+	}
+	return tx.Bucket(metaBucket).Put(countKey(site), value)
+}
