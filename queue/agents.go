@@ -52,12 +52,12 @@ func (m *Machine) signIn(cmd *SignIn) (Result, error) {
 			m.makeReady(a)
 		}
 	}
+	m.match(a)
+	m.upgrade(a)
 	m.releaseHeld(a, func(e *entry) bool { return a.serves(e.q) == nil })
 	for _, q := range affected {
 		m.reconsider(q)
 	}
-	m.match(a)
-	m.upgrade(a)
 	return Result{Agent: &a.Agent}, nil
 }
 

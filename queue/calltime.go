@@ -122,10 +122,11 @@ func (m *Machine) overflow(c *call) {
 		return
 	}
 	m.moveTo(c, m.queues[o.To], ReasonOverflow, "")
+	m.place(&c.entry)
 }
 
 // moveTo puts a call that waits in line into another queue, with its place and
-// clock, and tries to serve it there.
+// clock. The caller tries to serve it there.
 func (m *Machine) moveTo(c *call, to *queueState, reason, by string) {
 	from := c.q
 	m.lineOut(&c.entry)
@@ -134,5 +135,4 @@ func (m *Machine) moveTo(c *call, to *queueState, reason, by string) {
 	m.lineUp(&c.entry)
 	m.armCall(c)
 	m.emitCall(c, Event{Type: EventCallMoved, FromQueue: from.cfg.Name, Reason: reason, Why: by})
-	m.place(&c.entry)
 }

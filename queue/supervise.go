@@ -29,8 +29,9 @@ func (m *Machine) moveCall(cmd *MoveCall) (Result, error) {
 	}
 	m.moveTo(c, to, ReasonMoved, cmd.By)
 	if o != nil {
-		m.match(o.a)
+		m.match(o.a) // whoever is first for him, the moved call included
 	}
+	m.place(&c.entry)
 	return m.callResult(c), nil
 }
 
