@@ -64,15 +64,17 @@ func (c *Config) decode(text []byte) (faults []error, fatal bool) {
 	dec.KnownFields(true)
 	err := dec.Decode(c)
 	var wrong *yaml.TypeError
+	var texts []string
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, false // an empty file
 	case errors.As(err, &wrong):
-		for _, s := range wrong.Errors {
-			faults = append(faults, errors.New(plain(s)))
-		}
+		texts = wrong.Errors
 	case err != nil:
 		return []error{errors.New(strings.TrimPrefix(err.Error(), "yaml: "))}, true
+	}
+	for _, s := range append(texts, c.takeFaults()...) {
+		faults = append(faults, errors.New(plain(s)))
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		faults = append(faults, errors.New("a second document: one YAML document is allowed"))
@@ -131,7 +133,7 @@ func (s *Site) UnmarshalYAML(unmarshal func(any) error) error {
 	type plainSite Site
 	out := plainSite(siteOf(queue.DefaultSite("")))
 	out.DefaultQueue = ""
-	err := unmarshal(&out)
+	err := out.faults.keep(unmarshal(&out))
 	*s = Site(out)
 	return err
 }
@@ -140,9 +142,36 @@ func (s *Site) UnmarshalYAML(unmarshal func(any) error) error {
 func (q *Queue) UnmarshalYAML(unmarshal func(any) error) error {
 	type plainQueue Queue
 	out := plainQueue(queueOf(queue.DefaultQueue("")))
-	err := unmarshal(&out)
+	err := out.faults.keep(unmarshal(&out))
 	*q = Queue(out)
 	return err
+}
+
+// faults are what was wrong with a part of the file. The YAML library would
+// drop that part from its list and what else is wrong with it would go untold,
+// so they are kept beside it.
+type faults []string
+
+func (f *faults) keep(err error) error {
+	var wrong *yaml.TypeError
+	if errors.As(err, &wrong) {
+		*f = append(*f, wrong.Errors...)
+		return nil
+	}
+	return err
+}
+
+// takeFaults returns the faults kept in c's parts, and forgets them.
+func (c *Config) takeFaults() (out []string) {
+	for i := range c.Sites {
+		s := &c.Sites[i]
+		out, s.faults = append(out, s.faults...), nil
+		for j := range s.Queues {
+			q := &s.Queues[j]
+			out, q.faults = append(out, q.faults...), nil
+		}
+	}
+	return out
 }
 
 // YAML returns the configuration as a file that Load reads back; a password is

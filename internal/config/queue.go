@@ -23,14 +23,16 @@ type Queue struct {
 	Overflow      Overflow `yaml:"overflow"`
 	HandleTime    Duration `yaml:"handle_time"`
 	Hours         *Hours   `yaml:"hours,omitempty"`
+
+	faults faults
 }
 
 // PerTier is a figure for each tier; one that is not given is none.
 type PerTier struct {
-	VIP       *float64 `yaml:"vip,omitempty"`
-	Mid       *float64 `yaml:"mid,omitempty"`
-	Ordinary  *float64 `yaml:"ordinary,omitempty"`
-	Blacklist *float64 `yaml:"blacklist,omitempty"`
+	VIP       *float64 `yaml:"vip"`
+	Mid       *float64 `yaml:"mid"`
+	Ordinary  *float64 `yaml:"ordinary"`
+	Blacklist *float64 `yaml:"blacklist"`
 }
 
 // Overflow moves a call that waited too long.

@@ -29,6 +29,8 @@ type Site struct {
 	MaxTalk      Duration `yaml:"max_talk"`
 	ShortAbandon Duration `yaml:"short_abandon"`
 	Keep         Keep     `yaml:"keep"`
+
+	faults faults
 }
 
 // Keep says how long ended things are remembered, by age and by number.
