@@ -36,12 +36,23 @@ func (m *Machine) othersCanServe(e *entry) bool {
 // place tries to serve a waiting entry now: by its preferred agent, by the
 // agent who is idle longest at the best level, or, for a VIP, by taking back an
 // offer of a lower tier that nobody has accepted yet.
+//
+// When several calls can be served at once that could not before (their wait
+// for one agent is over, or who declined them matters no more), the agent picked
+// for one may have another who ranks before it: that one is served first.
 func (m *Machine) place(e *entry) {
-	if !e.lined && e.held == nil {
-		return
-	}
-	if a, why := m.pickAgent(e); a != nil {
+	for e.lined || e.held != nil {
+		a, why := m.pickAgent(e)
+		if a == nil {
+			break
+		}
+		if first := m.next(a, slots); first != e {
+			m.offerTo(first, a, whyNext(first, a))
+			continue
+		}
 		m.offerTo(e, a, why)
+	}
+	if !e.lined && e.held == nil {
 		return
 	}
 	if e.slot != slotVIP || e.call == nil || !m.site.Preemption {
@@ -121,11 +132,14 @@ func (m *Machine) match(a *agent) {
 	if e == nil {
 		return
 	}
-	why := WhyNextInLine
+	m.offerTo(e, a, whyNext(e, a))
+}
+
+func whyNext(e *entry, a *agent) string {
 	if e.call != nil && e.call.PreferredAgent == a.ID {
-		why = WhyPreferredAgent
+		return WhyPreferredAgent
 	}
-	m.offerTo(e, a, why)
+	return WhyNextInLine
 }
 
 // next returns the first waiting entry, of a slot above the given one, that a
