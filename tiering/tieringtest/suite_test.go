@@ -1,0 +1,191 @@
+package tieringtest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+
+	"greenlane/tiering"
+)
+
+// TestSuite runs the suite on the plainest Directory there can be, so that
+// every case is known to be passable, also those that an adapter leaves out.
+func TestSuite(t *testing.T) {
+	Run(t, func(*testing.T) Subject {
+		s := &store{entries: map[key]tiering.Entry{}, bad: map[key]bool{}}
+		d := &plain{store: s, fns: map[int]func(string, tiering.Number, tiering.Entry){}}
+		return Subject{
+			Directory: d,
+			Reopen: func() tiering.Directory {
+				_ = d.Close()
+				return &plain{store: s, fns: d.fns}
+			},
+			Corrupt: func(site string, n tiering.Number) { s.bad[key{site, n}] = true },
+			Cut: func() (mend func()) {
+				s.away = true
+				return func() { s.away = false }
+			},
+		}
+	})
+}
+
+type key struct {
+	site string
+	n    tiering.Number
+}
+
+type store struct {
+	entries map[key]tiering.Entry
+	bad     map[key]bool
+	away    bool
+}
+
+// plain is a Directory in a map behind one lock.
+type plain struct {
+	mu     sync.Mutex
+	store  *store
+	closed bool
+	fns    map[int]func(string, tiering.Number, tiering.Entry)
+	last   int
+}
+
+// use returns why d can't be used, with d.mu held.
+func (d *plain) use(ctx context.Context, site string) error {
+	switch err := tiering.CheckSite(site); {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case d.closed:
+		return tiering.ErrClosed
+	case d.store.away:
+		return tiering.ErrUnavailable
+	}
+	return nil
+}
+
+// readable returns the entry, and an error once when it can't be read.
+func (d *plain) readable(k key) (e tiering.Entry, known bool, err error) {
+	if d.store.bad[k] {
+		delete(d.store.bad, k)
+		delete(d.store.entries, k)
+		return tiering.Entry{}, false, fmt.Errorf("%w: %s", tiering.ErrCorrupt, k.n.Masked())
+	}
+	e, known = d.store.entries[k]
+	return e, known, nil
+}
+
+func (d *plain) Lookup(ctx context.Context, site string, n tiering.Number) (tiering.Entry, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.use(ctx, site); err != nil {
+		return tiering.Entry{}, false, err
+	}
+	if n == tiering.Withheld {
+		return tiering.Entry{}, false, nil
+	}
+	if err := n.Check(); err != nil {
+		return tiering.Entry{}, false, err
+	}
+	return d.readable(key{site, n})
+}
+
+func (d *plain) Set(ctx context.Context, site string, c tiering.Change) (tiering.Entry, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.use(ctx, site); err != nil {
+		return tiering.Entry{}, err
+	}
+	if err := c.Check(); err != nil {
+		return tiering.Entry{}, err
+	}
+	k := key{site, c.Number}
+	old, _, _ := d.readable(k)
+	e, keep := c.Apply(old)
+	if d.store.entries[k] = e; !keep {
+		delete(d.store.entries, k)
+	}
+	for _, fn := range d.fns {
+		fn(site, c.Number, e)
+	}
+	return e, nil
+}
+
+func (d *plain) SetBatch(ctx context.Context, site string, cs []tiering.Change) []tiering.Result {
+	results := make([]tiering.Result, len(cs))
+	for i, c := range cs {
+		results[i].Entry, results[i].Err = d.Set(ctx, site, c)
+	}
+	return results
+}
+
+func (d *plain) Walk(
+	ctx context.Context, site string, from tiering.Cursor, limit int,
+) (items []tiering.Item, next tiering.Cursor, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.use(ctx, site); err != nil {
+		return nil, "", err
+	}
+	if from != "" && tiering.Number(from).Check() != nil {
+		return nil, "", tiering.ErrCursor
+	}
+	var numbers []tiering.Number
+	for k := range maps.Keys(d.store.entries) {
+		if k.site == site && string(k.n) > string(from) {
+			numbers = append(numbers, k.n)
+		}
+	}
+	slices.Sort(numbers)
+	if limit = max(limit, 1); limit < len(numbers) {
+		numbers = numbers[:limit]
+		next = tiering.Cursor(numbers[limit-1])
+	}
+	for _, n := range numbers {
+		e, _, fault := d.readable(key{site, n})
+		if fault != nil {
+			err = fault
+			continue
+		}
+		items = append(items, tiering.Item{Number: n, Entry: e})
+	}
+	return items, next, err
+}
+
+func (d *plain) Count(ctx context.Context, site string) (map[tiering.Tier]int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.use(ctx, site); err != nil {
+		return nil, err
+	}
+	counts := map[tiering.Tier]int64{tiering.VIP: 0, tiering.Mid: 0, tiering.Ordinary: 0, tiering.Blacklist: 0}
+	for k, e := range d.store.entries {
+		if k.site == site {
+			counts[e.Stored()]++
+		}
+	}
+	return counts, nil
+}
+
+func (d *plain) Subscribe(fn func(string, tiering.Number, tiering.Entry)) (cancel func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last++
+	id := d.last
+	d.fns[id] = fn
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.fns, id)
+	}
+}
+
+func (d *plain) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	return nil
+}
