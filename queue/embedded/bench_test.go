@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"greenlane/queue"
-	"greenlane/tiering"
 )
 
 // benchDir is a directory on the disk that the figures are about: the one
@@ -44,7 +43,7 @@ func benchDo(b *testing.B, clients int, opts Options) {
 		decided.Add(int64(decide))
 		committed.Add(int64(commit))
 	}
-	e, err := Open(benchDir(b), queue.DefaultSite("main"), opts)
+	e, err := Open(benchDir(b), benchSite(), opts)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -88,13 +87,16 @@ func benchDo(b *testing.B, clients int, opts Options) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// benchSite keeps its agents without a daemon that renews their lease.
+func benchSite() queue.Site {
+	site := queue.DefaultSite("main")
+	site.OwnerLease = time.Hour
+	return site
+}
+
 // callLife is one caller served: three commands, each with a request id.
 func callLife(do func(queue.Command) queue.Result, i int64) {
-	call := do(&queue.Arrive{
-		Request: queue.Request{ID: fmt.Sprintf("9f3c-arrive-%d", i), Print: uint64(i)},
-		Call:    fmt.Sprintf("sw1-%08x-%d", i*2654435761, i), Switch: "sw1", Caller: tiering.Number(fmt.Sprintf("+86138%08d", i)),
-		Dialed: "+864001234567", Tier: tiering.Tiers[i%3],
-	}).Call
+	call := do(benchArrival(i)).Call
 	if call == nil || call.Offer == 0 {
 		return // every agent is busy
 	}

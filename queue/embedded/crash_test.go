@@ -111,7 +111,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 					t.Errorf("%s is there, but the client had answers up to %d only", c.ID, answered)
 				}
 			}
-			dumpFile(t, &site, e.store.db).equal(t, dumpEngine(t, e, &site), "file")
+			dumpFile(t, &site, e.store).equal(t, dumpEngine(t, e, &site), "file")
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"greenlane/callback"
@@ -172,39 +173,49 @@ func (s *storedRequest) load() *queue.RequestRecord {
 	return r
 }
 
-// loadAll decodes the records of one bucket, each on its own.
-func loadAll[T any](each eachRecord, bucket bucketID, into *[]*T) error {
-	return each(bucket, func(key, value []byte) error {
-		r := new(T)
-		if err := decode(key, value, r); err != nil {
-			return fmt.Errorf("%s %x: %w", bucketNames[bucket], key, err)
-		}
-		*into = append(*into, r)
-		return nil
-	})
-}
-
-// eachRecord calls f with every key and value of a bucket, in order of keys.
+// eachRecord calls f with every key and value of a bucket, in order of keys. It
+// may be used by several goroutines at once.
 type eachRecord func(bucket bucketID, f func(key, value []byte) error) error
 
-// loadState reads every record but the events.
+// loadAll returns a function that decodes the records of one bucket.
+func loadAll[T any](each eachRecord, bucket bucketID, into *[]*T) func() error {
+	return func() error {
+		return each(bucket, func(key, value []byte) error {
+			r := new(T)
+			if err := decode(key, value, r); err != nil {
+				return fmt.Errorf("%s %x: %w", bucketNames[bucket], key, err)
+			}
+			*into = append(*into, r)
+			return nil
+		})
+	}
+}
+
+// loadState reads every record but the counters and the events, the kinds side
+// by side: a start is quick when there are several processors.
 func loadState(each eachRecord) (*queue.State, error) {
 	st := &queue.State{}
 	var requests []*storedRequest
-	err := errors.Join(
+	loads := []func() error{
 		loadAll(each, bucketCalls, &st.Calls),
-		loadAll(each, bucketAgents, &st.Agents),
-		loadAll(each, bucketOffers, &st.Offers),
+		loadAll(each, bucketRequests, &requests),
 		loadAll(each, bucketCallbacks, &st.Callbacks),
+		loadAll(each, bucketOffers, &st.Offers),
+		loadAll(each, bucketAgents, &st.Agents),
 		loadAll(each, bucketQueues, &st.Queues),
 		loadAll(each, bucketCohorts, &st.Cohorts),
 		loadAll(each, bucketTotals, &st.Totals),
-		loadAll(each, bucketRequests, &requests),
 		loadAll(each, bucketOwners, &st.Owners),
 		loadAll(each, bucketSwitches, &st.Switches),
-	)
+	}
+	faults := make([]error, len(loads))
+	var wg sync.WaitGroup
+	for i, load := range loads {
+		wg.Go(func() { faults[i] = guard(load) })
+	}
+	wg.Wait()
 	for _, r := range requests {
 		st.Requests = append(st.Requests, r.load())
 	}
-	return st, err
+	return st, errors.Join(faults...)
 }

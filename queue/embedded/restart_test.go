@@ -100,13 +100,13 @@ func TestOwnerThatComesBackInItsOwnBatch(t *testing.T) {
 	mustDo(t, e, &queue.RenewOwner{Owner: "d1"})
 	clock.move(site.OwnerLease * 2)
 	mustDo(t, e, &queue.RenewOwner{Owner: "d1"})
-	dumpFile(t, &site, e.store.db).equal(t, dumpEngine(t, e, &site), "owner renewed late")
+	dumpFile(t, &site, e.store).equal(t, dumpEngine(t, e, &site), "owner renewed late")
 
 	mustDo(t, e, &queue.SignIn{Agent: "anna", Services: []queue.Service{{Queue: "default", Level: 1}}})
 	mustDo(t, e, &queue.SignOut{Agent: "anna"})
 	clock.move(site.Keep.AgentsAge * 2)
 	mustDo(t, e, &queue.SignIn{Agent: "anna", Services: []queue.Service{{Queue: "default", Level: 1}}})
-	dumpFile(t, &site, e.store.db).equal(t, dumpEngine(t, e, &site), "agent back after being forgotten")
+	dumpFile(t, &site, e.store).equal(t, dumpEngine(t, e, &site), "agent back after being forgotten")
 }
 
 // What came in with one batch and went with it leaves nothing.

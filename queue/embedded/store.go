@@ -168,27 +168,28 @@ type logEnds struct {
 
 // load reads every record, and where the event log begins and ends.
 func (s *store) load() (st *queue.State, ends logEnds, err error) {
-	err = guard(func() error {
-		return s.db.View(func(tx *bbolt.Tx) error {
-			st, err = loadState(func(bucket bucketID, f func(key, value []byte) error) error {
-				return tx.Bucket(bucketNames[bucket]).ForEach(f)
-			})
-			if err != nil {
-				return err
-			}
-			if v := tx.Bucket(bucketNames[bucketMeta]).Get(keyCounters); v != nil {
-				if err := decode(keyCounters, v, &st.Meta); err != nil {
-					return fmt.Errorf("counters: %w", err)
+	if st, err = loadState(s.each); err == nil {
+		err = guard(func() error {
+			return s.db.View(func(tx *bbolt.Tx) error {
+				if v := tx.Bucket(bucketNames[bucketMeta]).Get(keyCounters); v != nil {
+					if err := decode(keyCounters, v, &st.Meta); err != nil {
+						return fmt.Errorf("counters: %w", err)
+					}
 				}
-			}
-			ends, err = readLogEnds(tx, st.Meta.LastEvent)
-			return err
+				ends, err = readLogEnds(tx, st.Meta.LastEvent)
+				return err
+			})
 		})
-	})
+	}
 	if err != nil {
 		return nil, logEnds{}, openError("read", s.path, err)
 	}
 	return st, ends, nil
+}
+
+// each is an eachRecord, in a transaction of its own.
+func (s *store) each(bucket bucketID, f func(key, value []byte) error) error {
+	return s.db.View(func(tx *bbolt.Tx) error { return tx.Bucket(bucketNames[bucket]).ForEach(f) })
 }
 
 func readLogEnds(tx *bbolt.Tx, last uint64) (logEnds, error) {

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"greenlane/callback"
@@ -135,28 +134,13 @@ func dumpState(t testing.TB, site *queue.Site, st *queue.State) dump {
 }
 
 // dumpFile reads the same from the file.
-func dumpFile(t testing.TB, site *queue.Site, db *bbolt.DB) dump {
+func dumpFile(t testing.TB, site *queue.Site, s *store) dump {
 	t.Helper()
-	var d dump
-	err := db.View(func(tx *bbolt.Tx) error {
-		st, err := loadState(func(bucket bucketID, f func(key, value []byte) error) error {
-			return tx.Bucket(bucketNames[bucket]).ForEach(f)
-		})
-		if err != nil {
-			return err
-		}
-		if v := tx.Bucket(bucketNames[bucketMeta]).Get(keyCounters); v != nil {
-			if err := decode(keyCounters, v, &st.Meta); err != nil {
-				return err
-			}
-		}
-		d = dumpState(t, site, st)
-		return nil
-	})
+	st, _, err := s.load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	return dumpState(t, site, st)
 }
 
 // dumpEngine asks the engine's machine.
