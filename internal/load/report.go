@@ -65,7 +65,7 @@ func (r *Run) report(after *pb.GetSnapshotResponse) *Report {
 	for i, now := range Totals(after) {
 		now.sub(before[i])
 		now.Wait = quantiles(f.waits[now.Tier])
-		now.rates()
+		now.Rates()
 		rep.Answered += int(now.Answered)
 		rep.Abandoned += int(now.Abandoned)
 		rep.Tiers = append(rep.Tiers, now)
@@ -114,9 +114,9 @@ func (f *TierFigures) sub(o TierFigures) {
 	f.Refused -= o.Refused
 }
 
-// rates fills in the service levels: the daemon's own formulas, over all queues
+// Rates fills in the service levels: the daemon's own formulas, over all queues
 // together.
-func (f *TierFigures) rates() {
+func (f *TierFigures) Rates() {
 	f.ServiceLevel, f.ServiceLevelWithoutShort = -1, -1
 	if n := f.Answered + f.Abandoned; n > 0 {
 		f.ServiceLevel = float64(f.InTime) / float64(n)

@@ -312,3 +312,29 @@ func (r *Run) signOut(ctx context.Context) {
 func (r *Run) ignoreFor(h *held) time.Duration {
 	return h.GetExpiresAt().AsTime().Sub(h.GetOfferedAt().AsTime()) + 200*time.Millisecond
 }
+
+// Progress is how far a run is.
+type Progress struct {
+	Phase   string
+	Now     time.Duration // time of the day
+	Calls   int           // reported so far
+	Live    int           // not yet over
+	Retries int64
+}
+
+// Progress tells how far the run is.
+func (r *Run) Progress() Progress {
+	r.mu.Lock()
+	live := len(r.live)
+	r.mu.Unlock()
+	return Progress{
+		Phase: r.phase.Load().(string), Now: r.clock.now(), Calls: int(r.placed.Load()), Live: live, Retries: r.retries.n.Load(),
+	}
+}
+
+// Caller returns the number of a call's caller; empty when it is withheld or the
+// call is not the run's.
+func (r *Run) Caller(callID string) string {
+	number, _, _ := r.ledger.Call(callID)
+	return number
+}

@@ -14,6 +14,9 @@ func (r *Replay) callEvent(e *pb.Event) {
 		r.refused(e)
 		return
 	}
+	if e.GetCallId() == "" && r.callbacks[e.GetCallbackId()] != nil {
+		return // An offer of a callback was acknowledged.
+	}
 	c := r.calls[e.GetCallId()]
 	if c == nil {
 		r.bad(RuleLog, e, "%v of a call that never joined", e.GetType())
@@ -230,7 +233,8 @@ func (r *Replay) inOrder(e *pb.Event, c *call) {
 			}
 		}
 	}
-	if c.tier == pb.Tier_TIER_BLACKLIST {
+	// No switch rings a phone for a callback.
+	if c.tier == pb.Tier_TIER_BLACKLIST && (r.world.Rung == nil || !r.world.Rung(e.GetAgentId())) {
 		r.noCallbackBefore(e, services)
 	}
 }

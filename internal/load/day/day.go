@@ -105,8 +105,10 @@ func Make(stats *Stats, opt Options) (*Day, error) {
 		d.service = append(d.service, newServiceSampler(t.Service))
 	}
 	times := d.arrivals()
-	if opt.Calls > 0 && len(times) > opt.Calls {
+	if opt.Calls > 0 && len(times) >= opt.Calls {
+		// The day ends with the last call that is wanted, for redials too.
 		times = times[:opt.Calls]
+		d.opt.To = times[len(times)-1]
 	}
 	d.population(len(times))
 	pools := d.pools()
