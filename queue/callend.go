@@ -21,9 +21,13 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 	case !sameSwitch(c, switchID):
 		return Result{}, refuse(ErrCallNotFound, "call_id", "%q is no call of switch %q", id, switchID)
 	case c.State == CallWaiting || c.State == CallOffered:
-		return m.abandon(c, reason), nil
+		cb, freed := m.end(c, CallAbandoned, EventCallAbandoned, reason, EndedCallerHungUp)
+		m.free(freed)
+		res := m.callResult(c)
+		res.Callback = cb
+		return res, nil
 	case c.State == CallAnswered:
-		m.finish(c, reason)
+		m.free(m.finish(c, reason))
 		return m.callResult(c), nil
 	default:
 		res := m.callResult(c)
@@ -90,38 +94,36 @@ func (m *Machine) leave(c *call, how string) *offer {
 	return o
 }
 
-// end brings a waiting or offered call to a terminal state.
-func (m *Machine) end(c *call, state CallState, event EventType, reason, offerEnded string) *callback.Callback {
+// end brings a waiting or offered call to a terminal state. It returns the
+// callback that stands for it, and the agent it was offered to: give him to free.
+func (m *Machine) end(c *call, state CallState, event EventType, reason, offerEnded string) (cb *callback.Callback, freed *agent) {
 	o := m.leave(c, offerEnded)
 	if o != nil {
+		freed = o.a
 		m.become(o.a, AgentReady, "")
 		m.emitReturned(o)
 	}
 	c.State, c.Reason, c.EndedAt = state, reason, m.now
 	m.timers.disarm(&c.timer)
 	m.countEnd(c, state)
-	var cb *callback.Callback
 	if state == CallAbandoned {
 		cb = m.earnCallback(c)
 	}
 	e := Event{Type: event, Wait: c.Wait(m.now), Reason: reason, Callback: c.Callback}
 	m.emitCall(c, e)
 	m.keepEnded(c)
-	if o != nil {
-		m.match(o.a)
+	return cb, freed
+}
+
+// free lets an agent whose call has ended have the next one; nil is nobody.
+func (m *Machine) free(a *agent) {
+	if a != nil {
+		m.settle(a)
 	}
-	return cb
 }
 
-func (m *Machine) abandon(c *call, reason string) Result {
-	cb := m.end(c, CallAbandoned, EventCallAbandoned, reason, EndedCallerHungUp)
-	res := m.callResult(c)
-	res.Callback = cb
-	return res
-}
-
-// finish completes an answered call and frees its agent.
-func (m *Machine) finish(c *call, reason string) {
+// finish completes an answered call. It returns its agent: give him to free.
+func (m *Machine) finish(c *call, reason string) (freed *agent) {
 	c.State, c.Reason, c.EndedAt = CallCompleted, reason, m.now
 	m.timers.disarm(&c.timer)
 	talk := c.EndedAt.Sub(c.AnsweredAt)
@@ -133,7 +135,7 @@ func (m *Machine) finish(c *call, reason string) {
 	if a == nil || a.Agent.Call != c.ID {
 		m.emitCall(c, e)
 		m.keepEnded(c)
-		return
+		return nil
 	}
 	a.Agent.Call = ""
 	wrap := m.endWork(a, c.q)
@@ -141,7 +143,7 @@ func (m *Machine) finish(c *call, reason string) {
 	e.AgentState = a.State
 	m.emitCall(c, e)
 	m.keepEnded(c)
-	m.settle(a)
+	return a
 }
 
 // endWork puts an agent who has done with a call or callback into wrap-up, or

@@ -44,7 +44,7 @@ func (m *Machine) armCall(c *call) {
 // fire implements timed.
 func (c *call) fire(m *Machine, now instant.Instant) {
 	if c.State == CallAnswered {
-		m.finish(c, ReasonMaxTalk)
+		m.free(m.finish(c, ReasonMaxTalk))
 		return
 	}
 	q := c.q
@@ -52,7 +52,8 @@ func (c *call) fire(m *Machine, now instant.Instant) {
 		m.markLate(c)
 	}
 	if q.cfg.MaxWait > 0 && now >= c.JoinedAt.Add(q.cfg.MaxWait) {
-		m.end(c, CallTimedOut, EventCallTimedOut, ReasonMaxWait, EndedMaxWait)
+		_, freed := m.end(c, CallTimedOut, EventCallTimedOut, ReasonMaxWait, EndedMaxWait)
+		m.free(freed)
 		return
 	}
 	if o := c.offer; o != nil {
@@ -118,7 +119,8 @@ func (m *Machine) giveBack(o *offer, how, notReady string) {
 func (m *Machine) overflow(c *call) {
 	o := c.q.cfg.Overflow
 	if o.To == "" {
-		m.end(c, CallOverflowed, EventCallOverflowed, ReasonOverflow, EndedMoved)
+		_, freed := m.end(c, CallOverflowed, EventCallOverflowed, ReasonOverflow, EndedMoved)
+		m.free(freed)
 		return
 	}
 	m.moveTo(c, m.queues[o.To], ReasonOverflow, "")

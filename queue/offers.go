@@ -187,7 +187,7 @@ func (m *Machine) complete(cmd *Complete) (Result, error) {
 	}
 	switch {
 	case c.State == CallAnswered:
-		m.finish(c, ReasonAgentCompleted)
+		m.free(m.finish(c, ReasonAgentCompleted))
 	case c.State == CallCompleted:
 		return Result{Call: &c.Call, Agent: &a.Agent, Duplicate: true}, nil
 	default:

@@ -156,13 +156,17 @@ func (m *Machine) reconcile(cmd *Reconcile) (Result, error) {
 		}
 	}
 	slices.SortFunc(gone, func(a, b *call) int { return cmp.Compare(a.Seq, b.Seq) })
-	for _, c := range gone {
-		res.Closed++
+	res.Closed = len(gone)
+	freed := make([]*agent, len(gone))
+	for i, c := range gone {
 		if c.State == CallAnswered {
-			m.finish(c, ReasonReconciled)
+			freed[i] = m.finish(c, ReasonReconciled)
 		} else {
-			m.abandon(c, ReasonReconciled)
+			_, freed[i] = m.end(c, CallAbandoned, EventCallAbandoned, ReasonReconciled, EndedCallerHungUp)
 		}
+	}
+	for _, a := range freed { // none of them is to be offered a call that is closed next
+		m.free(a)
 	}
 	return res, nil
 }
