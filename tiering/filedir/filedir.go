@@ -4,6 +4,10 @@
 // Reads come from the memory-mapped file and wait for nobody. A change is
 // fsynced before Set or SetBatch returns. One process at a time has the file.
 //
+// An import is several times as fast when the numbers that are near each other
+// come together: in one large batch, which SetBatch sorts, or in batches out of
+// lines that were sorted by number some 100,000 at a time (BenchmarkImport).
+//
 // What is not here: what a change does to an entry (tiering.Change), and the
 // deadline of a lookup (package resolve).
 package filedir
