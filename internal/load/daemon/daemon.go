@@ -99,6 +99,18 @@ func (d *Daemon) PID() int {
 
 // Start starts the daemon and returns when it serves, with the time that took.
 func (d *Daemon) Start(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	if err := d.Launch(); err != nil {
+		return 0, err
+	}
+	if err := d.serving(ctx); err != nil {
+		return 0, errors.Join(err, d.Kill())
+	}
+	return time.Since(began), nil
+}
+
+// Launch starts the daemon and does not wait until it serves.
+func (d *Daemon) Launch() error {
 	args := append([]string{
 		"--config", d.configFile(), "--listen", d.addr, "--http", d.http, "--data", d.Data(),
 	}, d.opt.Args...)
@@ -106,17 +118,13 @@ func (d *Daemon) Start(ctx context.Context) (time.Duration, error) {
 	cmd.Env = append(os.Environ(), d.opt.Env...)
 	cmd.Stdout, cmd.Stderr = d.opt.Log, d.opt.Log
 	own(cmd)
-	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("the daemon does not start: %w", err)
+		return fmt.Errorf("the daemon does not start: %w", err)
 	}
 	done := make(chan struct{})
 	d.cmd, d.done = cmd, done
 	go func() { d.end = cmd.Wait(); close(done) }()
-	if err := d.serving(ctx); err != nil {
-		return 0, errors.Join(err, d.Kill())
-	}
-	return time.Since(began), nil
+	return nil
 }
 
 // serving waits until the daemon says that it serves.
