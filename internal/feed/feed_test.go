@@ -113,7 +113,7 @@ func read(t *testing.T, s *Sub, n int) (seqs []uint64, err error) {
 		case <-timeout:
 			t.Fatalf("only %d of %d events came", len(seqs), n)
 		}
-		events, err := s.Take(context.Background(), buf)
+		events, err := s.Take(context.Background(), buf, 1000)
 		for _, ev := range events {
 			seqs = append(seqs, ev.Seq)
 		}
@@ -198,7 +198,7 @@ func TestNoGapNoDouble(t *testing.T) {
 			defer func() { s.Close() }()
 			for want <= total {
 				<-s.Ready()
-				events, err := s.Take(context.Background(), nil)
+				events, err := s.Take(context.Background(), nil, 7)
 				if errors.Is(err, ErrCutOff) {
 					s = subscribe(s.Cursor())
 					continue
@@ -238,7 +238,7 @@ func TestAReaderThatDoesNotReadIsCutOffAndResumes(t *testing.T) {
 	var err error
 	for range 3 { // a value may stand before the close
 		<-slow.Ready()
-		if _, err = slow.Take(context.Background(), nil); err != nil {
+		if _, err = slow.Take(context.Background(), nil, 1000); err != nil {
 			break
 		}
 	}
@@ -281,7 +281,7 @@ func TestTrimmedCursorIsSaid(t *testing.T) {
 	s := f.Agent("a", 2)
 	defer s.Close()
 	<-s.Ready()
-	_, err := s.Take(context.Background(), nil)
+	_, err := s.Take(context.Background(), nil, 7)
 	var e *queue.Error
 	if !errors.As(err, &e) || e.Oldest != 6 {
 		t.Fatalf("got %v, want ErrTrimmed with the oldest", err)
@@ -310,7 +310,7 @@ func TestStopEndsEverySubscription(t *testing.T) {
 	subs = append(subs, f.All(FromNow))
 	for i, s := range subs {
 		<-s.Ready()
-		if _, err := s.Take(context.Background(), nil); !errors.Is(err, ErrStopped) {
+		if _, err := s.Take(context.Background(), nil, 7); !errors.Is(err, ErrStopped) {
 			t.Errorf("subscription %d: %v, want ErrStopped", i, err)
 		}
 		s.Close()
@@ -324,7 +324,7 @@ func TestEngineClosedEndsTheFeed(t *testing.T) {
 	defer s.Close()
 	l.set(func(l *log) { l.closed = true })
 	<-s.Ready()
-	if _, err := s.Take(context.Background(), nil); !errors.Is(err, ErrStopped) {
+	if _, err := s.Take(context.Background(), nil, 7); !errors.Is(err, ErrStopped) {
 		t.Fatalf("got %v, want ErrStopped", err)
 	}
 }
@@ -348,7 +348,7 @@ func BenchmarkRoute(b *testing.B) {
 				ev[0].Seq = uint64(i) + 1
 				f.dispatch(ev)
 				<-s.Ready()
-				buf, _ = s.Take(context.Background(), buf)
+				buf, _ = s.Take(context.Background(), buf, 1000)
 			}
 		})
 	}

@@ -71,34 +71,42 @@ func (f *Feed) subscribe(k kind, key string, after uint64, limit int) *Sub {
 // subscription is over; Take then says why.
 func (s *Sub) Ready() <-chan struct{} { return s.ready }
 
-// Take returns the events that are there, oldest first, in buf's space or a new
-// one, at most as many as the subscriber's buffer holds; none when there are
-// none. When there may be more, Ready has a value again.
+// Take returns the events that are there, oldest first, at most most of them, in
+// buf's space or a new one; none when there are none. When there may be more,
+// Ready has a value again.
 // It does not wait for events to come, but reads the log while the cursor lies
 // behind. After ErrCutOff, Cursor says where to resume; ErrTrimmed means that
 // what the cursor asks for is no longer kept; other errors of the engine may be
 // retried.
-func (s *Sub) Take(ctx context.Context, buf []*queue.Event) ([]*queue.Event, error) {
+func (s *Sub) Take(ctx context.Context, buf []*queue.Event, most int) ([]*queue.Event, error) {
+	most = max(1, most)
 	s.mu.Lock()
 	if s.err != nil || s.live {
 		defer s.mu.Unlock()
-		if s.err != nil {
-			return nil, s.err
-		}
-		events := s.pending
-		s.pending = buf[:0]
-		if len(events) > 0 {
-			s.cursor = events[len(events)-1].Seq
-		}
-		return events, nil
+		return s.takeLocked(buf, most), s.err
 	}
 	s.mu.Unlock()
-	return s.catchUp(ctx, buf[:0])
+	return s.catchUp(ctx, buf[:0], most)
+}
+
+func (s *Sub) takeLocked(buf []*queue.Event, most int) []*queue.Event {
+	events := s.pending
+	if len(events) > most {
+		// The two share an array, and neither can grow into the other.
+		events, s.pending = events[:most:most], events[most:]
+		s.signalLocked()
+	} else {
+		s.pending = buf[:0]
+	}
+	if len(events) > 0 {
+		s.cursor = events[len(events)-1].Seq
+	}
+	return events
 }
 
 // catchUp reads the log from the cursor until something is found for this
 // subscriber, or until it stands where the live events begin.
-func (s *Sub) catchUp(ctx context.Context, buf []*queue.Event) ([]*queue.Event, error) {
+func (s *Sub) catchUp(ctx context.Context, buf []*queue.Event, most int) ([]*queue.Event, error) {
 	f := s.feed
 	for {
 		f.mu.Lock()
@@ -128,7 +136,7 @@ func (s *Sub) catchUp(ctx context.Context, buf []*queue.Event) ([]*queue.Event, 
 			if s.wants(&events[i]) {
 				buf = append(buf, &events[i])
 			}
-			if len(buf) >= s.limit {
+			if len(buf) >= most {
 				break // the rest is read again
 			}
 		}

@@ -216,7 +216,7 @@ func (cn *connection) detach() {
 // follow sends the orders that the events since the last time mean.
 func (cn *connection) follow(ctx context.Context) error {
 	from := cn.sub.Cursor()
-	events, err := cn.sub.Take(ctx, cn.buf)
+	events, err := cn.sub.Take(ctx, cn.buf, cn.out.limit/2)
 	if err == nil {
 		cn.buf = events
 		for _, ev := range events {

@@ -118,7 +118,7 @@ func (r *eventReader) begin(ctx context.Context, after, last uint64) (uint64, er
 // read sends what is there; done means that the end was reached.
 func (r *eventReader) read(ctx context.Context) (done bool, err error) {
 	cursor := r.sub.Cursor()
-	events, err := r.sub.Take(ctx, r.buf)
+	events, err := r.sub.Take(ctx, r.buf, r.out.limit/2)
 	if errors.Is(err, feed.ErrCutOff) {
 		r.sub.Close()
 		r.sub = r.st.feed.All(cursor) // the log has what was missed

@@ -98,7 +98,7 @@ func (p *poll) look(ctx context.Context, sub *feed.Sub, open bool) (agent *queue
 		agent, offer, err = p.detach(false)
 		return agent, offer, true, err
 	}
-	events, err := sub.Take(ctx, nil)
+	events, err := sub.Take(ctx, nil, 1000)
 	if err != nil {
 		return nil, nil, true, err
 	}

@@ -36,7 +36,7 @@ func viewOf(a *queue.Agent) agentView {
 // already is not shown.
 func (ss *session) follow(ctx context.Context) error {
 	from := ss.sub.Cursor()
-	events, err := ss.sub.Take(ctx, ss.buf)
+	events, err := ss.sub.Take(ctx, ss.buf, ss.out.limit/2-1) // one message each, and the agent's
 	if err == nil {
 		ss.buf = events
 		err = ss.tellAll(ctx, events)
