@@ -133,6 +133,11 @@ func (e *Engine) serve(ctx context.Context, r *request) error {
 	if r.claim() {
 		return ctx.Err()
 	}
+	select {
+	case <-r.done: // both at once
+		return nil
+	default:
+	}
 	return fmt.Errorf("%w: the answer was not waited for: %w", queue.ErrUnavailable, ctx.Err())
 }
 
@@ -166,8 +171,10 @@ func (e *Engine) Call(ctx context.Context, id string) (*queue.CallInfo, error) {
 		return nil, err
 	}
 	// Its events were committed before the answer came.
-	info.Events, err = e.log.only(info.Call.Events)
-	return info, err
+	if info.Events, err = e.log.only(info.Call.Events); err != nil {
+		return nil, e.ifOver(err)
+	}
+	return info, nil
 }
 
 type page[T any] struct {
@@ -230,8 +237,11 @@ func (e *Engine) Events(ctx context.Context, after uint64, limit int) ([]queue.E
 			return nil, err
 		}
 		events, more, err := e.log.read(after, limit)
-		if err != nil || len(events) > 0 {
-			return events, err
+		if err != nil {
+			return nil, e.ifOver(err)
+		}
+		if len(events) > 0 {
+			return events, nil
 		}
 		select {
 		case <-more:
@@ -261,6 +271,14 @@ func (e *Engine) over() error {
 	default:
 		return nil
 	}
+}
+
+// ifOver returns why nothing is answered any more, and err while the engine serves.
+func (e *Engine) ifOver(err error) error {
+	if over := e.over(); over != nil {
+		return over
+	}
+	return err
 }
 
 // Failed implements queue.Engine.

@@ -194,8 +194,9 @@ func TestEventsAreTrimmedByAge(t *testing.T) {
 func TestTrimKeepsUpWithOneBigBatch(t *testing.T) {
 	t.Parallel()
 	site, clock := testSite(), newTestClock()
-	e := openSite(t, t.TempDir(), site, Options{NoSync: true, Now: clock.Now, RecentEvents: 10})
-	batch := &queue.Reconcile{Switch: "sw1"}
+	dir, opts := t.TempDir(), Options{NoSync: true, Now: clock.Now, RecentEvents: 10}
+	e := openSite(t, dir, site, opts)
+	batch := &queue.Reconcile{Request: queue.Request{ID: "big"}, Switch: "sw1"}
 	for i := range 4000 {
 		batch.Calls = append(batch.Calls, queue.Live{Arrive: queue.Arrive{Call: fmt.Sprint("c", i), Switch: "sw1", Queue: "default"}})
 	}
@@ -206,5 +207,10 @@ func TestTrimKeepsUpWithOneBigBatch(t *testing.T) {
 	}
 	if got := readAll(t, e, ends.first-1, ends.last, 1000); len(got) != 1000 {
 		t.Errorf("read %d", len(got))
+	}
+	shut(t, e)
+	e = openSite(t, dir, site, opts)
+	if res := mustDo(t, e, batch); !res.Duplicate || len(res.Items) != len(batch.Calls) || res.Added != len(batch.Calls) {
+		t.Errorf("the repeated request got %d items, added %d, duplicate %v", len(res.Items), res.Added, res.Duplicate)
 	}
 }

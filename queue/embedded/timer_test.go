@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +48,26 @@ func TestTimersFire(t *testing.T) {
 		info, err := e.Call(ctx, "c1")
 		if err != nil || info.Call.State != queue.CallWaiting || info.Call.JoinedAt != res.Call.JoinedAt {
 			t.Errorf("after the restart: %+v, %v", info, err)
+		}
+		shut(t, e)
+	})
+}
+
+// A wall clock that is set forward brings timers nearer; they fire soon, not
+// when the time they were set for has passed.
+func TestClockSetForward(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		e := openSite(t, dir, queue.DefaultSite("main"), Options{NoSync: true, Now: now})
+		mustDo(t, e, arrive("c1"))
+		ahead.Store(int64(time.Hour))
+		begin := time.Now()
+		waitFor(t, e, 0, queue.EventCallLate)
+		if took := time.Since(begin); took > longestTimer {
+			t.Errorf("it took %v", took)
 		}
 		shut(t, e)
 	})
