@@ -12,6 +12,10 @@ import (
 // whatever came before. It sees records and events only, and works everything
 // out anew. Give it the whole log of a site, from the first event on.
 type Checker struct {
+	// Forgets says that ended calls are forgotten soon, so that an id may come
+	// again for another call.
+	Forgets bool
+
 	site  queue.Site
 	count recount
 
@@ -82,10 +86,16 @@ func (c *Checker) event(e *queue.Event) error {
 	if e.Call == "" || e.Callback != "" && e.Type >= queue.EventCallbackCreated && e.Type <= queue.EventCallbackEscalated {
 		return nil
 	}
-	if was, ok := c.ended[e.Call]; ok {
+	begins := e.Type == queue.EventCallJoined || e.Type == queue.EventCallRefused
+	was, ended := c.ended[e.Call]
+	switch {
+	case ended && begins && c.Forgets:
+		delete(c.ended, e.Call)
+		delete(c.declined, e.Call)
+		delete(c.places, e.Call)
+	case ended:
 		return fmt.Errorf("comes after %s: a call ends once", was)
-	}
-	if begins := e.Type == queue.EventCallJoined || e.Type == queue.EventCallRefused; begins == c.joined[e.Call] {
+	case begins == c.joined[e.Call]:
 		return fmt.Errorf("a call begins once, and before all else")
 	}
 	c.joined[e.Call] = true

@@ -119,13 +119,10 @@ func (v *view) offered(o *queue.OfferRecord) waiter {
 // it. They must come after it for that agent: by tier, then by the agent's
 // level, then by arrival.
 func (c *Checker) LastOffer(st *queue.State, events []queue.Event) error {
-	if len(events) == 0 {
+	if !endsWithOffer(events) {
 		return nil
 	}
 	e := events[len(events)-1]
-	if e.Type != queue.EventCallOffered && e.Type != queue.EventCallbackOffered {
-		return nil
-	}
 	v := newView(c, st)
 	if err := v.offers(); err != nil {
 		return err
@@ -143,4 +140,12 @@ func (c *Checker) LastOffer(st *queue.State, events []queue.Event) error {
 		}
 	}
 	return nil
+}
+
+func endsWithOffer(events []queue.Event) bool {
+	if len(events) == 0 {
+		return false
+	}
+	last := events[len(events)-1].Type
+	return last == queue.EventCallOffered || last == queue.EventCallbackOffered
 }

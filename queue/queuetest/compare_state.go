@@ -80,3 +80,32 @@ func diffSnapshots(got, want *queue.Snapshot) string {
 	}
 	return ""
 }
+
+// diffStore says what a store lacks, or has kept too long: every record counts,
+// also requests and what queues learn. Handle times that nobody has touched are
+// those of the configuration.
+func diffStore(machine, store *queue.State) string {
+	untouched := map[string]bool{}
+	for _, q := range machine.Queues {
+		untouched[q.Name] = true
+	}
+	for _, q := range store.Queues {
+		delete(untouched, q.Name)
+	}
+	machine.Queues = slices.DeleteFunc(slices.Clone(machine.Queues), func(q *queue.QueueRecord) bool { return untouched[q.Name] })
+	byName := func(a, b *queue.QueueRecord) int { return cmp.Compare(a.Name, b.Name) }
+	slices.SortFunc(machine.Queues, byName)
+	requests, kept := machine.Requests, store.Requests
+	if len(requests) != len(kept) {
+		return fmt.Sprintf("%d requests, %d in the store", len(requests), len(kept))
+	}
+	for i := range requests {
+		if requests[i].Seq != kept[i].Seq || requests[i].ID != kept[i].ID {
+			return fmt.Sprintf("request %s, in the store %s", requests[i].ID, kept[i].ID)
+		}
+	}
+	if diff := diffRecords("queues", machine.Queues, store.Queues); diff != "" {
+		return diff
+	}
+	return DiffStates(machine, store)
+}

@@ -17,12 +17,6 @@ type Source interface {
 	Intn(what string, n int) int
 }
 
-// Step is one command and how much time passes before it.
-type Step struct {
-	After time.Duration
-	Cmd   queue.Command
-}
-
 // Generator makes random commands for a site. It knows the state that the
 // commands have led to, and names what is there more often than not: sequences
 // reach offers, answers, wrap-ups, claims.
@@ -166,7 +160,7 @@ func (g *Generator) command(st *queue.State) queue.Command {
 func (g *Generator) wait(now, due instant.Instant) time.Duration {
 	n := g.src.Intn("wait", 40)
 	toTimer := time.Duration(0)
-	if due > now {
+	if due > now && due < now.Add(48*time.Hour) {
 		toTimer = due.Sub(now)
 	}
 	switch {

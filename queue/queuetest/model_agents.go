@@ -241,12 +241,12 @@ func (m *Model) complete(c *queue.Complete) (queue.Result, error) {
 	case call.State != queue.CallAnswered:
 		return queue.Result{}, refuse(queue.ErrWrongState, "call_id")
 	}
-	m.completeCall(call, queue.ReasonAgentCompleted)
+	m.free(m.completeCall(call, queue.ReasonAgentCompleted))
 	return queue.Result{Call: call, Agent: a}, nil
 }
 
-// completeCall ends an answered call and frees its agent.
-func (m *Model) completeCall(c *queue.Call, reason string) {
+// completeCall ends an answered call. It returns its agent: free him.
+func (m *Model) completeCall(c *queue.Call, reason string) *queue.Agent {
 	c.State, c.Reason, c.EndedAt = queue.CallCompleted, reason, m.now
 	talk := c.EndedAt.Sub(c.AnsweredAt)
 	t := m.total(c.Queue, c.Tier)
@@ -256,13 +256,13 @@ func (m *Model) completeCall(c *queue.Call, reason string) {
 	a := m.agent(c.Agent)
 	if a == nil || a.Call != c.ID {
 		m.callEvent(c, e)
-		return
+		return nil
 	}
 	a.Call = ""
 	m.afterWork(a, c.Queue)
 	e.AgentState = a.State
 	m.callEvent(c, e)
-	m.consequences(a)
+	return a
 }
 
 // afterWork puts an agent who has done with a call or callback into wrap-up,

@@ -61,13 +61,13 @@ func (m *Model) callerServed(c *queue.Call) {
 			m.callbackEvent(cb, queue.Event{Type: queue.EventCallbackCancelled, Call: c.ID, Reason: callback.EndAnswered})
 			m.countCallbackEnd(cb)
 		}
-		m.freeAgents(a)
+		m.free(a)
 	}
 }
 
 // withdrawCallback ends the offer of a callback, if there is one, and returns
 // its agent, ready again.
-func (m *Model) withdrawCallback(cb *promise) []*queue.Agent {
+func (m *Model) withdrawCallback(cb *promise) *queue.Agent {
 	o := m.offerOf(cb)
 	if o == nil {
 		return nil
@@ -75,7 +75,7 @@ func (m *Model) withdrawCallback(cb *promise) []*queue.Agent {
 	_, a := m.dropOffer(o, queue.EndedCancelled)
 	m.become(a, queue.AgentReady, "")
 	m.offerReturned(o)
-	return []*queue.Agent{a}
+	return a
 }
 
 func (m *Model) countCallbackEnd(cb *promise) {
@@ -101,20 +101,19 @@ func (m *Model) fireCallback(cb *promise) {
 	if o := m.offerOf(cb); o != nil && m.now < cb.Deadline {
 		m.offerDue(o)
 	}
-	var freed []*queue.Agent
+	var rescinded *queue.Agent
 	if m.now >= cb.Deadline {
-		freed = m.withdrawCallback(cb)
+		rescinded = m.withdrawCallback(cb)
 	}
-	freed = append(freed, m.advance(cb)...)
+	claimant := m.advance(cb)
 	m.tryEntry(entry{cb: cb})
-	for _, a := range freed {
-		m.consequences(a)
-	}
+	m.free(claimant)
+	m.free(rescinded)
 }
 
 // advance writes down what time has brought to a callback. It returns the
 // agent who held a claim that lapsed.
-func (m *Model) advance(cb *promise) (freed []*queue.Agent) {
+func (m *Model) advance(cb *promise) (claimant *queue.Agent) {
 	for {
 		a := m.claimingAgent(cb)
 		var e queue.Event
@@ -133,13 +132,13 @@ func (m *Model) advance(cb *promise) (freed []*queue.Agent) {
 		case callback.ChangeMissed:
 			e = queue.Event{Type: queue.EventCallbackMissed, Reason: callback.EndDeadline}
 		default:
-			return freed
+			return claimant
 		}
 		if a != nil && cb.State != callback.StateClaimed {
 			a.Callback = ""
 			m.become(a, queue.AgentNotReady, queue.ReasonClaimLapsed)
 			e.Agent, e.AgentState = a.ID, a.State
-			freed = append(freed, a)
+			claimant = a
 		}
 		m.callbackEvent(cb, e)
 		m.countCallbackEnd(cb)
@@ -212,13 +211,13 @@ func (m *Model) claimCallback(c *queue.ClaimCallback) (queue.Result, error) {
 	if renewal {
 		return queue.Result{Callback: &cb.Callback, Duplicate: true}, nil
 	}
-	var freed []*queue.Agent
+	var freed *queue.Agent
 	if o != nil {
 		loser := m.agent(o.Agent)
 		o.Ended, loser.Offer = queue.EndedCancelled, 0
 		m.become(loser, queue.AgentReady, "")
 		m.offerReturned(o)
-		freed = append(freed, loser)
+		freed = loser
 	}
 	cb.DeclinedBy = nil
 	e := queue.Event{Type: queue.EventCallbackClaimed, Agent: c.Claimant}
@@ -230,7 +229,7 @@ func (m *Model) claimCallback(c *queue.ClaimCallback) (queue.Result, error) {
 		a.Callback, e.AgentState = cb.ID, a.State
 	}
 	m.callbackEvent(cb, e)
-	m.freeAgents(freed)
+	m.free(freed)
 	return queue.Result{Callback: &cb.Callback}, nil
 }
 
@@ -255,9 +254,7 @@ func (m *Model) reportCallback(c *queue.ReportCallback) (queue.Result, error) {
 	}
 	m.callbackEvent(cb, e)
 	m.countCallbackEnd(cb)
-	if a != nil {
-		m.consequences(a)
-	}
+	m.free(a)
 	return queue.Result{Callback: &cb.Callback}, nil
 }
 
@@ -292,9 +289,7 @@ func (m *Model) cancelCallback(c *queue.CancelCallback) (queue.Result, error) {
 	}
 	m.callbackEvent(cb, e)
 	m.countCallbackEnd(cb)
-	if a != nil {
-		m.consequences(a)
-	}
-	m.freeAgents(freed)
+	m.free(a)
+	m.free(freed)
 	return queue.Result{Callback: &cb.Callback}, nil
 }

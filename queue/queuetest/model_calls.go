@@ -177,10 +177,12 @@ func (m *Model) hangUp(id, sw string, at instant.Instant, reason string) (queue.
 	case c.State.Terminal():
 		return queue.Result{Call: c, Duplicate: true}, nil
 	case c.State == queue.CallAnswered:
-		m.completeCall(c, reason)
+		m.free(m.completeCall(c, reason))
 		return queue.Result{Call: c}, nil
 	}
-	return queue.Result{Call: c, Callback: record(m.abandon(c, reason))}, nil
+	cb, freed := m.abandon(c, reason)
+	m.free(freed)
+	return queue.Result{Call: c, Callback: record(cb)}, nil
 }
 
 // arriveAfterHangUp ends a call whose hang-up overtook it, as it would have
@@ -210,10 +212,10 @@ func (m *Model) arriveAfterHangUp(mark, c *queue.Call) queue.Result {
 	return queue.Result{Call: c, Callback: record(cb)}
 }
 
-// endWaiting brings a waiting or offered call to a terminal state; an offer of
-// it is over, and its agent is free again.
-func (m *Model) endWaiting(c *queue.Call, s queue.CallState, event queue.EventType, reason, offerEnded string) (cb *promise) {
-	freed := m.withdrawCall(c, offerEnded)
+// endWaiting brings a waiting or offered call to a terminal state. It returns
+// the callback that stands for it, and the agent it was offered to: free him.
+func (m *Model) endWaiting(c *queue.Call, s queue.CallState, event queue.EventType, reason, offerEnded string) (cb *promise, freed *queue.Agent) {
+	freed = m.withdrawCall(c, offerEnded)
 	c.State, c.Reason, c.EndedAt, c.HeldUntil = s, reason, m.now, 0
 	switch s {
 	case queue.CallAbandoned:
@@ -225,17 +227,16 @@ func (m *Model) endWaiting(c *queue.Call, s queue.CallState, event queue.EventTy
 		m.countEnd(c, func(n *queue.Counts) { n.Overflowed++ })
 	}
 	m.callEvent(c, queue.Event{Type: event, Wait: c.Wait(m.now), Reason: reason, Callback: c.Callback})
-	m.freeAgents(freed)
-	return cb
+	return cb, freed
 }
 
-func (m *Model) abandon(c *queue.Call, reason string) *promise {
+func (m *Model) abandon(c *queue.Call, reason string) (*promise, *queue.Agent) {
 	return m.endWaiting(c, queue.CallAbandoned, queue.EventCallAbandoned, reason, queue.EndedCallerHungUp)
 }
 
 // withdrawCall ends the offer of a call, if there is one, and returns its
 // agent, ready again.
-func (m *Model) withdrawCall(c *queue.Call, ended string) []*queue.Agent {
+func (m *Model) withdrawCall(c *queue.Call, ended string) *queue.Agent {
 	if c.State != queue.CallOffered {
 		return nil
 	}
@@ -243,12 +244,12 @@ func (m *Model) withdrawCall(c *queue.Call, ended string) []*queue.Agent {
 	_, a := m.dropOffer(o, ended)
 	m.become(a, queue.AgentReady, "")
 	m.offerReturned(o)
-	return []*queue.Agent{a}
+	return a
 }
 
-// freeAgents gives agents whose offer was withdrawn the next in line.
-func (m *Model) freeAgents(agents []*queue.Agent) {
-	for _, a := range agents {
-		m.tryAgent(a)
+// free lets an agent whose work has ended have the next; nil is nobody.
+func (m *Model) free(a *queue.Agent) {
+	if a != nil {
+		m.consequences(a)
 	}
 }

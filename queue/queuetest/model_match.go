@@ -206,14 +206,20 @@ func (m *Model) bestEntry(a *queue.Agent) (best entry, ok bool) {
 
 // tryEntry looks for an agent for an entry that has just come, or come back.
 func (m *Model) tryEntry(e entry) {
-	if !e.waits() {
-		return
-	}
-	if a := m.bestAgent(e); a != nil {
+	for e.waits() {
+		a := m.bestAgent(e)
+		if a == nil {
+			break
+		}
+		// Somebody else may have come to wait for this agent in the same step, and
+		// stand before e.
+		if first, _ := m.bestEntry(a); first != e {
+			m.makeOffer(first, a, m.why(first, a, queue.WhyNextInLine))
+			continue
+		}
 		m.makeOffer(e, a, m.why(e, a, queue.WhyLongestIdle))
-		return
 	}
-	if e.slot() == slotVIP && m.site.Preemption {
+	if e.waits() && e.slot() == slotVIP && m.site.Preemption {
 		m.preempt(e)
 	}
 }

@@ -27,7 +27,7 @@ func (m *Model) moveCall(c *queue.MoveCall) (queue.Result, error) {
 	}
 	freed := m.withdrawCall(call, queue.EndedMoved)
 	m.move(call, c.Queue, queue.ReasonMoved, c.By)
-	m.freeAgents(freed) // before the call looks for an agent: others may stand before it
+	m.free(freed) // before the call looks for an agent: others may stand before it
 	m.tryEntry(entry{call: call})
 	return queue.Result{Call: call}, nil
 }
@@ -142,17 +142,23 @@ func (m *Model) reconcile(c *queue.Reconcile) (queue.Result, error) {
 			res.Kept++
 		}
 	}
+	var freed []*queue.Agent
 	for _, call := range m.bySeq() {
 		listed := slices.ContainsFunc(c.Calls, func(l queue.Live) bool { return l.Call == call.ID })
 		if call.Switch != c.Switch || call.State.Terminal() || listed || call.JoinedAt >= asOf {
 			continue
 		}
 		res.Closed++
+		var a *queue.Agent
 		if call.State == queue.CallAnswered {
-			m.completeCall(call, queue.ReasonReconciled)
+			a = m.completeCall(call, queue.ReasonReconciled)
 		} else {
-			m.abandon(call, queue.ReasonReconciled)
+			_, a = m.abandon(call, queue.ReasonReconciled)
 		}
+		freed = append(freed, a)
+	}
+	for _, a := range freed { // now that nobody is offered a call that is gone
+		m.free(a)
 	}
 	return res, nil
 }

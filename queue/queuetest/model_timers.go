@@ -98,7 +98,7 @@ func (m *Model) callDue(c *queue.Call) instant.Instant {
 // fireCall does everything that is due for a call.
 func (m *Model) fireCall(c *queue.Call) {
 	if c.State == queue.CallAnswered {
-		m.completeCall(c, queue.ReasonMaxTalk)
+		m.free(m.completeCall(c, queue.ReasonMaxTalk))
 		return
 	}
 	q := m.queueOf(c.Queue)
@@ -106,7 +106,8 @@ func (m *Model) fireCall(c *queue.Call) {
 		m.markLate(c)
 	}
 	if q.MaxWait > 0 && m.now >= c.JoinedAt.Add(q.MaxWait) {
-		m.endWaiting(c, queue.CallTimedOut, queue.EventCallTimedOut, queue.ReasonMaxWait, queue.EndedMaxWait)
+		_, freed := m.endWaiting(c, queue.CallTimedOut, queue.EventCallTimedOut, queue.ReasonMaxWait, queue.EndedMaxWait)
+		m.free(freed)
 		return
 	}
 	if c.State == queue.CallOffered {
@@ -146,7 +147,8 @@ func (m *Model) overflow(c *queue.Call, q *queue.Queue) {
 		m.tryEntry(entry{call: c})
 		return
 	}
-	m.endWaiting(c, queue.CallOverflowed, queue.EventCallOverflowed, queue.ReasonOverflow, queue.EndedMoved)
+	_, freed := m.endWaiting(c, queue.CallOverflowed, queue.EventCallOverflowed, queue.ReasonOverflow, queue.EndedMoved)
+	m.free(freed)
 }
 
 // fireAgent does everything that is due for an agent.

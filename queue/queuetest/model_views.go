@@ -72,6 +72,19 @@ func (m *Model) State() *queue.State {
 	return st
 }
 
+// glance is State without copies and without counters: for the generator,
+// which looks and does not touch.
+func (m *Model) glance() *queue.State {
+	st := &queue.State{
+		Meta: queue.Meta{Now: m.now}, Calls: m.calls, Agents: m.agents, Offers: m.offers,
+		Owners: m.owners, Switches: m.switches, Callbacks: make([]*callback.Callback, 0, len(m.callbacks)),
+	}
+	for _, cb := range m.callbacks {
+		st.Callbacks = append(st.Callbacks, &cb.Callback)
+	}
+	return st
+}
+
 // Events returns the whole log.
 func (m *Model) Events() []queue.Event { return m.events }
 
