@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"greenlane/internal/instant"
+	"greenlane/queue"
+	"greenlane/tiering"
+)
+
+// The two lines that are compared, and how the core is measured with them.
+const (
+	shortLine = 1_000
+	longLine  = 1_000_000
+	coreCalls = 1_000_000
+)
+
+// measureCore measures arrive, match, accept and complete on the state machine
+// itself, with 1,000 and with 1,000,000 calls waiting, in turns, each in a
+// process of its own that has one core.
+func measureCore(ctx context.Context, b *bench) ([]Figure, error) {
+	rounds := 5
+	if b.quick {
+		rounds = 1
+	}
+	var short, long, ratio []float64
+	for range rounds {
+		s, err := coreProcess(ctx, b, shortLine)
+		if err != nil {
+			return nil, err
+		}
+		l, err := coreProcess(ctx, b, longLine)
+		if err != nil {
+			return nil, err
+		}
+		short, long, ratio = append(short, s), append(long, l), append(ratio, l/s)
+	}
+	rate, worse := 1e9/median(short), median(ratio)
+	return []Figure{
+		{What: "core: calls/s on one core, 1,000 waiting", Measured: fmt.Sprintf("%.0f", rate), Needed: ">= 400000", OK: reached(rate >= 400_000)},
+		{What: "core: calls/s on one core, 1,000,000 waiting", Measured: fmt.Sprintf("%.0f", 1e9/median(long))},
+		{What: "core: cost per call, 1,000,000 against 1,000 waiting", Measured: fmt.Sprintf("%.2f times", worse), Needed: "<= 1.5 times", OK: reached(worse <= 1.5)},
+	}, nil
+}
+
+// coreProcess returns the nanoseconds of processor time that one call costs.
+func coreProcess(ctx context.Context, b *bench, waiting int) (float64, error) {
+	calls := coreCalls
+	if b.quick {
+		calls /= 10
+	}
+	out, err := exec.CommandContext(ctx, b.self, "child-core", strconv.Itoa(waiting), strconv.Itoa(calls)).Output()
+	if err != nil {
+		return 0, fmt.Errorf("the core with %d waiting: %w", waiting, err)
+	}
+	var ns float64
+	err = json.Unmarshal(out, &ns)
+	return ns, err
+}
+
+// coreChild measures one line, and prints the nanoseconds per call.
+func coreChild(args []string) error {
+	waiting, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	calls, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	runtime.GOMAXPROCS(1)
+	c, err := newCore(waiting)
+	if err != nil {
+		return err
+	}
+	if err := c.live(calls / 10); err != nil { // Warm.
+		return err
+	}
+	began := processorTime()
+	if err := c.live(calls); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(float64(processorTime()-began) / float64(calls))
+}
+
+// core is a state machine with a line of waiting calls and an agent.
+type core struct {
+	m     *queue.Machine
+	now   instant.Instant
+	next  int    // calls so far
+	offer uint64 // the agent's live offer
+}
+
+// coreTiers are the tiers of the calls, by turns: no VIPs, who would never wait.
+var coreTiers = [...]tiering.Tier{tiering.Mid, tiering.Ordinary, tiering.Ordinary, tiering.Ordinary, tiering.Blacklist}
+
+func newCore(waiting int) (*core, error) {
+	m, err := queue.NewMachine(queue.DefaultSite("main"))
+	if err != nil {
+		return nil, err
+	}
+	c := &core{m: m, now: instant.Of(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))}
+	for range waiting {
+		if _, err := c.apply(c.arrival()); err != nil {
+			return nil, err
+		}
+		m.TakeChanges()
+	}
+	for _, cmd := range []queue.Command{
+		&queue.SignIn{Agent: "anna", Services: []queue.Service{{Queue: "default", Level: 1}}, WrapUp: -1},
+		&queue.Attach{Agent: "anna", Owner: "d1", Token: "t1", Presence: queue.PresentStream},
+	} {
+		if _, err := c.apply(cmd); err != nil {
+			return nil, err
+		}
+	}
+	m.TakeChanges()
+	_, offer, err := m.Agent("anna")
+	if err != nil || offer == nil {
+		return nil, fmt.Errorf("the agent has no offer: %w", err)
+	}
+	c.offer = offer.Epoch
+	return c, nil
+}
+
+func (c *core) apply(cmd queue.Command) (queue.Result, error) { return c.m.Apply(c.now, cmd) }
+
+// arrival is the next call. It has no request_id: what makes a retry safe is no
+// part of this figure.
+func (c *core) arrival() *queue.Arrive {
+	i := c.next
+	c.next++
+	id := "switch-1-" + strconv.Itoa(i)
+	return &queue.Arrive{
+		Call: id, Switch: "switch-1", Caller: tiering.Number("+86138" + strconv.Itoa(10_000_000+i)),
+		Tier: coreTiers[i%len(coreTiers)], ArrivedAt: c.now,
+	}
+}
+
+// live lets n calls arrive; for each, the first in line is accepted and
+// completed, so that the line stays as long as it is.
+func (c *core) live(n int) error {
+	for i := range n {
+		if i%400 == 0 {
+			c.now++ // 400,000 calls a second.
+		}
+		if i%400_000 == 0 {
+			if _, err := c.apply(&queue.RenewOwner{Owner: "d1"}); err != nil {
+				return err
+			}
+		}
+		if _, err := c.apply(c.arrival()); err != nil {
+			return err
+		}
+		res, err := c.apply(&queue.Accept{Agent: "anna", Offer: c.offer})
+		if err != nil {
+			return err
+		}
+		if res, err = c.apply(&queue.Complete{Agent: "anna", Call: res.Call.ID}); err != nil {
+			return err
+		}
+		c.offer = res.Agent.Offer
+		c.m.TakeChanges()
+	}
+	return nil
+}
+
+// processorTime is what this process has used of its cores.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
