@@ -22,6 +22,7 @@ import (
 	"greenlane/queue"
 	"greenlane/queue/embedded"
 	"greenlane/tiering"
+	"greenlane/tiering/resolve"
 )
 
 // Options adjust an App beyond its configuration. The zero value will do.
@@ -44,6 +45,7 @@ type App struct {
 	engines []queue.Engine
 	feeds   []*feed.Feed
 	tiers   tiering.Directory
+	resolve *resolve.Resolver
 	daemon  *prom.Daemon
 	metrics *prometheus.Registry
 	server  *rpc.Server
@@ -86,13 +88,12 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	}
 	// The listeners come first: a second daemon on the same address then leaves
 	// the data of the first one alone.
-	if err = a.bind(); err != nil {
-		return nil, err
+	for _, step := range []func() error{a.bind, a.openData, a.serve} {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
-	if err = a.openData(); err != nil {
-		return nil, err
-	}
-	return a, a.serve()
+	return a, nil
 }
 
 func (a *App) later(undo func()) { a.undo = append(a.undo, undo) }
@@ -134,7 +135,7 @@ func (a *App) serve() error {
 		return fmt.Errorf("number.region: %w", err)
 	}
 	opts := rpc.Options{
-		Normalizer: normalizer, Directory: a.tiers, Tiers: a.resolver(), Scheme: a.cfg.Grading.Scheme(),
+		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{a.resolve, a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
 		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
 		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log,
 	}

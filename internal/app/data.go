@@ -8,9 +8,9 @@ import (
 
 	"greenlane/internal/config"
 	"greenlane/internal/feed"
-	"greenlane/internal/rpc"
 	"greenlane/queue/embedded"
 	"greenlane/tiering/filedir"
+	"greenlane/tiering/resolve"
 )
 
 // queueDir is where the engines' files are, below the data directory: apart
@@ -30,7 +30,9 @@ func (a *App) openData() error {
 		return err
 	}
 	a.tiers = dir
-	a.later(func() { dir.Close() })
+	a.resolve = resolve.New(resolve.Config{Directory: dir, Deadline: a.cfg.TierLookupDeadline.D(), Now: a.opts.Now, Log: a.log})
+	a.later(func() { a.logged("closing the tier file", dir.Close()) })
+	a.later(func() { a.logged("ending tier lookups", a.resolve.Close(context.Background())) })
 	for _, site := range sites {
 		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name)}
 		if a.opts.Engine != nil {
@@ -41,7 +43,7 @@ func (a *App) openData() error {
 			return fmt.Errorf("site %s: %w", site.Name, err)
 		}
 		a.engines = append(a.engines, e)
-		a.later(func() { e.Close(context.Background()) })
+		a.later(func() { a.logged("closing an engine", e.Close(context.Background())) })
 		f := feed.New(e, feed.Options{})
 		a.feeds = append(a.feeds, f)
 		a.later(f.Stop)
@@ -49,11 +51,21 @@ func (a *App) openData() error {
 	return nil
 }
 
+// logged is for what fails while something else has failed already.
+func (a *App) logged(what string, err error) {
+	if err != nil {
+		a.log.Error(what, "error", err)
+	}
+}
+
 // closeData ends the readers, then the engines, then the directory.
 func (a *App) closeData(ctx context.Context) error {
 	var faults []error
 	for _, f := range a.feeds {
 		f.Stop()
+	}
+	if err := a.resolve.Close(ctx); err != nil {
+		faults = append(faults, fmt.Errorf("tiers: %w", err))
 	}
 	for i, e := range a.engines {
 		if err := e.Close(ctx); err != nil {
@@ -65,5 +77,3 @@ func (a *App) closeData(ctx context.Context) error {
 	}
 	return errors.Join(faults...)
 }
-
-var _ rpc.Resolver = (*resolver)(nil)

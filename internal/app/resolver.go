@@ -4,35 +4,32 @@ import (
 	"context"
 	"time"
 
-	"greenlane/internal/instant"
+	"greenlane/internal/rpc"
 	"greenlane/tiering"
+	"greenlane/tiering/resolve"
 )
 
-// resolver looks a caller's tier up within the deadline.
+// resolver is package resolve as the handlers see it, observed.
 type resolver struct {
-	dir      tiering.Directory
-	deadline time.Duration
-	observe  func(result string, took time.Duration)
-}
-
-func (a *App) resolver() *resolver {
-	return &resolver{dir: a.tiers, deadline: a.cfg.TierLookupDeadline.D(), observe: a.daemon.Lookup}
+	resolve *resolve.Resolver
+	observe func(result string, took time.Duration)
 }
 
 // Resolve implements rpc.Resolver.
-func (r *resolver) Resolve(ctx context.Context, site string, caller tiering.Number, _ func(tiering.Tier)) (tiering.Tier, bool) {
+func (r *resolver) Resolve(ctx context.Context, site string, caller tiering.Number) rpc.Answer {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, r.deadline)
-	defer cancel()
-	e, known, err := r.dir.Lookup(ctx, site, caller)
-	if err != nil {
-		r.observe("failed", time.Since(began))
-		return tiering.Ordinary, true
-	}
+	a := r.resolve.Resolve(ctx, site, caller)
 	result := "unknown"
-	if known {
+	switch {
+	case a.Provisional:
+		result = "provisional"
+	case a.Standing.Known:
 		result = "known"
 	}
 	r.observe(result, time.Since(began))
-	return e.At(instant.Of(time.Now())).Tier, false
+	out := rpc.Answer{Tier: a.Standing.Tier, Provisional: a.Provisional}
+	if a.Provisional {
+		out.Later = func(fn func(tiering.Tier)) { a.Later(func(s tiering.Standing) { fn(s.Tier) }) }
+	}
+	return out
 }

@@ -73,7 +73,10 @@ func (a *App) register(sites []queue.Site) error {
 			return err
 		}
 	}
-	return nil
+	return a.daemon.Tiers(a.metrics, func() prom.Tiers {
+		s := a.resolve.Stats()
+		return prom.Tiers{Failed: s.Failed, Skipped: s.Skipped, Delivered: s.Delivered, GaveUp: s.GaveUp, Pending: s.Pending, Down: s.Down}
+	})
 }
 
 // newWeb serves what Prometheus and whoever supervises the process ask for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -89,15 +90,11 @@ func (c *Config) BuildSites() ([]queue.Site, error) {
 	return out, errors.Join(faults...)
 }
 
+var siteName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
+
 // validSiteName also keeps a site's name usable as the name of its directory.
 func validSiteName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' && i > 0 || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
+	return len(s) <= 64 && siteName.MatchString(s)
 }
 
 // split returns the faults that were joined in err, one by one.
@@ -105,7 +102,7 @@ func split(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only a join itself is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

@@ -71,7 +71,7 @@ func (f *Feed) subscribe(k kind, key string, after uint64, limit int) *Sub {
 // subscription is over; Take then says why.
 func (s *Sub) Ready() <-chan struct{} { return s.ready }
 
-// Take returns the events that are there, oldest first, at most most of them, in
+// Take returns the events that are there, oldest first, no more than most, in
 // buf's space or a new one; none when there are none. When there may be more,
 // Ready has a value again.
 // It does not wait for events to come, but reads the log while the cursor lies

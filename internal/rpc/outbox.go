@@ -19,7 +19,7 @@ const stalledAfter = 10
 // only while holding is false; room says when that is so again.
 type outbox[T any] struct {
 	send  func(T) error
-	limit int // of what waits; while holding is false, half of it may be put
+	limit int           // of what waits; while holding is false, half of it may be put
 	room  chan struct{} // has a value when holding has become false
 
 	mu      sync.Mutex

@@ -8,22 +8,37 @@ import (
 	"greenlane/tiering"
 )
 
+// Resolver says who a caller is without ever holding a call up: package
+// tiering/resolve.
+type Resolver interface {
+	// Resolve returns within its deadline, with a provisional answer if need be.
+	Resolve(ctx context.Context, site string, caller tiering.Number) Answer
+}
+
+// Answer is what is known of a caller by the deadline.
+type Answer struct {
+	Tier        tiering.Tier // ordinary while Provisional
+	Provisional bool
+	// Later, set while Provisional, has fn called with the real tier as soon as
+	// that is known: from any goroutine, or before Later returns, or never.
+	Later func(fn func(tiering.Tier))
+}
+
 // rank gives an arriving call its tier: what the directory answers in time, else
-// ordinary and provisional. The returned late must be told when the call has
-// arrived; it is nil when nothing can come late.
-func (s *Server) rank(ctx context.Context, st *site, cmd *queue.Arrive) *lateTier {
-	cmd.Tier = tiering.Ordinary
+// ordinary and provisional. When the call has been queued, and not before, the
+// returned late must be told, so that the late answer can't overtake the call.
+func (s *Server) rank(ctx context.Context, st *site, cmd *queue.Arrive) (late Answer) {
 	if cmd.Caller == tiering.Withheld {
-		return nil
+		cmd.Tier = tiering.Ordinary
+		return Answer{}
 	}
-	late := &lateTier{s: s, st: st, call: cmd.Call, attested: cmd.Attestation}
-	tier, provisional := s.opts.Tiers.Resolve(ctx, st.name, cmd.Caller, late.answered)
-	if provisional {
-		cmd.Provisional = true
-		return late
+	a := s.opts.Tiers.Resolve(ctx, st.name, cmd.Caller)
+	if a.Provisional {
+		cmd.Tier, cmd.Provisional = tiering.Ordinary, true
+		return a
 	}
-	cmd.Tier, cmd.UnattestedVIP = s.served(tier, cmd.Attestation)
-	return nil
+	cmd.Tier, cmd.UnattestedVIP = s.served(a.Tier, cmd.Attestation)
+	return Answer{}
 }
 
 // served applies the rule that a VIP's number must be vouched for.
@@ -31,43 +46,23 @@ func (s *Server) served(t tiering.Tier, a tiering.Attestation) (tiering.Tier, bo
 	return tiering.Served(t, a, s.opts.VIPRequiresAttestation, tiering.AttestationFull)
 }
 
-// lateTier is a tier that was not known when the call was queued. The answer
-// and the call's own commit come in any order; the second of them re-ranks.
-type lateTier struct {
-	s        *Server
-	st       *site
-	call     string
-	attested tiering.Attestation
-	state    lateState
-}
-
-// arrived says that the call is queued, or that it never will be.
-func (l *lateTier) arrived(ok bool) {
-	if l == nil {
+// rankLater ranks a queued call again when the late answer comes.
+func (s *Server) rankLater(st *site, late Answer, call string, attested tiering.Attestation) {
+	if late.Later == nil {
 		return
 	}
-	if tier, both := l.state.queued(ok); both {
-		l.rerank(tier)
-	}
-}
-
-// answered is called by the resolver, from a goroutine of its own.
-func (l *lateTier) answered(t tiering.Tier) {
-	if l.state.answered(t) {
-		l.rerank(t)
-	}
-}
-
-// rerank must not hold up who calls it.
-func (l *lateTier) rerank(t tiering.Tier) {
-	s := l.s
-	s.work.run(func() {
-		ctx, cancel := context.WithTimeout(s.base, 10*time.Second)
-		defer cancel()
-		tier, unattested := s.served(t, l.attested)
-		_, err := l.st.engine.Do(ctx, &queue.Rerank{Call: l.call, Tier: tier, UnattestedVIP: unattested, OnlyProvisional: true})
-		if err != nil && s.base.Err() == nil {
-			s.log.Warn("a late tier could not be applied: the call stays ordinary", "site", l.st.name, "call", l.call, "error", err)
-		}
+	late.Later(func(t tiering.Tier) {
+		// Whoever tells the answer must not be held up.
+		s.work.run(func() { s.rerankLate(st, call, t, attested) })
 	})
+}
+
+func (s *Server) rerankLate(st *site, call string, t tiering.Tier, attested tiering.Attestation) {
+	ctx, cancel := context.WithTimeout(s.base, 10*time.Second)
+	defer cancel()
+	tier, unattested := s.served(t, attested)
+	_, err := st.engine.Do(ctx, &queue.Rerank{Call: call, Tier: tier, UnattestedVIP: unattested, OnlyProvisional: true})
+	if err != nil && s.base.Err() == nil {
+		s.log.Warn("a late tier could not be applied: the call stays ordinary", "site", st.name, "call", call, "error", err)
+	}
 }

@@ -1,6 +1,10 @@
 package rpc
 
 import (
+	"context"
+	"sync"
+	"sync/atomic"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -76,6 +80,28 @@ func (s *Server) live(call *pb.LiveCall, asOf, now instant.Instant) queue.Live {
 		},
 		Err: c.err(), Agent: call.GetAgentId(), AnsweredAt: answered,
 	}
+}
+
+// rankers is how many callers of a switch's list are looked up at once. One
+// after the other, a directory that is slow would take its deadline for each.
+const rankers = 64
+
+// rankAll gives every usable call of a list its tier.
+func (s *Server) rankAll(ctx context.Context, st *site, calls []queue.Live) []Answer {
+	lates := make([]Answer, len(calls))
+	next := atomic.Int64{}
+	var work sync.WaitGroup
+	for range min(rankers, len(calls)) {
+		work.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(calls); i = int(next.Add(1)) - 1 {
+				if calls[i].Err == nil {
+					lates[i] = s.rank(ctx, st, &calls[i].Arrive)
+				}
+			}
+		})
+	}
+	work.Wait()
+	return lates
 }
 
 var outcomes = map[string]pb.ReconcileOutcome{

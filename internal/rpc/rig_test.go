@@ -62,7 +62,7 @@ type tiers struct {
 	held []func()
 }
 
-func (r *tiers) Resolve(ctx context.Context, site string, caller tiering.Number, late func(tiering.Tier)) (tiering.Tier, bool) {
+func (r *tiers) Resolve(ctx context.Context, site string, caller tiering.Number) rpc.Answer {
 	tier := func() tiering.Tier {
 		e, _, err := r.dir.Lookup(context.WithoutCancel(ctx), site, caller)
 		if err != nil {
@@ -73,10 +73,13 @@ func (r *tiers) Resolve(ctx context.Context, site string, caller tiering.Number,
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.late {
-		r.held = append(r.held, func() { late(tier()) })
-		return tiering.Ordinary, true
+		return rpc.Answer{Tier: tiering.Ordinary, Provisional: true, Later: func(fn func(tiering.Tier)) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.held = append(r.held, func() { fn(tier()) })
+		}}
 	}
-	return tier(), false
+	return rpc.Answer{Tier: tier()}
 }
 
 // hold makes lookups late until the returned function lets them answer.

@@ -31,15 +31,6 @@ type Site struct {
 	Feed   *feed.Feed // started, of this engine
 }
 
-// Resolver says who a caller is without ever holding a call up: package
-// tiering/resolve.
-type Resolver interface {
-	// Resolve returns the caller's tier when it is known before the deadline.
-	// Otherwise provisional is true, and late gets the tier once it is known after
-	// all; the resolver then calls it from a goroutine of its own, once or never.
-	Resolve(ctx context.Context, site string, caller tiering.Number, late func(tiering.Tier)) (tier tiering.Tier, provisional bool)
-}
-
 // Options are what the services work with. Sites, Normalizer, Tiers and
 // Directory must be given.
 type Options struct {

@@ -116,7 +116,7 @@ func (ss *session) open(hello *pb.SessionHello) error {
 	}
 	ss.st, ss.agent = st, hello.GetAgentId()
 	ctx := ss.stream.Context()
-	after := uint64(feed.FromNow)
+	after := feed.FromNow
 	if hello.After != nil {
 		after = hello.GetAfter()
 		if err := ss.s.checkCursor(ctx, st, after); err != nil {
@@ -160,7 +160,7 @@ func (s *Server) helloCommand(hello *pb.SessionHello) (*site, *queue.SignIn, err
 	c.name("hello.site", hello.GetSite(), false)
 	c.id("hello.agent_id", hello.GetAgentId())
 	in := hello.GetSignIn()
-	if in.GetSite() != "" && in.GetSite() != hello.GetSite() && !(hello.GetSite() == "" && in.GetSite() == DefaultSite) {
+	if !sameSite(in.GetSite(), hello.GetSite()) {
 		c.fault("hello.sign_in.site", "must be the session's or empty")
 	}
 	if in.GetAgentId() != "" && in.GetAgentId() != hello.GetAgentId() {
@@ -176,6 +176,15 @@ func (s *Server) helloCommand(hello *pb.SessionHello) (*site, *queue.SignIn, err
 	in.Site, in.AgentId = st.name, hello.GetAgentId()
 	_, cmd, err := s.signInCommand(in)
 	return st, cmd, err
+}
+
+// sameSite reports whether two names of a site, either of which may be left out,
+// mean the same one; a name that is left out on the left means the right one.
+func sameSite(name, other string) bool {
+	if other == "" {
+		other = DefaultSite
+	}
+	return name == "" || name == other
 }
 
 // checkCursor refuses a cursor that the log has not reached.

@@ -48,18 +48,20 @@ func (ss *snapshots) get(ctx context.Context, st *site, age time.Duration) (*sho
 	oldest := time.Now().Add(-age)
 	for {
 		ss.mu.Lock()
-		if ss.shot != nil && !ss.shot.asked.Before(oldest) {
-			defer ss.mu.Unlock()
-			return ss.shot, nil
+		shot, flight := ss.shot, ss.flight
+		mine := flight == nil
+		if shot != nil && !shot.asked.Before(oldest) {
+			ss.mu.Unlock()
+			return shot, nil
 		}
-		flight := ss.flight
-		if flight == nil {
+		if mine {
 			flight = make(chan struct{})
 			ss.flight = flight
-			ss.mu.Unlock()
-			return ss.ask(ctx, st, flight)
 		}
 		ss.mu.Unlock()
+		if mine {
+			return ss.ask(ctx, st, flight)
+		}
 		select {
 		case <-flight:
 		case <-ctx.Done():

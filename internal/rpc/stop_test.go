@@ -236,7 +236,7 @@ func TestLimits(t *testing.T) {
 	if len(res.GetResults()) != len(calls) {
 		t.Errorf("%d results", len(res.GetResults()))
 	}
-	_, err = r.sw.Reconcile(r.ctx(), &pb.ReconcileRequest{SwitchId: "sw", Calls: append(calls, &pb.LiveCall{})})
+	_, err = r.sw.Reconcile(r.ctx(), &pb.ReconcileRequest{SwitchId: "sw", Calls: make([]*pb.LiveCall, len(calls)+1)})
 	wantCode(t, err, codes.InvalidArgument, "calls")
 }
 

@@ -55,7 +55,9 @@ func (s *Server) arrived(ctx context.Context, req *pb.CallArrivedRequest) (*site
 	}
 	late := s.rank(ctx, st, cmd)
 	res, err := s.do(ctx, st, cmd)
-	late.arrived(err == nil)
+	if err == nil {
+		s.rankLater(st, late, cmd.Call, cmd.Attestation)
+	}
 	return st, res, err
 }
 
@@ -208,18 +210,13 @@ func (s *switchService) Reconcile(ctx context.Context, req *pb.ReconcileRequest)
 	if err != nil {
 		return nil, err
 	}
-	lates := make([]*lateTier, len(cmd.Calls))
-	for i := range cmd.Calls {
-		if cmd.Calls[i].Err == nil {
-			lates[i] = s.rank(ctx, st, &cmd.Calls[i].Arrive)
-		}
-	}
+	lates := s.rankAll(ctx, st, cmd.Calls)
 	res, err := s.do(ctx, st, cmd)
-	for _, late := range lates {
-		late.arrived(err == nil)
-	}
 	if err != nil {
 		return nil, err
+	}
+	for i, late := range lates {
+		s.rankLater(st, late, cmd.Calls[i].Call, cmd.Calls[i].Attestation)
 	}
 	out := &pb.ReconcileResponse{Added: int32(res.Added), Closed: int32(res.Closed), Kept: int32(res.Kept)}
 	for i := range res.Items {

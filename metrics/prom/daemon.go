@@ -49,7 +49,7 @@ func NewDaemon(reg prometheus.Registerer, version string) (*Daemon, error) {
 			Name: name("commit_batch_commands"), Help: "Commands and questions that shared a commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}, []string{"site"}),
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: name("tier_lookups_total"), Help: "Lookups of a caller's tier, by how they went: known, unknown, late or failed.",
+			Name: name("tier_lookups_total"), Help: "Lookups of a caller's tier, for arriving calls: known, unknown, or provisional (not answered in time).",
 		}, []string{"result"}),
 		lookup: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: name("tier_lookup_duration_seconds"), Help: "Time that a call waited to know its caller's tier.", Buckets: fast,
@@ -106,7 +106,8 @@ func (d *Daemon) Commits(site string) func(batch int, decide, commit time.Durati
 	}
 }
 
-// Lookup counts a lookup of a caller's tier: known, unknown, late or failed.
+// Lookup counts a lookup of an arriving caller's tier: known, unknown or
+// provisional.
 func (d *Daemon) Lookup(result string, took time.Duration) {
 	d.lookups.WithLabelValues(result).Inc()
 	d.lookup.Observe(took.Seconds())
