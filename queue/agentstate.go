@@ -56,8 +56,9 @@ func (a *agent) countWorking(n int) {
 	}
 }
 
-// become puts an agent into a state. It keeps the sets of idle and working
-// agents true; what follows for calls is the caller's business (settle).
+// become puts an agent into a state and keeps the counts of working agents
+// true. A ready agent is not among the idle yet: the caller goes on to match or
+// settle, which gives him the next caller or puts him there.
 func (m *Machine) become(a *agent, s AgentState, reason string) {
 	m.setIdle(a, false)
 	if was, is := a.State.Working(), s.Working(); was != is {
@@ -78,16 +79,15 @@ func (m *Machine) become(a *agent, s AgentState, reason string) {
 		a.WrapUntil = 0
 	}
 	m.touchAgent(a)
-	m.setIdle(a, a.State == AgentReady && a.Presence != Absent)
 	m.armAgent(a)
 }
 
-// setPresence says how offers reach the agent from now on.
+// setPresence says how offers reach the agent from now on. As after become, the
+// caller goes on to match.
 func (m *Machine) setPresence(a *agent, p Presence, lease instant.Instant) {
 	m.setIdle(a, false)
 	a.Presence, a.LeaseUntil = p, lease
 	m.touchAgent(a)
-	m.setIdle(a, a.State == AgentReady && p != Absent)
 	m.armAgent(a)
 }
 
@@ -104,14 +104,6 @@ func (m *Machine) setIdle(a *agent, idle bool) {
 			mb.idle.t.Delete(key)
 		}
 	}
-}
-
-// idleFrom restarts the clock that says who is idle longest.
-func (m *Machine) idleFrom(a *agent, at instant.Instant) {
-	was := a.idle
-	m.setIdle(a, false)
-	a.IdleSince = at
-	m.setIdle(a, was)
 }
 
 func (m *Machine) armAgent(a *agent) {

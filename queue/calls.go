@@ -12,7 +12,8 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if cmd.Call == "" {
 		return Result{}, refuse(ErrInvalid, "call_id", "must not be empty")
 	}
-	if known := m.calls[cmd.Call]; known != nil {
+	known := m.calls[cmd.Call]
+	if known != nil {
 		if !sameSwitch(known, cmd.Switch) {
 			return Result{}, refuse(ErrCallExists, "call_id", "%q is a call of switch %q", cmd.Call, known.Switch)
 		}
@@ -26,8 +27,8 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if grave := m.calls[cmd.Call]; grave != nil {
-		return m.arriveTooLate(grave, q, cmd), nil
+	if known != nil {
+		return m.arriveTooLate(known, q, cmd), nil
 	}
 	c := m.newCall(cmd, q, m.now)
 	if reason := m.refusal(c); reason != "" {

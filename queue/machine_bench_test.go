@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,9 +15,11 @@ import (
 // BenchmarkCall measures arrive, match, accept and complete of one call, with
 // its changes drained, while many others wait.
 func BenchmarkCall(b *testing.B) {
-	for _, waiting := range []int{1_000, 100_000, 1_000_000} {
-		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
+	for _, c := range []struct{ waiting, kept int }{{1_000, 1_000}, {1_000_000, 1_000}, {1_000, 100_000}} {
+		waiting := c.waiting
+		b.Run(fmt.Sprintf("waiting=%d/kept=%d", waiting, c.kept), func(b *testing.B) {
 			site := queue.DefaultSite("main")
+			site.Keep.Calls = c.kept
 			m, err := queue.NewMachine(site)
 			if err != nil {
 				b.Fatal(err)
@@ -29,22 +32,22 @@ func BenchmarkCall(b *testing.B) {
 				}
 				return res
 			}
-			ids := make([]string, waiting+b.N)
-			for i := range ids {
-				ids[i] = fmt.Sprintf("sw1-%08x-call-%d", i*2654435761, i)
-			}
+			id := callIDs(waiting + b.N)
 			tiers := [...]tiering.Tier{tiering.Mid, tiering.Ordinary, tiering.Ordinary, tiering.Blacklist}
 			for i := range waiting {
-				must(&queue.Arrive{Call: ids[i], Switch: "sw1", Tier: tiers[i%4]})
+				must(&queue.Arrive{Call: id(i), Switch: "sw1", Tier: tiers[i%4]})
 				m.TakeChanges()
 			}
 			now += 3_600_000
 			must(&queue.Tick{})
 			m.TakeChanges()
-			must(&queue.SignIn{Agent: "a1", Services: []queue.Service{{Queue: "default", Level: 1}}, WrapUp: -1})
-			must(&queue.Attach{Agent: "a1", Owner: "d1", Token: "t1", Presence: queue.PresentStream})
-			m.TakeChanges()
-			_, offer, _ := m.Agent("a1")
+			offers := make([]uint64, agents)
+			for i := range agents {
+				must(&queue.SignIn{Agent: agentID(i), Services: []queue.Service{{Queue: "default", Level: 1}}, WrapUp: -1})
+				res := must(&queue.Attach{Agent: agentID(i), Owner: "d1", Token: "t", Presence: queue.PresentStream})
+				offers[i] = res.Offer.Epoch
+				m.TakeChanges()
+			}
 			b.ReportAllocs()
 			b.ResetTimer()
 			start := cpuTime()
@@ -53,16 +56,41 @@ func BenchmarkCall(b *testing.B) {
 				if i%4096 == 0 {
 					must(&queue.RenewOwner{Owner: "d1"})
 				}
-				must(&queue.Arrive{Call: ids[waiting+i], Switch: "sw1", Tier: tiers[i%4]})
-				res := must(&queue.Accept{Agent: "a1", Offer: offer.Epoch})
-				call := res.Call.ID
-				res = must(&queue.Complete{Agent: "a1", Call: call})
-				offer.Epoch = res.Agent.Offer
+				a := i % agents
+				must(&queue.Arrive{Call: id(waiting + i), Switch: "sw1", Tier: tiers[i%4]})
+				res := must(&queue.Accept{Agent: agentID(a), Offer: offers[a]})
+				res = must(&queue.Complete{Agent: agentID(a), Call: res.Call.ID})
+				offers[a] = res.Agent.Offer
 				m.TakeChanges()
 			}
 			b.ReportMetric(float64(cpuTime()-start)/float64(b.N), "cpu-ns/op")
 		})
 	}
+}
+
+// agents is how many work while the benchmark runs.
+const agents = 64
+
+func agentID(i int) string { return agentIDs[i] }
+
+var agentIDs = func() (ids [agents]string) {
+	for i := range ids {
+		ids[i] = fmt.Sprintf("agent-%02d", i)
+	}
+	return ids
+}()
+
+// callIDs returns n names that share one allocation, so that the collector's
+// work is the machine's alone.
+func callIDs(n int) func(i int) string {
+	const size = 20
+	var all strings.Builder
+	all.Grow(n * size)
+	for i := range n {
+		fmt.Fprintf(&all, "sw1-%08x%08d", uint32(i*2654435761), i)
+	}
+	text := all.String()
+	return func(i int) string { return text[i*size : (i+1)*size] }
 }
 
 // cpuTime returns the processor time the process has used, which other load on

@@ -117,19 +117,20 @@ func (m *Machine) preempt(victim *offer, vip *entry) {
 	a := victim.a
 	m.endOffer(victim, EndedPreempted)
 	m.become(a, AgentReady, "")
-	m.setIdle(a, false)
 	m.emitReturned(victim)
 	m.offerTo(vip, a, WhyPreemption)
 	m.place(victim.e)
 }
 
-// match gives an idle agent the first of those who wait for him.
+// match gives a ready agent the first of those who wait for him, or puts him
+// among the idle.
 func (m *Machine) match(a *agent) {
-	if !a.idle {
+	if a.State != AgentReady || a.Presence == Absent {
 		return
 	}
 	e := m.next(a, slots)
 	if e == nil {
+		m.setIdle(a, true)
 		return
 	}
 	m.offerTo(e, a, whyNext(e, a))

@@ -9,8 +9,10 @@ import (
 // trimStep bounds how many records of a kind one command forgets.
 const trimStep = 16
 
-// keepEnded remembers an ended call, in order of (EndedAt, Seq).
+// keepEnded remembers an ended call, in order of (EndedAt, Seq). It drops the
+// links that only a live call needs, which the collector would follow.
 func (m *Machine) keepEnded(c *call) {
+	c.entry, c.timer.owner = entry{dirty: c.dirty}, nil
 	i := len(m.ended)
 	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
 		i--
