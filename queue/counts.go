@@ -34,6 +34,7 @@ func (m *Machine) cohort(q *queueState, t tiering.Tier, joined instant.Instant) 
 		i, found = slices.BinarySearchFunc(ts.cohorts, start, func(c *cohort, at instant.Instant) int { return int(c.Start - at) })
 		if !found {
 			ts.cohorts = slices.Insert(ts.cohorts, i, &cohort{Cohort: Cohort{Queue: q.cfg.Name, Tier: t, Start: start}})
+			m.changes.GoneCohorts = notGone(m.changes.GoneCohorts, CohortKey{q.cfg.Name, t, start})
 			i -= m.trimCohorts(ts, i)
 		}
 		i++

@@ -91,7 +91,8 @@ type CohortKey struct {
 // Changes are the records that commands touched since the machine was last
 // asked, each once, and the events they wrote. The pointers are the machine's
 // own: encode them before the next command. What is gone may be listed as
-// touched as well; apply what is gone last.
+// touched as well; apply what is gone last. What went and came back is not
+// listed as gone.
 type Changes struct {
 	Meta      Meta
 	Calls     []*Call

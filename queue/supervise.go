@@ -251,6 +251,7 @@ func (m *Machine) attachSwitch(cmd *AttachSwitch) (Result, error) {
 	if fresh {
 		s = &switchState{}
 		m.switches[cmd.Switch] = s
+		m.changes.GoneSwitches = notGone(m.changes.GoneSwitches, cmd.Switch)
 	}
 	s.SwitchRecord = SwitchRecord{Switch: cmd.Switch, Owner: cmd.Owner, Token: cmd.Token}
 	m.touchSwitch(s)
@@ -310,6 +311,7 @@ func (m *Machine) renew(id string) {
 		o = &owner{OwnerRecord: OwnerRecord{Owner: id, Ord: m.meta.Ord}}
 		o.timer = newTimer(o, classOwner, o.Ord)
 		m.owners[id] = o
+		m.changes.GoneOwners = notGone(m.changes.GoneOwners, id)
 	}
 	o.Until = m.now.Add(m.site.OwnerLease)
 	m.timers.arm(&o.timer, o.Until, nil)

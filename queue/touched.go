@@ -1,6 +1,10 @@
 package queue
 
-import "greenlane/callback"
+import (
+	"slices"
+
+	"greenlane/callback"
+)
 
 // touched collects the records that changed since TakeChanges, each once.
 type touched struct {
@@ -71,6 +75,14 @@ func (m *Machine) touchEntry(e *entry) {
 	} else {
 		m.touchCallback(e.cb)
 	}
+}
+
+// notGone takes a key that is made anew out of the list of those kept no longer.
+func notGone[K comparable](gone []K, key K) []K {
+	if len(gone) == 0 {
+		return gone
+	}
+	return slices.DeleteFunc(gone, func(k K) bool { return k == key })
 }
 
 // TakeChanges returns what was touched since the last call of it. The value
