@@ -12,7 +12,6 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 
-	"greenlane/internal/rpc"
 	"greenlane/metrics/prom"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
@@ -30,7 +29,7 @@ func (a *App) newGRPC() (*grpc.Server, *health.Server) {
 	observe := func(method string, code codes.Code, took time.Duration) {
 		a.daemon.Request(method, code.String(), took)
 	}
-	srv := grpc.NewServer(rpc.ServerOptions(a.log, a.secure, observe)...)
+	srv := grpc.NewServer(a.server.ServerOptions(a.secure, observe)...)
 	a.server.Register(srv)
 	hs := health.NewServer()
 	for _, name := range services {

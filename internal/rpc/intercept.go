@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,8 +19,9 @@ type Observe func(method string, code codes.Code, took time.Duration)
 // logged with its stack, and the request is observed. One of each kind is
 // enough; a chain would cost more on each call.
 type interceptor struct {
-	log     *slog.Logger
-	observe Observe
+	log      *slog.Logger
+	observe  Observe
+	stopping <-chan struct{}
 }
 
 const nextCall = "/greenlane.v1.AgentService/NextCall"
@@ -48,8 +50,41 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 		}
 	}()
 	defer i.recovered(info.FullMethod, &err)
-	return handle(srv, stream)
+	if strings.HasPrefix(info.FullMethod, "/greenlane.") {
+		return handle(srv, stream)
+	}
+	return i.foreign(srv, stream, info, handle)
 }
+
+// foreign ends a stream of somebody else's service (health, reflection) when the
+// daemon stops: such a service does not know of it, and would hold the stop up.
+// The handler ends a moment later, when its stream is gone.
+func (i *interceptor) foreign(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer i.recovered(info.FullMethod, &err)
+		err = handle(srv, stream)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-i.stopping:
+	}
+	// What it has to say about the stop, it may still say.
+	t := time.NewTimer(farewell)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		return errStopping
+	}
+}
+
+// farewell is how long a foreign stream may go on when the daemon stops.
+const farewell = 100 * time.Millisecond
 
 // recovered is deferred directly, so that recover works in it.
 func (i *interceptor) recovered(method string, err *error) {

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"crypto/tls"
-	"log/slog"
 	"time"
 
 	"google.golang.org/grpc"
@@ -37,10 +36,11 @@ const (
 	writeBuffer = 32 << 10
 )
 
-// ServerOptions returns the options of the gRPC server. observe, when not nil,
-// is told of every request that ended: its method, code and duration.
-func ServerOptions(log *slog.Logger, secure *tls.Config, observe Observe) []grpc.ServerOption {
-	i := &interceptor{log: log, observe: observe}
+// ServerOptions returns the options of the gRPC server that s is registered
+// with. observe, when not nil, is told of every request that ended: its method,
+// code and duration.
+func (s *Server) ServerOptions(secure *tls.Config, observe Observe) []grpc.ServerOption {
+	i := &interceptor{log: s.log, observe: observe, stopping: s.stopping}
 	opts := []grpc.ServerOption{
 		grpc.MaxConcurrentStreams(MaxStreams),
 		grpc.MaxRecvMsgSize(MaxMessage),

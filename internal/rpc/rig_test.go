@@ -133,7 +133,7 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	if r.server, err = rpc.New(opts); err != nil {
 		t.Fatal(err)
 	}
-	r.grpc = grpc.NewServer(rpc.ServerOptions(opts.Logger, nil, nil)...)
+	r.grpc = grpc.NewServer(r.server.ServerOptions(nil, nil)...)
 	r.server.Register(r.grpc)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
