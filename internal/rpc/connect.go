@@ -50,7 +50,7 @@ func (s *switchService) Connect(stream grpc.BidiStreamingServer[pb.ConnectReques
 	go s.guarded("connect", cn.out.fail, cn.listen)
 	first, err := cn.greet()
 	if err != nil {
-		return err
+		return toError(s.log, err)
 	}
 	if err := cn.open(first); err != nil {
 		return toError(s.log, err)

@@ -48,7 +48,7 @@ func (s *agentService) Session(stream grpc.BidiStreamingServer[pb.SessionRequest
 	go s.guarded("session", ss.out.fail, func() { ss.listen(opened) })
 	hello, err := ss.greet()
 	if err != nil {
-		return err
+		return toError(s.log, err)
 	}
 	if err := ss.open(hello); err != nil {
 		return toError(s.log, err)
