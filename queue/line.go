@@ -64,20 +64,6 @@ func (e *entry) rank() rank {
 	return rank{e.cb.DueAt, e.cb.Seq}
 }
 
-func (e *entry) id() string {
-	if e.call != nil {
-		return e.call.ID
-	}
-	return e.cb.ID
-}
-
-func (e *entry) tier() tiering.Tier {
-	if e.call != nil {
-		return e.call.Tier
-	}
-	return e.cb.Tier
-}
-
 func (e *entry) declinedBy() []string {
 	if e.call != nil {
 		return e.call.DeclinedBy

@@ -27,7 +27,6 @@ type Machine struct {
 
 	agents    map[string]*agent
 	agentList *btree.Map[string, *agent]
-	heldCalls int
 
 	offers offerLog
 	live   [slots]*btree.BTreeG[*offer] // by rank of what is offered: victims of a preemption

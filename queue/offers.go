@@ -1,5 +1,7 @@
 package queue
 
+import "greenlane/internal/instant"
+
 func (m *Machine) attach(cmd *Attach) (Result, error) {
 	a, err := m.signedIn(cmd.Agent)
 	if err != nil {
@@ -59,8 +61,8 @@ func (m *Machine) detach(cmd *Detach) (Result, error) {
 	a.Owner, a.Token = "", ""
 	m.touchAgent(a)
 	if a.Presence != PresentRing && a.Presence != Absent {
-		lease := a.LeaseUntil
-		if lease = 0; a.State == AgentReady {
+		var lease instant.Instant
+		if a.State == AgentReady {
 			lease = m.now.Add(m.site.SignInGrace)
 		}
 		m.setPresence(a, Absent, lease)
@@ -185,10 +187,10 @@ func (m *Machine) complete(cmd *Complete) (Result, error) {
 	if c == nil || c.Agent != a.ID {
 		return Result{}, refuse(ErrCallNotFound, "call_id", "%q is no call of agent %q", cmd.Call, a.ID)
 	}
-	switch {
-	case c.State == CallAnswered:
+	switch c.State {
+	case CallAnswered:
 		m.free(m.finish(c, ReasonAgentCompleted))
-	case c.State == CallCompleted:
+	case CallCompleted:
 		return Result{Call: &c.Call, Agent: &a.Agent, Duplicate: true}, nil
 	default:
 		return Result{}, refuse(ErrWrongState, "call_id", "call %q is %s; only an answered call can be completed", c.ID, c.State)

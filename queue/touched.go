@@ -68,15 +68,6 @@ func (m *Machine) touchSwitch(s *switchState) {
 	}
 }
 
-// touchEntry marks the call or callback that e is.
-func (m *Machine) touchEntry(e *entry) {
-	if e.call != nil {
-		m.touchCall(e.call)
-	} else {
-		m.touchCallback(e.cb)
-	}
-}
-
 // notGone takes a key that is made anew out of the list of those kept no longer.
 func notGone[K comparable](gone []K, key K) []K {
 	if len(gone) == 0 {

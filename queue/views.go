@@ -275,9 +275,9 @@ func (m *Machine) Snapshot(now instant.Instant) *Snapshot {
 	return s
 }
 
-// last30Min is how far the short view of a snapshot reaches back: the interval
+// shortView is how far the short view of a snapshot reaches back: the interval
 // at hand and the five before it.
-const last30Min = 5 * CohortInterval
+const shortView = 5 * CohortInterval
 
 func (q *queueState) tierSnapshot(t tiering.Tier, now, midnight, oldest instant.Instant) TierSnapshot {
 	ts := &q.tiers[t]
@@ -288,7 +288,7 @@ func (q *queueState) tierSnapshot(t tiering.Tier, now, midnight, oldest instant.
 	if ts.totals != nil {
 		out.Totals = ts.totals.Totals
 	}
-	recent := cohortStart(now).Add(-last30Min)
+	recent := cohortStart(now).Add(-shortView)
 	for i := len(ts.cohorts) - 1; i >= 0; i-- {
 		c := ts.cohorts[i]
 		if c.Start < midnight && c.Start < recent {
