@@ -85,7 +85,8 @@ func show(opt load.Options, stats *day.Stats, binary string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("drawn from statistics of: %s\n", stats.Source)
+		fmt.Println()
+		printWrapped(os.Stdout, "Drawn from statistics of: "+stats.Source)
 		if report.FaultCount > 0 {
 			return errDifferences
 		}

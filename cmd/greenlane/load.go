@@ -43,6 +43,9 @@ func (f *dayFlags) register(cmd *cobra.Command, scale float64) {
 
 // make draws the day. Speed turns a rate per real second into one of the day.
 func (f *dayFlags) make(speed float64) (*day.Day, *day.Stats, error) {
+	if !(speed > 0) {
+		return nil, nil, usageError{fmt.Errorf("--speed: %v must be above 0", speed)}
+	}
 	stats := day.Bank()
 	if f.stats != "" {
 		data, err := os.ReadFile(f.stats)
@@ -193,7 +196,7 @@ func play(cmd *cobra.Command, opt load.Options, stats *day.Stats) error {
 		}
 		onStop(run.Stop)
 		out, errs := cmd.OutOrStdout(), cmd.ErrOrStderr()
-		fmt.Fprintf(errs, "%d calls from statistics of: %s\n", len(opt.Day.Calls), stats.Source)
+		printWrapped(errs, fmt.Sprintf("%d calls, drawn from statistics of: %s", len(opt.Day.Calls), stats.Source))
 		if opt.Speed != 1 {
 			fmt.Fprintf(errs, "the day runs %g times as fast as the daemon's clock: a second of the daemon is %s of the day\n",
 				opt.Speed, load.Span(time.Duration(opt.Speed*float64(time.Second))))

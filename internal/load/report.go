@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"greenlane/internal/load/audit"
@@ -126,36 +125,47 @@ func (f *TierFigures) Rates() {
 	}
 }
 
-// Print writes the report as tables. Spans are in the day's time, but for those
-// of the API.
+// Print writes the report as tables of at most 80 columns. Spans are in the
+// day's time, but for those of the API.
 func (r *Report) Print(w io.Writer) {
 	day := func(d time.Duration) string { return Span(time.Duration(float64(d) * r.Speed)) }
 	fmt.Fprintf(w, "%d calls in %s", r.Calls, r.Took.Round(100*time.Millisecond))
 	if r.Speed != 1 {
-		fmt.Fprintf(w, ", %s of the day at %.4g times its pace", day(r.Took), r.Speed)
+		fmt.Fprintf(w, ", which were %s of the day", day(r.Took))
 	}
-	fmt.Fprintf(w, ": %.1f calls/s, %d answered, %d abandoned\n\n", float64(r.Calls)/r.Took.Seconds(), r.Answered, r.Abandoned)
-
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "tier\tcalls\tanswered\tin %s\tabandoned\tservice level\ttarget\twait p50\tp90\tp99\tmax\t\n", day(r.Threshold))
-	for _, f := range r.Tiers {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t\n", TierName(f.Tier), f.Calls, f.Answered, f.InTime, f.Abandoned,
-			percent(f.ServiceLevel), target(f.Target), day(f.Wait.P50), day(f.Wait.P90), day(f.Wait.P99), day(f.Wait.Max))
-	}
-	_ = t.Flush()
-	fmt.Fprintf(w, "service level: %s, over all queues; waits are of answered calls\n\n", r.Formula)
-
-	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "offers\t%d made, %d came back, %d of them taken back for a VIP\n", r.Offers, r.Returned, r.Preempted)
-	fmt.Fprintf(t, "callbacks\t%d promised, %d attempts, %d done, %d cancelled, %d missed\n",
-		r.Callbacks.Created, r.Callbacks.Attempts, r.Callbacks.Done, r.Callbacks.Cancelled, r.Callbacks.Missed)
-	fmt.Fprintf(t, "call arrives, agent idle: until the softphone has the offer\t%s\n", r.ToOffer)
-	fmt.Fprintf(t, "agent free, caller waits: until the softphone has the offer\t%s\n", r.FreeToOffer)
-	fmt.Fprintf(t, "event log\t%d events, %.0f a second\n", r.Events, float64(r.Events)/r.Took.Seconds())
-	fmt.Fprintf(t, "requests sent again\t%d\n", r.Retries)
-	_ = t.Flush()
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, ": %.1f calls/s\n", float64(r.Calls)/r.Took.Seconds())
+	fmt.Fprintf(w, "%d answered, %d gave up\n\n", r.Answered, r.Abandoned)
+	r.printTiers(w, day)
+	r.printTimes(w)
 	r.printFaults(w)
+}
+
+func (r *Report) printTiers(w io.Writer, day func(time.Duration) string) {
+	const row = "%-10s %6v %8v %7v %8s %7s %8s %7s %7s %7s\n"
+	limit := "in " + Limit(time.Duration(float64(r.Threshold)*r.Speed))
+	fmt.Fprintf(w, row, "tier", "calls", "answered", limit, "level", "target", "wait p50", "p90", "p99", "max")
+	for _, f := range r.Tiers {
+		fmt.Fprintf(w, row, TierName(f.Tier), f.Calls, f.Answered, f.InTime, percent(f.ServiceLevel), target(f.Target),
+			day(f.Wait.P50), day(f.Wait.P90), day(f.Wait.P99), day(f.Wait.Max))
+	}
+	fmt.Fprintf(w, "level: %s, over all queues;\nwaits are of answered calls\n\n", r.Formula)
+}
+
+func (r *Report) printTimes(w io.Writer) {
+	const row = "%-33s %8s %9s %9s %9s %7v\n"
+	fmt.Fprintf(w, row, "until the softphone has the offer", "p50", "p90", "p99", "max", "offers")
+	for _, q := range []struct {
+		what string
+		q    Quantiles
+	}{{"a call comes, an agent is idle", r.ToOffer}, {"an agent is free, a caller waits", r.FreeToOffer}} {
+		fmt.Fprintf(w, row, q.what, brief(q.q.P50), brief(q.q.P90), brief(q.q.P99), brief(q.q.Max), q.q.Count)
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintf(w, "offers     %d made, %d came back, %d of these taken back for a VIP\n", r.Offers, r.Returned, r.Preempted)
+	c := r.Callbacks
+	fmt.Fprintf(w, "callbacks  %d promised, %d attempts, %d done, %d needless since the caller was\n           answered, %d missed\n",
+		c.Created, c.Attempts, c.Done, c.Cancelled, c.Missed)
+	fmt.Fprintf(w, "event log  %d events, %.0f a second; %d requests were sent again\n\n", r.Events, float64(r.Events)/r.Took.Seconds(), r.Retries)
 }
 
 // shownFaults is how many faults are printed.
@@ -163,8 +173,9 @@ const shownFaults = 20
 
 func (r *Report) printFaults(w io.Writer) {
 	if r.FaultCount == 0 {
-		fmt.Fprintln(w, "check: every acknowledged call has one end, the right one; order, green channel, offers, clocks,")
-		fmt.Fprintln(w, "callbacks and counters agree with the record and with the event log")
+		fmt.Fprintln(w, "check: all is right. Every acknowledged call has one end, the right one; order,")
+		fmt.Fprintln(w, "green channel, offers, clocks, callbacks and counters agree with the tool's own")
+		fmt.Fprintln(w, "record and with the event log")
 		return
 	}
 	fmt.Fprintf(w, "check: %d differences\n", r.FaultCount)
@@ -174,14 +185,6 @@ func (r *Report) printFaults(w io.Writer) {
 	if more := r.FaultCount - shownFaults; more > 0 {
 		fmt.Fprintf(w, "  and %d more\n", more)
 	}
-}
-
-// String returns "p50 1.2ms, p99 3.4ms, max 5ms".
-func (q Quantiles) String() string {
-	if q.Count == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, max %s (%d)", brief(q.P50), brief(q.P90), brief(q.P99), brief(q.Max), q.Count)
 }
 
 // brief rounds a short time to three digits.
@@ -213,6 +216,14 @@ func target(v float64) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.0f %%", 100*v)
+}
+
+// Limit writes a threshold: "20 s", or as Span when it is a minute or more.
+func Limit(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	}
+	return Span(d)
 }
 
 // Span writes a span of the day in minutes and seconds: "1:05", "1:02:03".

@@ -59,6 +59,7 @@ func (r *Replay) joined(e *pb.Event) {
 		c.heldFor = preferred
 	}
 	r.calls[id] = c
+	r.joins[lineKey{c.queue, c.tier}]++
 	r.join(c)
 }
 
@@ -169,6 +170,7 @@ func (r *Replay) shifted(e *pb.Event, c *call) {
 		c.tier = e.GetTier()
 	case pb.EventType_EVENT_TYPE_CALL_LATE:
 		c.late = true
+		r.lates[lineKey{c.queue, c.tier}]++
 	case pb.EventType_EVENT_TYPE_CALL_RELEASED_TO_ALL:
 		c.heldFor = ""
 	}

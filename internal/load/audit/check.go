@@ -145,6 +145,9 @@ func (c *checker) listed(e *Entry, now *pb.Call) {
 		c.bad(RulePlace, e, "acknowledged with place %d of %v; it is listed with %d of %v",
 			e.sequence, e.joinedAt, now.GetSequence(), now.GetJoinedAt().AsTime())
 	}
+	if logged := c.r.calls[e.ID]; now.GetLate() != logged.late && now.GetState() != pb.CallState_CALL_STATE_REFUSED {
+		c.bad(RuleKept, e, "late is %v by the log; it is listed with %v", logged.late, now.GetLate())
+	}
 	if now.GetTier() != e.Tier && !now.GetProvisional() {
 		c.bad(RuleKept, e, "was set to %v; it is listed as %v", e.Tier, now.GetTier())
 	}

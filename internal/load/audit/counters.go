@@ -10,7 +10,7 @@ import (
 type tally struct {
 	joined, answered, inTime, completed        int64
 	abandoned, abandonedShort, abandonedInTime int64
-	timedOut, refused, overflowed, late        int64
+	timedOut, refused, overflowed              int64
 	answeredWait, abandonedWait                time.Duration
 }
 
@@ -30,9 +30,6 @@ func (c *checker) recount() map[lineKey]*tally {
 		if t == nil {
 			t = new(tally)
 			counts[k] = t
-		}
-		if e.late {
-			t.late++
 		}
 		t.count(e, threshold[e.queue], c.r.world.ShortAbandon)
 	}
@@ -75,18 +72,20 @@ func (t *tally) count(e *Entry, threshold, short time.Duration) {
 func (c *checker) counters() {
 	counts := c.recount()
 	before := totalsOf(c.fin.Before)
-	var offers int64
+	var offers, joined, wantJoined int64
 	for k, now := range totalsOf(c.fin.After) {
 		was, want := before[k], counts[k]
 		if want == nil {
 			want = new(tally)
 		}
 		offers += now.GetOffers() - was.GetOffers()
+		joined += now.GetJoined() - was.GetJoined()
+		wantJoined += want.joined
 		for _, n := range []struct {
 			name      string
 			got, want int64
 		}{
-			{"joined", now.GetJoined() - was.GetJoined(), want.joined},
+			{"joined, by the log", now.GetJoined() - was.GetJoined(), c.r.joins[k]},
 			{"answered", now.GetAnswered() - was.GetAnswered(), want.answered},
 			{"answered_in_time", now.GetAnsweredInTime() - was.GetAnsweredInTime(), want.inTime},
 			{"completed", now.GetCompleted() - was.GetCompleted(), want.completed},
@@ -96,7 +95,7 @@ func (c *checker) counters() {
 			{"timed_out", now.GetTimedOut() - was.GetTimedOut(), want.timedOut},
 			{"refused", now.GetRefused() - was.GetRefused(), want.refused},
 			{"overflowed", now.GetOverflowed() - was.GetOverflowed(), want.overflowed},
-			{"late", now.GetLate() - was.GetLate(), want.late},
+			{"late, by the log", now.GetLate() - was.GetLate(), c.r.lates[k]},
 			{"answered_wait (ms)", ms(now.GetAnsweredWait()) - ms(was.GetAnsweredWait()), want.answeredWait.Milliseconds()},
 			{"abandoned_wait (ms)", ms(now.GetAbandonedWait()) - ms(was.GetAbandonedWait()), want.abandonedWait.Milliseconds()},
 		} {
@@ -104,6 +103,9 @@ func (c *checker) counters() {
 				c.faults.add(RuleCounters, "", 0, "%s of %s, %v: the daemon counts %d, the record %d", n.name, k.queue, k.tier, n.got, n.want)
 			}
 		}
+	}
+	if joined != wantJoined {
+		c.faults.add(RuleCounters, "", 0, "joined, all together: the daemon counts %d, the record %d", joined, wantJoined)
 	}
 	if offers != int64(c.r.Offers) {
 		c.faults.add(RuleCounters, "", 0, "offers: the daemon counts %d, the log has %d", offers, c.r.Offers)

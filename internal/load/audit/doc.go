@@ -47,7 +47,7 @@ func (f Fault) String() string {
 	if f.Sequence != 0 {
 		where += fmt.Sprintf(" event %d", f.Sequence)
 	}
-	return fmt.Sprintf("%s:%s: %s", f.Rule, where, f.Text)
+	return f.Rule + where + ": " + f.Text
 }
 
 // keptFaults is how many faults are kept; the others are only counted.

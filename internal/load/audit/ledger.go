@@ -46,7 +46,6 @@ type Entry struct {
 	queue string
 	tier  pb.Tier
 	wait  time.Duration
-	late  bool
 	// From the switch's stream.
 	bridged  string // the agent that a bridge order named
 	released string // the reason that a release order gave
@@ -232,7 +231,7 @@ func (l *Ledger) saw(e *Entry, c *pb.Call) {
 	}
 	if rankOf(s) >= rankOf(e.state) {
 		e.state = s
-		e.queue, e.tier, e.wait, e.late = c.GetQueue(), c.GetTier(), c.GetWait().AsDuration(), c.GetLate()
+		e.queue, e.tier, e.wait = c.GetQueue(), c.GetTier(), c.GetWait().AsDuration()
 	}
 }
 

@@ -47,6 +47,10 @@ type Replay struct {
 	callbacks map[string]*promise
 	open      map[promiseKey]*promise // one open callback per caller and queue
 
+	// What the daemon counts by the tier that a call has at that moment: a tier
+	// that is known late does not move it to another.
+	joins, lates map[lineKey]int64
+
 	// Counts of what was seen, for reports.
 	Preempted, Returned, Offers int
 	Callbacks                   Promises
@@ -106,6 +110,8 @@ func NewReplay(after uint64, world World, faults *Faults) *Replay {
 		calls:     make(map[string]*call),
 		lines:     make(map[lineKey]*btree.BTreeG[*call]),
 		agents:    make(map[string]*agent),
+		joins:     make(map[lineKey]int64),
+		lates:     make(map[lineKey]int64),
 		connected: make(map[string]bool),
 		offerings: make(map[string]offering),
 		callbacks: make(map[string]*promise),

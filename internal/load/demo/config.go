@@ -12,9 +12,9 @@ import (
 	"greenlane/internal/load"
 )
 
-// config returns the configuration of a daemon whose times are the usual ones,
+// configText returns the configuration of a daemon whose times are the usual ones,
 // divided by the speed of the day.
-func config(speed float64) string {
+func configText(speed float64) string {
 	var b strings.Builder
 	span := func(d, least time.Duration) time.Duration {
 		return max(time.Duration(float64(d)/speed).Round(time.Millisecond), least)

@@ -32,7 +32,7 @@ type Options struct {
 // prints what came of it.
 func Run(ctx context.Context, opt Options) (*load.Report, error) {
 	log := new(tail)
-	d, err := daemon.New(daemon.Options{Binary: opt.Binary, Config: config(opt.Load.Speed), Log: log})
+	d, err := daemon.New(daemon.Options{Binary: opt.Binary, Config: configText(opt.Load.Speed), Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func play(ctx context.Context, d *daemon.Daemon, opt Options) (*load.Report, err
 	if _, err := d.Start(ctx); err != nil {
 		return nil, err
 	}
-	news := newReporter(opt.Load.Speed)
+	news := newReporter()
 	opt.Load.Addr, opt.Load.ShortAbandon, opt.Load.OnEvent = d.Addr(), shortAbandon(opt.Load.Speed), news.Observe
 	run, err := load.New(opt.Load)
 	if err != nil {

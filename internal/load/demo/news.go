@@ -16,7 +16,6 @@ import (
 type reporter struct {
 	now    func() time.Duration
 	caller func(callID string) string
-	speed  float64
 
 	mu        sync.Mutex
 	news      []screen.News
@@ -26,9 +25,9 @@ type reporter struct {
 	callbacks map[string]string  // callback -> caller
 }
 
-func newReporter(speed float64) *reporter {
+func newReporter() *reporter {
 	return &reporter{
-		speed: speed, last: make(map[screen.Kind]time.Time), displaced: make(map[string]pb.Tier), callbacks: make(map[string]string),
+		last: make(map[screen.Kind]time.Time), displaced: make(map[string]pb.Tier), callbacks: make(map[string]string),
 		now: func() time.Duration { return 0 }, caller: func(string) string { return "" },
 	}
 }
@@ -63,17 +62,17 @@ func (r *reporter) tell(e *pb.Event) (screen.Kind, string) {
 		case "preempted":
 			r.displaced[e.GetAgentId()] = e.GetTier()
 		case "expired":
-			return screen.Trouble, fmt.Sprintf("%s does not answer and is not ready now; the caller keeps the place", agent)
+			return screen.Trouble, fmt.Sprintf("%s does not answer: not ready now, and the caller keeps the place", agent)
 		}
 	case pb.EventType_EVENT_TYPE_CALL_OFFERED:
 		if e.GetWhy() == "preemption" {
 			r.preempted++
-			return screen.Green, fmt.Sprintf("VIP %s comes: the offer of a caller (%s) to %s is taken back for it",
-				masked(r.caller(e.GetCallId())), load.TierName(r.displaced[e.GetAgentId()]), agent)
+			return screen.Green, fmt.Sprintf("VIP %s goes first: %s's offer (%s) is taken back",
+				masked(r.caller(e.GetCallId())), agent, load.TierName(r.displaced[e.GetAgentId()]))
 		}
 	case pb.EventType_EVENT_TYPE_CALLBACK_CREATED:
 		r.callbacks[e.GetCallbackId()] = r.caller(e.GetCallId())
-		return screen.Promise, fmt.Sprintf("%s caller %s gave up: will be called back", load.TierName(e.GetTier()), masked(r.caller(e.GetCallId())))
+		return screen.Promise, fmt.Sprintf("%s caller %s gave up, and will be called back", load.TierName(e.GetTier()), masked(r.caller(e.GetCallId())))
 	case pb.EventType_EVENT_TYPE_CALLBACK_REPORTED:
 		return screen.Promise, fmt.Sprintf("%s calls %s back: %s", agent, masked(r.callbacks[e.GetCallbackId()]), strings.ReplaceAll(e.GetReason(), "_", " "))
 	case pb.EventType_EVENT_TYPE_CALLBACK_CANCELLED:
@@ -82,10 +81,10 @@ func (r *reporter) tell(e *pb.Event) (screen.Kind, string) {
 	return 0, ""
 }
 
-// short drops the run's name from an agent's id.
+// short turns an agent's id into what people call the agent.
 func short(id string) string {
-	if i := strings.Index(id, "agent-"); i >= 0 {
-		return id[i:]
+	if _, number, ok := strings.Cut(id, "-agent-"); ok {
+		return "agent " + strings.TrimLeft(number, "0")
 	}
 	return id
 }

@@ -117,7 +117,11 @@ var tierCols = [...]int{23, 33, 43, 53, 65, 75}
 func (p *page) tiers(m *Model) {
 	p.blank()
 	t := p.text().put(dim, " callers")
-	for i, h := range []string{"waiting", "longest", "answered", "gave up", "in " + load.Span(m.Threshold), "target"} {
+	inTime := "in time"
+	if m.Threshold > 0 {
+		inTime = "in " + load.Limit(m.Threshold)
+	}
+	for i, h := range []string{"waiting", "longest", "answered", "gave up", inTime, "target"} {
 		t.right(tierCols[i], dim, "%s", h)
 	}
 	p.add(t)
@@ -291,6 +295,6 @@ func Line(m *Model) string {
 			fmt.Fprintf(&b, ", %s %s", load.TierName(t.Tier), percent(t.ServiceLevel))
 		}
 	}
-	fmt.Fprintf(&b, " within %s; %d callbacks promised; %d offers taken back for a VIP", load.Span(m.Threshold), m.Promises.Made, m.Preempted)
+	fmt.Fprintf(&b, " within %s; %d callbacks promised; %d offers taken back for a VIP", load.Limit(m.Threshold), m.Promises.Made, m.Preempted)
 	return b.String()
 }

@@ -37,11 +37,12 @@ func utf8Locale(env func(string) string) bool {
 	return false
 }
 
-// Begin clears the stage: the alternate screen, without cursor.
-func (t *Terminal) Begin() { _, _ = io.WriteString(t.w, "\x1b[?1049h\x1b[?25l\x1b[2J") }
+// Begin clears the stage: the alternate screen, without cursor, and without
+// breaking long lines.
+func (t *Terminal) Begin() { _, _ = io.WriteString(t.w, "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J") }
 
 // End gives the terminal back as it was.
-func (t *Terminal) End() { _, _ = io.WriteString(t.w, "\x1b[?25h\x1b[?1049l") }
+func (t *Terminal) End() { _, _ = io.WriteString(t.w, "\x1b[?7h\x1b[?25h\x1b[?1049l") }
 
 // Size returns the columns and rows of the terminal.
 func (t *Terminal) Size() (width, height int) {
