@@ -137,7 +137,7 @@ func TestTornCommit(t *testing.T) {
 		fresh = dumpState(t, &site, e.machine.State())
 		return err
 	}})
-	for range 25 {
+	for range 12 {
 		for range 40 {
 			g.do(t, e, g.next())
 		}

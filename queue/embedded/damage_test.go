@@ -72,7 +72,7 @@ func TestFlippedBytes(t *testing.T) {
 	const begin = 2 * 4096
 	r := rand.New(rand.NewPCG(2, 2))
 	refused := 0
-	for range 300 {
+	for range 150 {
 		data := bytes.Clone(file)
 		at := begin + r.IntN(len(file)-begin)
 		data[at] ^= byte(1 + r.IntN(255))

@@ -160,13 +160,13 @@ func TestEventsAreTrimmedByAge(t *testing.T) {
 		site.Keep.EventsAge = time.Hour
 		var commits atomic.Int64
 		e := openSite(t, dir, site, Options{NoSync: true, WrapCommit: func(commit func() error) error { commits.Add(1); return commit() }})
-		for i := range 1500 {
+		for i := range 800 {
 			mustDo(t, e, &queue.Abandon{Call: fmt.Sprint("early", i), Switch: "sw1"})
 			mustDo(t, e, arrive(fmt.Sprint("c", i)))
 			mustDo(t, e, &queue.Abandon{Call: fmt.Sprint("c", i), Switch: "sw1"})
 		}
 		last, _ := e.LastEvent(context.Background())
-		if last < 3000 {
+		if last < 1600 {
 			t.Fatalf("only %d events", last)
 		}
 		begin := commits.Load()

@@ -7,10 +7,11 @@ import (
 	"greenlane/queue"
 )
 
-// After each commit a machine restored from the file must be the machine that
-// wrote it, record by record.
-func TestRestoredAfterEveryCommit(t *testing.T) {
-	steps := 600
+// After a commit, whichever, a machine restored from the file must be the
+// machine that wrote it, record by record. One commit in four is looked at: what
+// one forgets to write, the later ones lack too.
+func TestRestoredAfterACommit(t *testing.T) {
+	steps := 1000
 	if testing.Short() {
 		steps = 300
 	}
@@ -19,10 +20,10 @@ func TestRestoredAfterEveryCommit(t *testing.T) {
 			t.Parallel()
 			clock, site, dir := newTestClock(), testSite(), t.TempDir()
 			var e *Engine
-			step := "open"
+			step, look := "open", newRandom(seed, clock).r
 			opts := Options{Now: clock.Now, NoSync: true, WrapCommit: func(commit func() error) error {
 				err := commit()
-				if err == nil && e != nil {
+				if err == nil && e != nil && look.IntN(4) == 0 {
 					st, _, err := e.store.load()
 					if err != nil {
 						return err
@@ -70,13 +71,13 @@ func TestCopyAtAnyCommit(t *testing.T) {
 		if err := commit(); err != nil {
 			return err
 		}
-		if e != nil && pickMoment.IntN(40) == 0 {
+		if e != nil && pickMoment.IntN(20) == 0 {
 			moments = append(moments, moment{image(t, dir), dumpState(t, &site, e.machine.State())})
 		}
 		return nil
 	}}
 	e = open(t, dir, opts)
-	for range 3000 {
+	for range 1500 {
 		g.do(t, e, g.next())
 	}
 	shut(t, e)
