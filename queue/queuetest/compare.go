@@ -43,7 +43,6 @@ func (p *Pair) Apply(now instant.Instant, cmd queue.Command) error {
 	res, err := p.Machine.Apply(now, cmd)
 	res = res.Clone()
 	changes := p.Machine.TakeChanges()
-	p.stillGone(changes)
 	p.store.Apply(changes)
 	first := len(p.Log)
 	p.Log = append(p.Log, changes.Events...)
@@ -61,24 +60,6 @@ func (p *Pair) Apply(now instant.Instant, cmd queue.Command) error {
 		return fmt.Errorf("result: %s", diff)
 	}
 	return nil
-}
-
-// stillGone takes out of the lists of what is gone whatever has come back
-// within the same changes.
-func (p *Pair) stillGone(c *queue.Changes) {
-	if len(c.GoneOwners)+len(c.GoneSwitches)+len(c.GoneAgents) == 0 {
-		return
-	}
-	st := p.Machine.State()
-	c.GoneOwners = slices.DeleteFunc(c.GoneOwners, func(name string) bool {
-		return slices.ContainsFunc(st.Owners, func(r *queue.OwnerRecord) bool { return r.Owner == name })
-	})
-	c.GoneSwitches = slices.DeleteFunc(c.GoneSwitches, func(name string) bool {
-		return slices.ContainsFunc(st.Switches, func(r *queue.SwitchRecord) bool { return r.Switch == name })
-	})
-	c.GoneAgents = slices.DeleteFunc(c.GoneAgents, func(id string) bool {
-		return slices.ContainsFunc(st.Agents, func(r *queue.Agent) bool { return r.ID == id })
-	})
 }
 
 // CompareState compares every record: the machine's with those that a store

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"greenlane/callback"
 	"greenlane/queue"
 )
 
@@ -108,4 +109,22 @@ func diffStore(machine, store *queue.State) string {
 		return diff
 	}
 	return DiffStates(machine, store)
+}
+
+func pointers[T any](list []T) []*T {
+	out := make([]*T, 0, len(list))
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
+}
+
+func bySeq(calls []*queue.Call) []*queue.Call {
+	slices.SortFunc(calls, func(a, b *queue.Call) int { return cmp.Compare(a.Seq, b.Seq) })
+	return calls
+}
+
+func bySeqOf(list []*callback.Callback) []*callback.Callback {
+	slices.SortFunc(list, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
+	return list
 }

@@ -6,10 +6,12 @@
 //     slices, linear scans, everything recomputed when it is asked for;
 //   - Memory, an engine without a store, over the state machine or the model:
 //     what a test drives that needs an engine and no disk;
-//   - Check, the promises that must hold after every command, and Recount, which
-//     rebuilds the counters from the event log alone;
-//   - Generator, random commands that reach deep states, and Compare, which runs
-//     them against the machine and the model side by side;
+//   - Checker, the promises that must hold after every command, and Recount,
+//     which rebuilds the counters from the event log alone;
+//   - RandomSequence, commands that reach deep states, Pair, which gives them to
+//     the machine and the model side by side, Store, which is told what a store
+//     is told, and Shrink, which makes a failure short;
+//   - Faulty, which loses commands and answers on their way;
 //   - Script, the small language of testdata/*.txt, in which the acceptance
 //     scenarios are written down: commands, "----", what must come of them.
 //

@@ -100,9 +100,9 @@ func (m *Model) signIn(c *queue.SignIn) (queue.Result, error) {
 			m.makeReady(a)
 		}
 	}
-	m.releaseHolds(a)
 	m.tryAgent(a)
 	m.upgrade(a)
+	m.releaseHolds(a)
 	for _, name := range affected {
 		m.retryDeclined(name)
 	}

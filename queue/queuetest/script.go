@@ -157,7 +157,8 @@ func parseWords(line string) *words {
 	fields := strings.Fields(line)
 	w := &words{verb: fields[0], opts: map[string]string{}, used: map[string]bool{}}
 	for _, f := range fields[1:] {
-		if key, value, ok := strings.Cut(f, "="); ok {
+		// With a comma before it the sign belongs to one item of a list.
+		if key, value, ok := strings.Cut(f, "="); ok && !strings.Contains(key, ",") {
 			w.opts[key] = value
 		} else {
 			w.args = append(w.args, f)

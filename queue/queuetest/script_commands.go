@@ -54,6 +54,9 @@ func (s *Script) command(w *words) error {
 // give hands a command to the engine and prints what it answered.
 func (s *Script) give(cmd queue.Command) error {
 	res, err := s.d.e.Do(s.d.ctx(), cmd)
+	// What a command makes due at once fires by itself or with the next command:
+	// here, so that all engines tell the same story.
+	s.d.do(&queue.Tick{})
 	if err != nil {
 		s.answer("refused: %s", reasonOf(err))
 		return nil
@@ -169,16 +172,9 @@ func (s *Script) callCommand(w *words) queue.Command {
 
 // reconcileCommand reads: reconcile s1 c1 c2,queue=billing,arrived=-40s,agent=a1,answered=-5s
 func (s *Script) reconcileCommand(w *words) queue.Command {
-	// The options of an item hold commas and stand in one word with it.
 	cmd := &queue.Reconcile{Request: w.request(), Switch: w.next(), AsOf: w.instant("as_of", s.d.now())}
 	for _, text := range w.args {
 		cmd.Calls = append(cmd.Calls, s.liveCall(w, text))
-	}
-	for key, value := range w.opts {
-		if !w.used[key] && strings.Contains(key, ",") {
-			cmd.Calls = append(cmd.Calls, s.liveCall(w, key+"="+value))
-			w.used[key] = true
-		}
 	}
 	w.args = nil
 	return cmd
