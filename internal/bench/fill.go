@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -23,7 +24,7 @@ func (b *bench) start(ctx context.Context, config string, env []string, log io.W
 		return nil, nil, err
 	}
 	if _, err := d.Start(ctx); err != nil {
-		return nil, nil, fmt.Errorf("%w (%v)", err, d.Remove())
+		return nil, nil, errors.Join(err, d.Remove())
 	}
 	conn, err := load.Dial(d.Addr())
 	return d, conn, err

@@ -111,7 +111,7 @@ func run() (ok bool, err error) {
 			Figures []Figure `json:"figures"`
 		}{machine(), figures})
 	} else {
-		print(figures)
+		printTable(figures)
 	}
 	return !slices.ContainsFunc(figures, func(f Figure) bool { return f.OK != nil && !*f.OK }), err
 }
@@ -169,7 +169,7 @@ func child(what string, args []string) error {
 // reached makes a figure's verdict.
 func reached(ok bool) *bool { return &ok }
 
-func print(figures []Figure) {
+func printTable(figures []Figure) {
 	fmt.Println(machine())
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "what\tmeasured\tneeded\tok")

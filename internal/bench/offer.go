@@ -12,7 +12,6 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"google.golang.org/grpc"
 
-	"greenlane/internal/load"
 	pb "greenlane/proto/greenlane/v1"
 )
 
@@ -47,7 +46,7 @@ func measureOffer(ctx context.Context, b *bench) (figures []Figure, err error) {
 			return nil, err
 		}
 		agents.Go(func() {
-			if err := f.work(s); err != nil && ctx.Err() == nil {
+			if err := f.work(s); ctx.Err() == nil {
 				cancel(err)
 			}
 		})
@@ -113,16 +112,12 @@ func (f *offers) came(o *pb.Offer, now time.Time) {
 }
 
 // arrive lets calls arrive for a span and waits until each was acknowledged.
-func (f *offers) arrive(ctx context.Context, addr string, span time.Duration) error {
-	var apis []pb.SwitchServiceClient
-	for range offerSenders {
-		conn, err := load.Dial(addr)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		apis = append(apis, pb.NewSwitchServiceClient(conn))
+func (f *offers) arrive(ctx context.Context, addr string, span time.Duration) (err error) {
+	senders, err := newCrowd(addr, offerSenders)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, senders.close()) }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	chance := rand.New(rand.NewPCG(1, 1))
@@ -140,7 +135,7 @@ func (f *offers) arrive(ctx context.Context, addr string, span time.Duration) er
 		f.due[id] = due
 		f.mu.Unlock()
 		all.Go(func() {
-			_, err := apis[n%offerSenders].CallArrived(ctx, &pb.CallArrivedRequest{
+			_, err := senders.clients[n%offerSenders].api.CallArrived(ctx, &pb.CallArrivedRequest{
 				RequestId: id, SwitchId: "switch-1", CallId: id, Caller: "+86138" + strconv.Itoa(10_000_000+n),
 			})
 			if err != nil {
@@ -170,7 +165,8 @@ func openSession(ctx context.Context, conn *grpc.ClientConn, agent string) (pb.A
 	}
 }
 
-// work takes every offer at once: acknowledges, accepts, completes.
+// work takes every offer at once: acknowledges, accepts, completes. It returns
+// why the session ended.
 func (f *offers) work(s pb.AgentService_SessionClient) error {
 	for {
 		res, err := s.Recv()

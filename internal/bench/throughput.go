@@ -43,22 +43,22 @@ func measureThroughput(ctx context.Context, b *bench) (figures []Figure, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, echo.stop()) }()
-	real, err := newCrowd(d.Addr())
+	durable, err := newCrowd(d.Addr(), clients)
 	if err != nil {
 		return nil, err
 	}
-	defer real.close()
-	bare, err := newCrowd(echo.addr)
+	defer func() { err = errors.Join(err, durable.close()) }()
+	bare, err := newCrowd(echo.addr, clients)
 	if err != nil {
 		return nil, err
 	}
-	defer bare.close()
+	defer func() { err = errors.Join(err, bare.close()) }()
 	if got, err := answerSizes(ctx, bare.conns[0]); err != nil || got != sizes {
 		return nil, fmt.Errorf("the echo answers %v bytes, the daemon %v: %w", got, sizes, err)
 	}
 	var ours, theirs, ratio []float64
 	for round := range rounds + 1 {
-		o, err := real.rate(ctx, span)
+		o, err := durable.rate(ctx, span)
 		if err != nil {
 			return nil, err
 		}
@@ -94,9 +94,9 @@ type crowd struct {
 	clients []*switchClient
 }
 
-func newCrowd(addr string) (*crowd, error) {
+func newCrowd(addr string, n int) (*crowd, error) {
 	c := new(crowd)
-	for i := range clients {
+	for i := range n {
 		conn, err := load.Dial(addr)
 		if err != nil {
 			return nil, errors.Join(err, c.close())

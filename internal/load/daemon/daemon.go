@@ -67,12 +67,18 @@ func (d *Daemon) prepare() error {
 // freeAddrs returns loopback addresses that nobody listens on.
 func freeAddrs(n int) ([]string, error) {
 	var addrs []string
+	var held []net.Listener // until all are chosen, so that they differ
+	defer func() {
+		for _, l := range held {
+			l.Close()
+		}
+	}()
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close()
+		held = append(held, l)
 		addrs = append(addrs, l.Addr().String())
 	}
 	return addrs, nil

@@ -74,8 +74,11 @@ func (p *page) add(t *text) { p.lines = append(p.lines, t.b.String()) }
 
 func (p *page) blank() { p.lines = append(p.lines, "") }
 
-// MinWidth and MinHeight are the smallest terminal that shows everything.
-const MinWidth, MinHeight = 80, 24
+// The smallest terminal that shows everything.
+const (
+	MinWidth  = 80
+	MinHeight = 24
+)
 
 // Render draws the model for a terminal of the given size. No line is wider
 // than MinWidth or the width, whichever is more, and there are at most height.
