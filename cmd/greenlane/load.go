@@ -160,12 +160,13 @@ The daemon's clock always runs in real time. With --speed 60, its threshold of 2
 configuration whose times are divided by the speed, as 'greenlane demo' does.
 
 The daemon may be killed and started again meanwhile: load repeats its requests.`,
-		Example: `  greenlane load --speed 60 --from 9 --to 10
+		Example: `  greenlane load --from 9 --to 12
+  greenlane load --speed 1 --from 10 --to 10.5
   greenlane load --rate 500 --calls 20000 --speed 2000 --agents 64`,
 		Args: cobra.NoArgs,
 	}
 	days.register(cmd, 1)
-	calls.register(cmd, 1, 16)
+	calls.register(cmd, 60, 16)
 	fl := cmd.Flags()
 	fl.Float64Var(&days.rate, "rate", 0, "constant `calls` per real second, instead of the day's shape; for measuring")
 	fl.StringVar(&calls.addr, "addr", "127.0.0.1:7316", "`host:port` of the daemon's gRPC API")

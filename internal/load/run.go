@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	"greenlane/internal/load/audit"
 	"greenlane/internal/load/day"
@@ -138,7 +139,7 @@ func (r *Run) Play(ctx context.Context) (*Report, error) {
 
 // prepare learns what the daemon has, and tells it the callers' tiers.
 func (r *Run) prepare(ctx context.Context) error {
-	before, err := call(ctx, &r.retries, r.supervisor.GetSnapshot, &pb.GetSnapshotRequest{Site: r.opt.Site})
+	before, err := r.firstWord(ctx)
 	if err != nil {
 		return err
 	}
@@ -170,6 +171,22 @@ func (r *Run) prepare(ctx context.Context) error {
 	}
 	r.follower = newFollower(r.supervisor, r.opt.Site, replay, r.opt.OnEvent, r.logFault)
 	return nil
+}
+
+// firstWord is how long a daemon may take to give its first answer.
+const firstWord = 5 * time.Second
+
+// firstWord asks the daemon how the site stands before anything happened. A
+// daemon that is not there yet may come, for a while.
+func (r *Run) firstWord(ctx context.Context) (*pb.GetSnapshotResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, firstWord)
+	defer cancel()
+	s, err := call(ctx, &r.retries, r.supervisor.GetSnapshot, &pb.GetSnapshotRequest{Site: r.opt.Site})
+	if again(err) {
+		return nil, fmt.Errorf("no daemon answers at %s: %s (start one with `greenlaned`, or name another with --addr)",
+			r.opt.Addr, status.Convert(err).Message())
+	}
+	return s, err
 }
 
 func (r *Run) logFault(format string, args ...any) {
