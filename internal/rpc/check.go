@@ -96,7 +96,7 @@ func (c *check) name(field, s string, required bool) {
 	}
 }
 
-// time reads a timestamp; an absent one is the zero Instant.
+// time reads a timestamp; an absent one, and a wrong one, is the zero Instant.
 func (c *check) time(field string, ts *timestamppb.Timestamp) instant.Instant {
 	if ts == nil {
 		return 0
@@ -111,9 +111,20 @@ func (c *check) time(field string, ts *timestamppb.Timestamp) instant.Instant {
 // near reads a timestamp that a switch's clock gave: not long ago, and not
 // further ahead than clocks differ.
 func (c *check) near(field string, ts *timestamppb.Timestamp, now instant.Instant) instant.Instant {
+	before := len(c.faults)
 	t := c.time(field, ts)
-	if ts != nil && len(c.faults) == 0 && (t < now.Add(-arrivedPast) || t > now.Add(arrivedFuture)) {
+	if ts != nil && len(c.faults) == before && (t < now.Add(-arrivedPast) || t > now.Add(arrivedFuture)) {
 		c.fault(field, "a time from 24 hours ago to 5 minutes ahead of %s is allowed", now.Time().Format(time.RFC3339))
+	}
+	return t
+}
+
+// ahead reads a timestamp that must lie in the future.
+func (c *check) ahead(field string, ts *timestamppb.Timestamp, now instant.Instant) instant.Instant {
+	before := len(c.faults)
+	t := c.time(field, ts)
+	if ts != nil && len(c.faults) == before && t <= now {
+		c.fault(field, "a time in the future is allowed")
 	}
 	return t
 }

@@ -157,7 +157,7 @@ func (cn *connection) open(first *pb.ConnectRequest) error {
 // run waits for what happens, until the stream is over.
 func (cn *connection) run() error {
 	ctx := cn.stream.Context()
-	beat := time.NewTicker(cn.s.opts.HeartbeatEvery)
+	beat := time.NewTimer(cn.s.opts.HeartbeatEvery)
 	defer beat.Stop()
 	announce := time.NewTicker(cn.s.opts.AnnounceEvery)
 	defer announce.Stop()
@@ -177,9 +177,11 @@ func (cn *connection) run() error {
 				return err
 			}
 		case <-beat.C:
-			if cn.out.beat() {
+			due, next := cn.out.beat(cn.s.opts.HeartbeatEvery)
+			if due {
 				cn.out.put(&pb.ConnectResponse{Message: &pb.ConnectResponse_Heartbeat{Heartbeat: &pb.Heartbeat{}}})
 			}
+			beat.Reset(next)
 		case <-cn.broken:
 			return cn.badly
 		case <-cn.out.failed:

@@ -81,7 +81,7 @@ func (r *eventReader) run(ctx context.Context, after uint64) error {
 			}
 		case <-r.out.room:
 		case <-stall.C:
-			r.out.beat()
+			r.out.beat(r.s.opts.HeartbeatEvery) // gives a stalled reader up
 		case <-r.out.failed:
 			return r.out.Err()
 		case <-r.s.stopping:

@@ -116,7 +116,11 @@ func (e *explanation) abandoned() {
 		e.say("The caller hung up, and the switch has not told of the call's arrival yet.")
 		return
 	}
-	e.say("The caller hung up at %s, after waiting %s without an answer (%s).", e.clock(c.EndedAt), seconds(c.Wait(e.now)), words(c.Reason))
+	how := "The caller hung up"
+	if c.Reason != queue.ReasonCallerHungUp {
+		how = "It ended (" + words(c.Reason) + ")"
+	}
+	e.say("%s at %s, after waiting %s without an answer.", how, e.clock(c.EndedAt), seconds(c.Wait(e.now)))
 	if c.Callback != "" {
 		e.say("It earned callback %s.", c.Callback)
 	}

@@ -68,23 +68,32 @@ func TestOutboxHoldsWhatCanWait(t *testing.T) {
 	o.flush(time.Minute)
 }
 
+func TestOutboxBeats(t *testing.T) {
+	o := newOutbox(4, func(int) error { return nil })
+	if due, next := o.beat(time.Hour); !due || next != time.Hour {
+		t.Errorf("a silent stream: %v, %v", due, next)
+	}
+	o.put(1)
+	o.flush(time.Minute)
+	if due, next := o.beat(time.Hour); due || next <= 59*time.Minute || next > time.Hour {
+		t.Errorf("a stream that has just said something: %v, %v", due, next)
+	}
+	if due, _ := o.beat(0); !due {
+		t.Error("nothing is due although the time has passed")
+	}
+}
+
 func TestOutboxGivesUpAStalledReader(t *testing.T) {
 	block := make(chan struct{})
 	o := newOutbox(4, func(int) error { <-block; return nil })
-	o.beat()
-	if !o.beat() {
-		t.Error("a silent stream asks for no heartbeat")
-	}
 	o.put(1)
-	for i := range stalledAfter + 1 {
-		if o.beat() {
-			t.Errorf("heartbeat %d would be sent to a reader that is stuck", i)
-		}
+	if due, _ := o.beat(time.Hour); due || o.Err() != nil {
+		t.Errorf("a reader that is a little slow: %v, %v", due, o.Err())
 	}
-	select {
-	case <-o.failed:
-	default:
-		t.Error("a reader that reads nothing is not given up")
+	o.beat(0)
+	<-o.failed
+	if !errors.Is(o.Err(), errSlow) {
+		t.Error(o.Err())
 	}
 	close(block)
 	o.flush(time.Minute)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// stalledAfter is how many heartbeats in a row may find that nothing was sent
-// although there is something to send.
+// stalledAfter is for how many heartbeats' time nothing may be sent although
+// there is something to send.
 const stalledAfter = 10
 
 // outbox is what waits to be sent on one stream. Sending blocks while the
@@ -26,10 +26,8 @@ type outbox[T any] struct {
 	waiting []T
 	head    int // of waiting
 	sending bool
-	quiet   bool // nothing was put since the last heartbeat
-	sent    uint64
-	beatAt  uint64 // sent, as of the last heartbeat
-	stalls  int
+	putAt   time.Time     // when something was put last
+	sentAt  time.Time     // when something was sent last, or sending began
 	err     error         // why nothing is sent any more
 	failed  chan struct{} // closed with err
 	drained chan struct{} // made by flush, closed when nothing is left
@@ -50,10 +48,10 @@ func (o *outbox[T]) put(m T) {
 		o.failLocked(errSlow)
 		return
 	}
-	o.quiet = false
+	o.putAt = time.Now()
 	o.waiting = append(o.waiting, m)
 	if !o.sending {
-		o.sending = true
+		o.sending, o.sentAt = true, o.putAt
 		go o.work()
 	}
 }
@@ -86,7 +84,7 @@ func (o *outbox[T]) work() {
 		held := o.holdingLocked()
 		o.waiting[o.head] = none
 		o.head++
-		o.sent++
+		o.sentAt = time.Now()
 		if held && !o.holdingLocked() {
 			select {
 			case o.room <- struct{}{}:
@@ -158,20 +156,21 @@ func (o *outbox[T]) flush(d time.Duration) {
 	}
 }
 
-// beat is called at every heartbeat. It reports whether nothing was put since
-// the last one: time to say that the stream is alive. A client that has read
-// nothing for long, although it was sent something, is given up.
-func (o *outbox[T]) beat() bool {
+// beat says whether it is time for a heartbeat, one being sent when nothing else
+// was put for so long, and when to ask again. A client that has read nothing for
+// many times as long, although it was sent something, is given up.
+func (o *outbox[T]) beat(every time.Duration) (due bool, next time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.sending && o.sent == o.beatAt {
-		if o.stalls++; o.stalls >= stalledAfter {
+	now := time.Now()
+	if o.sending {
+		if now.Sub(o.sentAt) > stalledAfter*every {
 			o.failLocked(errSlow)
 		}
-		return false
+		return false, every
 	}
-	o.stalls, o.beatAt = 0, o.sent
-	quiet := o.quiet
-	o.quiet = true
-	return quiet
+	if silent := now.Sub(o.putAt); silent < every {
+		return false, every - silent
+	}
+	return true, every
 }

@@ -195,6 +195,23 @@ func (s *Server) site(name string) (*site, error) {
 	return nil, refuse(codes.NotFound, "SITE_NOT_FOUND", fmt.Sprintf("site: %q is no site of this daemon", name), nil)
 }
 
+// checked returns the faults found so far, or else the site.
+func (s *Server) checked(c *check, siteName string) (*site, error) {
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	return s.site(siteName)
+}
+
+// nowAt is the clock that a request's times are checked by: its site's, or this
+// machine's when there is no such site, which is told after all wrong fields.
+func (s *Server) nowAt(siteName string) instant.Instant {
+	if st, err := s.site(siteName); err == nil {
+		return st.now()
+	}
+	return instant.Of(time.Now())
+}
+
 // do carries a command out and turns its error into the client's.
 func (s *Server) do(ctx context.Context, st *site, cmd queue.Command) (queue.Result, error) {
 	res, err := st.engine.Do(ctx, cmd)

@@ -202,7 +202,7 @@ func (s *Server) checkCursor(ctx context.Context, st *site, after uint64) error 
 // run waits for what happens, until the session is over.
 func (ss *session) run() error {
 	ctx := ss.stream.Context()
-	beat := time.NewTicker(ss.s.opts.HeartbeatEvery)
+	beat := time.NewTimer(ss.s.opts.HeartbeatEvery)
 	defer beat.Stop()
 	for {
 		ready := ss.sub.Ready()
@@ -216,9 +216,11 @@ func (ss *session) run() error {
 			}
 		case <-ss.out.room:
 		case <-beat.C:
-			if ss.out.beat() {
+			due, next := ss.out.beat(ss.s.opts.HeartbeatEvery)
+			if due {
 				ss.out.put(&pb.SessionResponse{Message: &pb.SessionResponse_Heartbeat{Heartbeat: &pb.Heartbeat{}}})
 			}
+			beat.Reset(next)
 		case <-ss.out.failed:
 			return ss.out.Err()
 		case <-ss.replaced:

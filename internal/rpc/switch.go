@@ -68,16 +68,10 @@ func (s *Server) arriveCommand(req *pb.CallArrivedRequest) (*site, *queue.Arrive
 	c.id("switch_id", req.GetSwitchId())
 	c.id("call_id", req.GetCallId())
 	c.call(req)
-	if err := c.err(); err != nil {
-		return nil, nil, err
-	}
-	st, err := s.site(req.GetSite())
-	if err != nil {
-		return nil, nil, err
-	}
-	now := st.now()
+	now := s.nowAt(req.GetSite())
 	arrived := c.near("arrived_at", req.GetArrivedAt(), now)
-	if err := c.err(); err != nil {
+	st, err := s.checked(&c, req.GetSite())
+	if err != nil {
 		return nil, nil, err
 	}
 	if arrived.IsZero() {

@@ -26,12 +26,9 @@ type tierService struct {
 func (s *tierService) Set(ctx context.Context, req *pb.TierServiceSetRequest) (*pb.TierServiceSetResponse, error) {
 	var c check
 	c.envelope(req.GetRequestId(), req.GetSite())
-	change := s.setChange(&c, req.GetCaller(), req.GetTier(), req.GetNote(), req.GetExpiresAt())
+	change := s.setChange(&c, req.GetCaller(), req.GetTier(), req.GetNote(), req.GetExpiresAt(), s.nowAt(req.GetSite()))
 	st, err := s.checked(&c, req.GetSite())
 	if err != nil {
-		return nil, err
-	}
-	if err := c.ahead("expires_at", req.GetExpiresAt(), change.Ends, st.now()); err != nil {
 		return nil, err
 	}
 	change.Op = tiering.OpSet
@@ -42,29 +39,13 @@ func (s *tierService) Set(ctx context.Context, req *pb.TierServiceSetRequest) (*
 	return &pb.TierServiceSetResponse{Tier: toTier(standing.Tier), Reranked: reranked}, nil
 }
 
-// checked returns the faults found so far, or else the site.
-func (s *Server) checked(c *check, siteName string) (*site, error) {
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	return s.site(siteName)
-}
-
 // setChange reads what Set and an item of BatchSet have in common.
-func (s *Server) setChange(c *check, caller string, tier pb.Tier, note string, ends *timestamppb.Timestamp) tiering.Change {
+func (s *Server) setChange(c *check, caller string, tier pb.Tier, note string, ends *timestamppb.Timestamp, now instant.Instant) tiering.Change {
 	c.enum("tier", int32(tier), pb.Tier_name, true)
 	c.note("note", note)
 	return tiering.Change{
-		Number: c.number(s.opts.Normalizer, caller), Tier: fromTier(tier), Note: note, Ends: c.time("expires_at", ends),
+		Number: c.number(s.opts.Normalizer, caller), Tier: fromTier(tier), Note: note, Ends: c.ahead("expires_at", ends, now),
 	}
-}
-
-// ahead refuses an end that is not in the future.
-func (c *check) ahead(field string, ts *timestamppb.Timestamp, at, now instant.Instant) error {
-	if ts != nil && at <= now {
-		c.fault(field, "a time in the future is allowed")
-	}
-	return c.err()
 }
 
 // change makes one change and ranks the caller's waiting calls by it.
@@ -147,21 +128,22 @@ func (s *tierService) Blacklist(ctx context.Context, req *pb.TierServiceBlacklis
 	c.note("reason", req.GetReason())
 	change := tiering.Change{
 		Number: c.number(s.opts.Normalizer, req.GetCaller()), Op: tiering.OpSet, Tier: tiering.Blacklist,
-		Note: req.GetReason(), Ends: c.time("until", req.GetUntil()),
+		Note: req.GetReason(),
 	}
-	if req.GetRemove() {
-		change.Op, change.Tier, change.Ends = tiering.OpPardon, tiering.TierUnset, 0
+	switch {
+	case req.GetRemove():
+		change.Op, change.Tier = tiering.OpPardon, tiering.TierUnset
 		if req.GetUntil() != nil {
 			c.fault("until", "must be absent with remove")
 		}
-	} else if req.GetReason() == "" {
-		c.fault("reason", "must be given when putting a caller on the blacklist")
+	default:
+		change.Ends = c.ahead("until", req.GetUntil(), s.nowAt(req.GetSite()))
+		if req.GetReason() == "" {
+			c.fault("reason", "must be given when putting a caller on the blacklist")
+		}
 	}
 	st, err := s.checked(&c, req.GetSite())
 	if err != nil {
-		return nil, err
-	}
-	if err := c.ahead("until", req.GetUntil(), change.Ends, st.now()); err != nil {
 		return nil, err
 	}
 	standing, reranked, err := s.change(ctx, st, change)
@@ -217,12 +199,12 @@ func (b *batch) add(ctx context.Context, req *pb.TierServiceBatchSetRequest) err
 	}
 	var c check
 	c.text("request_id", req.GetRequestId(), maxID)
-	change := b.s.setChange(&c, req.GetCaller(), req.GetTier(), req.GetNote(), req.GetExpiresAt())
-	change.Op, change.At = tiering.OpGrade, b.st.now()
-	err := c.ahead("expires_at", req.GetExpiresAt(), change.Ends, change.At)
+	now := b.st.now()
+	change := b.s.setChange(&c, req.GetCaller(), req.GetTier(), req.GetNote(), req.GetExpiresAt(), now)
+	change.Op, change.At = tiering.OpGrade, now
 	result := &pb.TierBatchResult{Index: int32(len(b.out.GetResults())), Caller: change.Number.Masked()}
 	b.out.Results = append(b.out.Results, result)
-	if err != nil {
+	if err := c.err(); err != nil {
 		b.fail(result, err)
 		return nil
 	}

@@ -64,7 +64,7 @@ func (w *watcher) run(ctx context.Context) error {
 			}
 			tick.Reset(w.untilTick())
 		case <-stall.C:
-			w.out.beat()
+			w.out.beat(w.s.opts.HeartbeatEvery) // gives a stalled reader up
 		case <-w.out.failed:
 			return w.out.Err()
 		case <-w.s.stopping:
