@@ -8,127 +8,8 @@ import (
 	"strings"
 
 	"greenlane/callback"
-	"greenlane/internal/instant"
 	"greenlane/queue"
 )
-
-// Pair drives a machine and the model through the same commands and says where
-// they differ, and which promise is broken.
-type Pair struct {
-	Site    queue.Site
-	Machine *queue.Machine
-	Model   *Model        // nil: the machine alone, for sites that forget
-	Log     []queue.Event // of the machine
-
-	store   *Store
-	checker *Checker
-}
-
-// NewPair returns a machine and a model of an empty site.
-func NewPair(site queue.Site) (*Pair, error) {
-	machine, err := queue.NewMachine(site)
-	if err != nil {
-		return nil, err
-	}
-	model, err := NewModel(site)
-	if err != nil {
-		return nil, err
-	}
-	return &Pair{Site: site, Machine: machine, Model: model, store: NewStore(), checker: NewChecker(site)}, nil
-}
-
-// Apply gives a command to both. The error tells of the first difference in
-// results or events; State and Check look further.
-func (p *Pair) Apply(now instant.Instant, cmd queue.Command) error {
-	res, err := p.Machine.Apply(now, cmd)
-	res = res.Clone()
-	changes := p.Machine.TakeChanges()
-	p.store.Apply(changes)
-	first := len(p.Log)
-	p.Log = append(p.Log, changes.Events...)
-	if p.Model == nil {
-		return nil
-	}
-	want, wantErr := p.Model.Apply(now, cmd)
-	if diff := diffEvents(p.Log[first:], p.Model.events[min(first, len(p.Model.events)):]); diff != "" {
-		return fmt.Errorf("events: %s", diff)
-	}
-	if got, want := kindOf(err), kindOf(wantErr); got != want {
-		return fmt.Errorf("error: machine %v, model %v", err, wantErr)
-	}
-	if diff := diffResults(res, want); diff != "" {
-		return fmt.Errorf("result: %s", diff)
-	}
-	return nil
-}
-
-// CompareState compares every record: the machine's with those that a store
-// has by now, and with the model's.
-func (p *Pair) CompareState() error {
-	if diff := diffStore(p.Machine.State(), p.store.State()); diff != "" {
-		return fmt.Errorf("store: %s", diff)
-	}
-	if p.Model == nil {
-		return nil
-	}
-	if diff := DiffStates(p.Machine.State(), p.Model.State()); diff != "" {
-		return fmt.Errorf("state: %s", diff)
-	}
-	if diff := diffSnapshots(p.Machine.Snapshot(0), p.Model.Snapshot()); diff != "" {
-		return fmt.Errorf("snapshot: %s", diff)
-	}
-	return nil
-}
-
-// Restart is the step of a sequence that is no command: the machine is
-// replaced by one restored from its records.
-type Restart struct{ queue.Tick }
-
-// Kind implements queue.Command.
-func (*Restart) Kind() string { return "restart" }
-
-// Step gives a command to both, compares what they answer and write, and checks
-// the order of service. With deep it compares every record as well, and checks
-// all the promises that hold after every command.
-func (p *Pair) Step(now instant.Instant, cmd queue.Command, deep bool) error {
-	first := len(p.Log)
-	if _, ok := cmd.(*Restart); ok {
-		if err := p.Restart(); err != nil {
-			return err
-		}
-	} else if err := p.Apply(now, cmd); err != nil {
-		return err
-	}
-	events := p.Log[first:]
-	if err := p.checker.Events(events); err != nil {
-		return err
-	}
-	if !deep && !endsWithOffer(events) {
-		return nil
-	}
-	st := p.Machine.State()
-	if err := p.checker.LastOffer(st, events); err != nil {
-		return err
-	}
-	if !deep {
-		return nil
-	}
-	if err := p.checker.State(st); err != nil {
-		return err
-	}
-	return p.CompareState()
-}
-
-// Restart replaces the machine by one that is restored from the store, as after
-// the death of its process.
-func (p *Pair) Restart() error {
-	machine, err := queue.RestoreMachine(p.Site, p.store.State())
-	if err != nil {
-		return err
-	}
-	p.Machine = machine
-	return nil
-}
 
 // refusals lists every kind of refusal; two errors are alike when they are of
 // the same kind.
@@ -139,13 +20,17 @@ var refusals = []error{
 	callback.ErrResult, callback.ErrDue, callback.ErrDeadline,
 }
 
-func kindOf(err error) error {
+// kindOf names the kind of an error, in the words of its sentinel; "" is none.
+func kindOf(err error) string {
 	for _, kind := range refusals {
 		if errors.Is(err, kind) {
-			return kind
+			return kind.Error()
 		}
 	}
-	return err
+	if err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func diffEvents(got, want []queue.Event) string {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"greenlane/callback"
 	"greenlane/internal/instant"
 	"greenlane/queue"
 	"greenlane/tiering"
@@ -24,12 +23,29 @@ type Generator struct {
 	Site queue.Site
 	src  Source
 	sent []queue.Command // for retries
+	plan []queue.Command // what comes first
 	ids  int
 	now  instant.Instant
 }
 
 // NewGenerator returns a generator for one sequence.
-func NewGenerator(site queue.Site, src Source) *Generator { return &Generator{Site: site, src: src} }
+func NewGenerator(site queue.Site, src Source) *Generator {
+	g := &Generator{Site: site, src: src}
+	g.opening()
+	return g
+}
+
+// opening has some agents at work when the first caller comes.
+func (g *Generator) opening() {
+	for _, agent := range genAgents[:g.src.Intn("agents at work", len(genAgents))] {
+		in := &queue.SignIn{Agent: agent, WrapUp: -1}
+		for _, q := range g.Site.Queues {
+			in.Services = append(in.Services, queue.Service{Queue: q.Name, Level: 1 + g.src.Intn("level", 2)})
+		}
+		out := &queue.Attach{Agent: agent, Owner: pick(g, "owner", genOwners), Token: pick(g, "token", genTokens), Presence: queue.PresentStream}
+		g.plan = append(g.plan, in, out)
+	}
+}
 
 // Few of each, so that they meet.
 var (
@@ -131,6 +147,10 @@ func (w *weighted) weight(s *scene) int {
 func (g *Generator) Next(now instant.Instant, st *queue.State, due instant.Instant) Step {
 	step := Step{After: g.wait(now, due)}
 	g.now = now.Add(step.After)
+	if len(g.plan) > 0 {
+		step.Cmd, g.plan = g.plan[0], g.plan[1:]
+		return step
+	}
 	if len(g.sent) > 0 && g.oneIn("retry", 12) {
 		step.Cmd = g.sent[len(g.sent)-1-g.src.Intn("which", min(4, len(g.sent)))]
 		return step
@@ -211,6 +231,9 @@ func (g *Generator) arrive(st *queue.State) queue.Command {
 		Request: g.request(), Call: g.newCall(st), Switch: pick(g, "switch", genSwitches), Caller: pick(g, "caller", genCallers),
 		Queue: g.queueName("queue"), Tier: g.tier(), ArrivedAt: g.past(st),
 	}
+	if g.oneIn("in the way", 3) {
+		cmd.Tier = g.inTheWay(st, cmd.Tier)
+	}
 	if g.oneIn("routed", 10) {
 		cmd.Queue, cmd.Dialed = "", []string{"10086", "10010"}[g.src.Intn("dialed", 2)]
 	}
@@ -221,6 +244,16 @@ func (g *Generator) arrive(st *queue.State) queue.Command {
 		cmd.Provisional, cmd.Tier = true, tiering.Ordinary
 	}
 	return cmd
+}
+
+// inTheWay returns VIP when somebody else is being offered: preemption.
+func (g *Generator) inTheWay(st *queue.State, otherwise tiering.Tier) tiering.Tier {
+	for _, a := range st.Agents {
+		if a.Offer != 0 {
+			return tiering.VIP
+		}
+	}
+	return otherwise
 }
 
 // newCall mostly names a call that is not known yet.
@@ -319,51 +352,4 @@ func (g *Generator) attachSwitch(*queue.State) queue.Command {
 		return &queue.DetachSwitch{Request: g.request(), Switch: sw, Token: token}
 	}
 	return &queue.AttachSwitch{Request: g.request(), Switch: sw, Owner: pick(g, "owner", genOwners), Token: token}
-}
-
-// someCallback names an open callback if there is one.
-func (g *Generator) someCallback(st *queue.State) *callback.Callback {
-	var open []*callback.Callback
-	for _, cb := range st.Callbacks {
-		if cb.State.Open() {
-			open = append(open, cb)
-		}
-	}
-	switch {
-	case len(open) > 0 && !g.oneIn("any callback", 10):
-		return open[g.src.Intn("open callback", len(open))]
-	case len(st.Callbacks) > 0:
-		return st.Callbacks[g.src.Intn("callback", len(st.Callbacks))]
-	}
-	return &callback.Callback{ID: "cb-7"}
-}
-
-func (g *Generator) callbackCommand(st *queue.State) queue.Command {
-	cb := g.someCallback(st)
-	claimant := append([]string{"boss"}, genAgents...)[g.src.Intn("claimant", 1+len(genAgents))]
-	if cb.ClaimedBy != "" && !g.oneIn("other claimant", 6) {
-		claimant = cb.ClaimedBy
-	}
-	n := g.src.Intn("callback command", 9)
-	if cb.State == callback.StateClaimed && n > 4 && n < 8 {
-		n = 0
-	}
-	switch {
-	case len(st.Callbacks) == 0 || n == 8:
-		return &queue.CreateCallback{Request: g.request(), Caller: pick(g, "caller", genCallers), Queue: g.queueName("queue"), Tier: g.tier(), DueAt: g.future(st)}
-	case n < 3:
-		return &queue.ReportCallback{Request: g.request(), Callback: cb.ID, Claimant: claimant, Result: callback.Results[g.src.Intn("outcome", 4)]}
-	case n < 6:
-		return &queue.ClaimCallback{Request: g.request(), Callback: cb.ID, Claimant: claimant}
-	case n == 6:
-		return &queue.RescheduleCallback{Request: g.request(), Callback: cb.ID, DueAt: g.future(st)}
-	}
-	return &queue.CancelCallback{Request: g.request(), Callback: cb.ID, Reason: "not wanted"}
-}
-
-func (g *Generator) future(st *queue.State) instant.Instant {
-	if g.oneIn("no time", 3) {
-		return 0
-	}
-	return g.now.Add([]time.Duration{time.Minute, time.Hour, -time.Second, 5 * time.Hour, 23 * time.Hour, 30 * time.Hour}[g.src.Intn("future", 6)])
 }

@@ -87,8 +87,8 @@ func (m *Model) signIn(c *queue.SignIn) (queue.Result, error) {
 	}
 	was := *a
 	affected := m.changeServices(a, c, services)
-	switch {
-	case a.State == queue.AgentSignedOut:
+	switch a.State {
+	case queue.AgentSignedOut:
 		a.IdleSince, a.NextPause, a.NextReason = m.now, false, ""
 		m.become(a, queue.AgentReady, "")
 		m.write(queue.Event{Type: queue.EventAgentSignedIn, Agent: a.ID, AgentState: a.State})

@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	sequences = flag.Int("sequences", 4000, "how many random sequences of commands each property is tried with")
+	sequences = flag.Int("sequences", 3000, "how many random sequences of commands each property is tried with")
 	commands  = flag.Int("commands", 60, "how many commands there are in a sequence")
 )
 
@@ -64,30 +64,34 @@ var randomSequence = rapid.Custom(func(t *rapid.T) Sequence { return RandomSeque
 // the model: the same answers, the same events, the same records and counters,
 // through restarts, with every promise of Checker kept.
 func TestMachineAgainstModel(t *testing.T) {
-	inShards(t, *sequences, func(t *rapid.T) { holds(t, randomSequence.Draw(t, "sequence"), false) })
+	inShards(t, *sequences, func(t *rapid.T) {
+		holds(t, randomSequence.Draw(t, "sequence"), Check{Deep: 10}, Check{Deep: 1})
+	})
 }
 
 // TestForgetfulMachine runs the machine alone on a site that remembers nothing
-// for long: what is forgotten must not be missed by anything that is kept.
+// for long: what is forgotten must not be missed by anything that is kept. Its
+// changes are stored a few commands at a time.
 func TestForgetfulMachine(t *testing.T) {
-	inShards(t, *sequences/4, func(t *rapid.T) {
+	inShards(t, *sequences/2, func(t *rapid.T) {
 		seq := randomSequence.Draw(t, "sequence")
 		seq.Site.Keep = queue.Keep{
 			CallsAge: time.Minute, Calls: 100, CallbacksAge: time.Minute, Callbacks: 100, RequestsAge: time.Second, Requests: 100,
 			EventsAge: time.Minute, Events: 1000, CohortsAge: seq.Site.Keep.CohortsAge, AgentsAge: time.Minute,
 		}
-		holds(t, seq, true)
+		how := Check{Deep: 12, Alone: true, Batch: rapid.IntRange(1, 6).Draw(t, "batch")}
+		holds(t, seq, how, how)
 	})
 }
 
 // holds runs a sequence. A failure is shrunk by leaving commands out, which goes
 // further than making what they were drawn from smaller.
-func holds(t *rapid.T, seq Sequence, forgetful bool) {
-	if Replay(seq, forgetful, 10) == nil {
+func holds(t *rapid.T, seq Sequence, first, then Check) {
+	if Replay(seq, first) == nil {
 		return
 	}
-	short := Shrink(seq, func(seq Sequence) bool { return Replay(seq, forgetful, 1) != nil })
-	t.Fatalf("%v\nsite: %+v%v", Replay(short, forgetful, 1), short.Site, short)
+	short := Shrink(seq, func(seq Sequence) bool { return Replay(seq, then) != nil })
+	t.Fatalf("%v\nsite: %+v%v", Replay(short, then), short.Site, short)
 }
 
 // TestSwitchEventsSettle gives the events of a few calls in the order in which

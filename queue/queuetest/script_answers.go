@@ -167,7 +167,7 @@ func (s *Script) positions(sw string) error {
 func (s *Script) explain(id string) error {
 	info, err := s.d.e.Call(s.d.ctx(), id)
 	if err != nil {
-		s.answer("refused: %s", reasonOf(err))
+		s.answer("refused: %s", kindOf(err))
 		return nil
 	}
 	var ahead []string

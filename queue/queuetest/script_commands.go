@@ -1,7 +1,6 @@
 package queuetest
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -58,7 +57,7 @@ func (s *Script) give(cmd queue.Command) error {
 	// here, so that all engines tell the same story.
 	s.d.do(&queue.Tick{})
 	if err != nil {
-		s.answer("refused: %s", reasonOf(err))
+		s.answer("refused: %s", kindOf(err)) // its words are for people and may change
 		return nil
 	}
 	var notes []string
@@ -97,14 +96,6 @@ func (s *Script) give(cmd queue.Command) error {
 		s.answer("%s", strings.Join(notes, "; "))
 	}
 	return nil
-}
-
-// reasonOf is the kind of a refusal: its words are for people and may change.
-func reasonOf(err error) string {
-	if kind := kindOf(err); kind != nil && !errors.Is(kind, err) {
-		return kind.Error()
-	}
-	return err.Error()
 }
 
 // tick lets time pass and fires what is due.

@@ -40,23 +40,29 @@ func RandomSequence(src Source, n int) Sequence {
 	return seq
 }
 
-// Replay runs a sequence against a new machine and a new model (forgetful: the
-// machine alone) and returns the first difference or broken promise, nil when
-// there is none. A panic counts as one. All records are compared after every
-// so many steps, and after the last.
-func Replay(seq Sequence, forgetful bool, every int) error {
+// Check says how a sequence is replayed.
+type Check struct {
+	Deep  int  // all records are compared after every so many steps, and after the last
+	Alone bool // the machine without the model, which may then forget
+	Batch int  // alone: how many commands are stored at once
+}
+
+// Replay runs a sequence against a new machine and a new model and returns the
+// first difference or broken promise, nil when there is none. A panic counts as
+// one.
+func Replay(seq Sequence, how Check) error {
 	p, err := NewPair(seq.Site)
 	if err != nil {
 		return err
 	}
-	if forgetful {
-		p.Model, p.checker.Forgets = nil, true
+	if how.Alone {
+		p.Model, p.Batch, p.checker.Forgets = nil, how.Batch, true
 	}
 	return catch(func() error {
 		now := GenStart
 		for i, step := range seq.Steps {
 			now = now.Add(step.After)
-			if err := p.Step(now, step.Cmd, i%every == every-1 || i == len(seq.Steps)-1); err != nil {
+			if err := p.Step(now, step.Cmd, i%how.Deep == how.Deep-1 || i == len(seq.Steps)-1); err != nil {
 				return fmt.Errorf("step %d: %w", i+1, err)
 			}
 		}

@@ -44,8 +44,8 @@ var keepCases = []testCase{
 		}
 	}},
 	{says: "request ids are forgotten by age", site: shortMemory, run: func(d *desk) {
-		pause := func(print uint64) queue.Command {
-			return &queue.SetState{Request: queue.Request{ID: "r1", Print: print}, Agent: "a1", State: queue.AgentNotReady, Reason: fmt.Sprint(print)}
+		pause := func(content uint64) queue.Command {
+			return &queue.SetState{Request: queue.Request{ID: "r1", Print: content}, Agent: "a1", State: queue.AgentNotReady, Reason: fmt.Sprint(content)}
 		}
 		d.signedIn("a1")
 		d.do(pause(1))
