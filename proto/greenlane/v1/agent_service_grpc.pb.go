@@ -46,9 +46,10 @@ type AgentServiceClient interface {
 	// SignIn signs an agent in, READY. An agent who is then not available within
 	// 60 s (configurable) becomes NOT_READY with reason `lost`, and READY again
 	// with the next NextCall or Session. Signing in again changes queues, levels,
-	// endpoint and wrap-up at once, and leaves the state as it is: from a removed
-	// queue come no more offers, a live offer of a removed queue goes back to its
-	// place, an added queue may offer at once.
+	// endpoint and wrap-up at once, and leaves the state as it is, but for a reason
+	// that the engine gave (`lost`, `no_answer`, ...), which is taken away. From a
+	// removed queue come no more offers (a live one is left to its end), an added
+	// queue may offer at once.
 	//
 	// Errors: InvalidArgument when `queues` is empty, names a queue twice or has a
 	// level outside 0 to 100, or when `ring_by_switch` has no endpoint; NotFound
@@ -231,9 +232,10 @@ type AgentServiceServer interface {
 	// SignIn signs an agent in, READY. An agent who is then not available within
 	// 60 s (configurable) becomes NOT_READY with reason `lost`, and READY again
 	// with the next NextCall or Session. Signing in again changes queues, levels,
-	// endpoint and wrap-up at once, and leaves the state as it is: from a removed
-	// queue come no more offers, a live offer of a removed queue goes back to its
-	// place, an added queue may offer at once.
+	// endpoint and wrap-up at once, and leaves the state as it is, but for a reason
+	// that the engine gave (`lost`, `no_answer`, ...), which is taken away. From a
+	// removed queue come no more offers (a live one is left to its end), an added
+	// queue may offer at once.
 	//
 	// Errors: InvalidArgument when `queues` is empty, names a queue twice or has a
 	// level outside 0 to 100, or when `ring_by_switch` has no endpoint; NotFound
