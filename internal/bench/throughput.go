@@ -152,7 +152,7 @@ func (c *switchClient) life(ctx context.Context) (*pb.CallArrivedResponse, *pb.C
 	id := c.id + "-" + strconv.Itoa(c.next)
 	now := timestamppb.Now()
 	arrived, err := c.api.CallArrived(ctx, &pb.CallArrivedRequest{
-		RequestId: id + "-a", SwitchId: c.id, CallId: id, Caller: "+861381" + strconv.Itoa(c.next), Dialed: "10010", ArrivedAt: now,
+		RequestId: id + "-a", SwitchId: c.id, CallId: id, Caller: fmt.Sprintf("+86138%08d", c.next), Dialed: "10010", ArrivedAt: now,
 		Attestation: pb.Attestation_ATTESTATION_FULL,
 	})
 	if err != nil {
