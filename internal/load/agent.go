@@ -21,7 +21,7 @@ type agent struct {
 	desk   *desk
 	signIn *pb.SignInRequest // nil when the phone signs in by itself
 	chance *rand.Rand
-	freed  time.Time // when the agent was free last; zero before the first call
+	freed  time.Time // since when the agent is free, after a call or a break; zero when it is not so
 	wrapUp time.Duration
 }
 
@@ -80,6 +80,7 @@ func (a *agent) serve(ctx, shift context.Context, h *held) {
 	m := &a.run.opt.Manners
 	a.run.ledger.Offered(h.Offer)
 	a.run.figures.offered(a, h)
+	a.freed = time.Time{}
 	reaction := time.Duration(float64(m.Reaction) * (0.3 + 0.7*a.chance.ExpFloat64()))
 	what := a.chance.Float64()
 	if what < m.Ignore {

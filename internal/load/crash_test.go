@@ -136,7 +136,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	if _, err := d.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	made, err := day.Make(day.Bank(), day.Options{Seed: 1, Rate: 70.0 / crashSpeed, Calls: 300 * n, Withheld: 0.02})
+	made, err := day.Make(day.Bank(), day.Options{Seed: 1, Rate: 50.0 / crashSpeed, Calls: 300 * n, Withheld: 0.02})
 	if err != nil {
 		t.Fatal(err)
 	}

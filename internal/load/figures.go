@@ -69,7 +69,8 @@ func (f *figures) offered(a *agent, h *held) {
 	defer f.mu.Unlock()
 	switch h.GetWhy() {
 	case "longest_idle":
-		if c := a.run.callerOf(h.GetCall().GetCallId()); c != nil {
+		// Of a call that was not offered before.
+		if c := a.run.callerOf(h.GetCall().GetCallId()); c != nil && h.GetCall().GetOffers() == 1 {
 			record(f.arrival, h.at.Sub(c.sent))
 		}
 	case "next_in_line":

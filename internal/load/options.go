@@ -68,7 +68,7 @@ func DefaultManners() Manners {
 	return Manners{
 		Reaction: 3 * time.Second, Decline: 0.01, Ignore: 0.004, Recover: time.Minute, WrapUp: 10 * time.Second,
 		Break: 0.01, BreakFor: 5 * time.Minute, Hurried: 0.2, Twice: 0.02, Overtaken: 0.003,
-		BySwitch: 0.5, Preferring: 0.3, Callback: 2 * time.Minute,
+		BySwitch: 0.5, Preferring: 0.15, Callback: 2 * time.Minute,
 	}
 }
 
