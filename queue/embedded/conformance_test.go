@@ -17,7 +17,7 @@ import (
 func openForSuite(t testing.TB, site queue.Site, clock *queuetest.Clock) queuetest.Opened {
 	t.Helper()
 	var writing sync.Mutex // so that a copy of the file is taken between commits
-	opts := embedded.Options{Now: clock.Now, NoSync: true, WrapCommit: func(commit func() error) error {
+	opts := embedded.Options{Now: clock.Now, NoSync: true, NoTimers: true, WrapCommit: func(commit func() error) error {
 		writing.Lock()
 		defer writing.Unlock()
 		return commit()

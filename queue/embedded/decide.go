@@ -115,7 +115,7 @@ func (e *Engine) arm() {
 		next, ok = at, true
 	}
 	switch {
-	case !ok:
+	case !ok || e.opts.NoTimers:
 		e.timer.Stop()
 		e.armed = 0
 	case next != e.armed:

@@ -94,7 +94,7 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 	if err := e.catchUp(); err != nil {
 		return nil, fmt.Errorf("embedded: %s: fire the timers that came due: %w", s.path, err)
 	}
-	e.timer = time.NewTimer(time.Hour)
+	e.timer = time.NewTimer(longestTimer)
 	go e.run()
 	return e, nil
 }

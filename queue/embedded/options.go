@@ -34,6 +34,9 @@ type Options struct {
 	// disk fails: it may return an error before or after calling commit, or
 	// panic. nil just calls commit.
 	WrapCommit func(commit func() error) error
+	// NoTimers leaves it to commands (queue.Tick is one) to fire the timers that
+	// are due: for tests whose clock goes its own way.
+	NoTimers bool
 	// NoSync leaves out the fsyncs. OK then no longer means durable: for
 	// benchmarks and tests only.
 	NoSync bool
