@@ -59,6 +59,7 @@ type Call struct {
 	UnattestedVIP  bool            `cbor:"9,keyasint,omitempty"`
 	State          CallState       `cbor:"10,keyasint"`
 	Late           bool            `cbor:"11,keyasint,omitempty"` // passed the threshold before an answer
+	Tombstone      bool            `cbor:"30,keyasint,omitempty"` // the hang-up came before the arrival
 	PreferredAgent string          `cbor:"12,keyasint,omitempty"`
 	Attributes     []Attribute     `cbor:"13,keyasint,omitempty"` // sorted by key
 	Reason         string          `cbor:"14,keyasint,omitempty"` // why it is in its terminal state
@@ -77,7 +78,6 @@ type Call struct {
 	OverflowedFrom string          `cbor:"27,keyasint,omitempty"` // the queue it was in before it overflowed or was moved
 	Callback       string          `cbor:"28,keyasint,omitempty"` // the callback it earned
 	Events         []uint64        `cbor:"29,keyasint,omitempty"` // sequence numbers of its events
-	Tombstone      bool            `cbor:"30,keyasint,omitempty"` // the hang-up came before the arrival
 }
 
 // Wait returns how long the caller waited: until the answer, until the end when

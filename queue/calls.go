@@ -76,7 +76,6 @@ func (m *Machine) newCall(cmd *Arrive, q *queueState, joined instant.Instant) *c
 		Tier: cmd.Tier, Provisional: cmd.Provisional, Attestation: cmd.Attestation, UnattestedVIP: cmd.UnattestedVIP,
 		PreferredAgent: cmd.PreferredAgent, Attributes: cmd.Attributes, ArrivedAt: cmd.ArrivedAt,
 		State: CallWaiting, Seq: m.meta.CallSeq, JoinedAt: joined, QueuedAt: m.now,
-		Events: make([]uint64, 0, 4), // joined, offered, answered, completed
 	}
 	if !c.Tier.Valid() {
 		c.Tier = tiering.Ordinary

@@ -288,6 +288,12 @@ func (m *Machine) emitCall(c *call, e Event) {
 	if len(c.Events) >= eventsPerCall {
 		c.Events = slices.Delete(c.Events, 1, 2) // the first one tells of the arrival
 	}
+	switch len(c.Events) {
+	case 0: // a waiting call has one event, and there may be a million of them
+		c.Events = make([]uint64, 0, 1)
+	case 1: // most calls come to four: joined, offered, answered, completed
+		c.Events = append(make([]uint64, 0, 4), c.Events...)
+	}
 	c.Events = append(c.Events, m.meta.LastEvent)
 	m.touchCall(c)
 }
