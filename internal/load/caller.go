@@ -111,7 +111,9 @@ func (c *caller) wait(ctx context.Context) {
 	case <-c.answered:
 		c.talk(ctx)
 		return
-	case <-c.over: // The switch was told to let the caller go.
+	case <-c.over:
+		// The switch was told to let the caller go; it does, and says so.
+		c.end(ctx)
 		return
 	case <-patience.C:
 	case <-c.run.closing:
@@ -149,9 +151,13 @@ func (c *caller) talk(ctx context.Context) {
 			return
 		}
 	}
-	if !c.run.talkFor(ctx, c.drawn.Service, c.over) {
-		return
+	if c.run.talkFor(ctx, c.drawn.Service, c.over) {
+		c.end(ctx)
 	}
+}
+
+// end reports that the call is over.
+func (c *caller) end(ctx context.Context) {
 	got, err := c.line.ended(ctx, &pb.CallEndedRequest{
 		RequestId: c.id + "/ended", Site: c.run.opt.Site, SwitchId: c.switchID, CallId: c.id,
 	})

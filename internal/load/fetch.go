@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"time"
 
 	"greenlane/internal/load/audit"
 	pb "greenlane/proto/greenlane/v1"
@@ -54,8 +55,21 @@ func callbacksOf(ctx context.Context, api pb.CallbackServiceClient, site string)
 	}
 }
 
+// ordersWithin is how long the last orders to the switches may take.
+const ordersWithin = 3 * time.Second
+
+// awaitOrders waits until the switches have their orders for every call; those
+// that do not come are a fault, which the check finds.
+func (r *Run) awaitOrders(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, ordersWithin)
+	defer cancel()
+	for r.ledger.OrdersMissing(r.streams) > 0 && sleep(ctx, 10*time.Millisecond) {
+	}
+}
+
 // check holds the run's record against what the daemon says now.
 func (r *Run) check(ctx context.Context) (*pb.GetSnapshotResponse, error) {
+	r.awaitOrders(ctx)
 	var after *pb.GetSnapshotResponse
 	for {
 		var err error

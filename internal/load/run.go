@@ -199,6 +199,9 @@ func (r *Run) chooseQueues() {
 	for _, c := range r.opt.Day.Calls {
 		used[r.queueOf(c.Type)] = true
 	}
+	if len(used) == 0 {
+		used[r.queueOf("")] = true // A part of the day in which nobody calls.
+	}
 	for _, q := range r.before.GetQueues() {
 		if used[q.GetQueue()] {
 			r.queues = append(r.queues, q.GetQueue())

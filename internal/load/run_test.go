@@ -18,12 +18,17 @@ import (
 
 // boot starts a daemon inside the test, so that the race detector sees both
 // sides.
-func boot(t *testing.T) string {
+func boot(t *testing.T, change ...func(*config.Site)) string {
 	t.Helper()
 	cfg := config.Default()
+	for _, f := range change {
+		f(&cfg.Sites[0])
+	}
 	cfg.Listen, cfg.HTTP, cfg.Data = "127.0.0.1:0", "", t.TempDir()
 	cfg.Sites[0].ShortAbandon = config.Duration(10 * time.Millisecond)
-	cfg.Sites[0].Queues[0].OfferTimeout = config.Duration(300 * time.Millisecond)
+	for i := range cfg.Sites[0].Queues {
+		cfg.Sites[0].Queues[i].OfferTimeout = config.Duration(300 * time.Millisecond)
+	}
 	a, err := app.New(cfg, app.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -54,12 +59,12 @@ func smallDay(t *testing.T, calls int) *day.Day {
 	return d
 }
 
-func smallOptions(t *testing.T, calls int) Options {
+func smallOptions(t *testing.T, calls int, change ...func(*config.Site)) Options {
 	t.Helper()
 	m := DefaultManners()
 	m.Ignore, m.Decline, m.Break, m.Twice, m.Overtaken, m.Preferring = 0.03, 0.05, 0.05, 0.1, 0.03, 0.5
 	return Options{
-		Addr: boot(t), Day: smallDay(t, calls), Speed: 1000, Seed: 5, Switches: 3, Streams: 2,
+		Addr: boot(t, change...), Day: smallDay(t, calls), Speed: 1000, Seed: 5, Switches: 3, Streams: 2,
 		Agents: 15, Polling: 4, Ringing: 4, Manners: m, ShortAbandon: 10 * time.Millisecond,
 	}
 }
@@ -92,6 +97,42 @@ func TestASmallDayIsRight(t *testing.T) {
 	}
 	if p := run.Progress(); p.Calls != report.Calls || p.Live != 0 {
 		t.Errorf("in the end the progress is %+v", p)
+	}
+}
+
+func TestCallsThatAreRefusedTimeOutOrOverflowAreRight(t *testing.T) {
+	opt := smallOptions(t, 300, func(s *config.Site) {
+		ms := func(n int64) config.Duration { return config.Duration(time.Duration(n) * time.Millisecond) }
+		usual := s.Queues[0]
+		s.Queues, s.DefaultQueue = nil, "service"
+		for _, name := range []string{"service", "new-customers", "stocks", "internet"} {
+			q := usual
+			q.Name, q.Threshold = name, ms(20)
+			switch name {
+			case "service":
+				q.Capacity, q.MaxWait = 12, ms(400)
+			case "new-customers":
+				q.Overflow = config.Overflow{After: ms(50), To: "service"}
+			case "stocks":
+				q.MaxWait = ms(60)
+			case "internet":
+				q.Overflow = config.Overflow{After: ms(50), Destination: "outside"}
+			}
+			s.Queues = append(s.Queues, q)
+		}
+	})
+	opt.Agents, opt.Polling, opt.Ringing = 8, 2, 2
+	run, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := run.Play(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantClean(t, report)
+	if lost := report.Calls - report.Answered - report.Abandoned; lost < 5 {
+		t.Errorf("only %d calls were refused, timed out or overflowed", lost)
 	}
 }
 

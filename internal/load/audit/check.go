@@ -125,12 +125,33 @@ func (c *checker) orders(e *Entry) {
 	if e.acceptedBy != "" && e.bridged != e.acceptedBy {
 		c.bad(RuleKept, e, "was accepted by %s; the switch was told to connect it with %q", e.acceptedBy, e.bridged)
 	}
+	if e.toRelease() && e.released == "" {
+		c.bad(RuleKept, e, "is %s; the switch was not told to let it go", stateName(e.state))
+	}
+}
+
+// toRelease reports whether the switch has to let the caller go.
+func (e *Entry) toRelease() bool {
 	switch e.state {
 	case pb.CallState_CALL_STATE_REFUSED, pb.CallState_CALL_STATE_TIMED_OUT, pb.CallState_CALL_STATE_OVERFLOWED:
-		if e.released == "" {
-			c.bad(RuleKept, e, "is %s; the switch was not told to let it go", stateName(e.state))
+		return true
+	}
+	return false
+}
+
+// OrdersMissing returns how many calls of streaming switches have an order to
+// come.
+func (l *Ledger) OrdersMissing(streams func(switchID string) bool) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, e := range l.order {
+		missing := e.acceptedBy != "" && e.bridged == "" || e.toRelease() && e.released == ""
+		if missing && streams(e.Switch) {
+			n++
 		}
 	}
+	return n
 }
 
 // listed checks the daemon's present word of a call.
