@@ -82,10 +82,11 @@ const (
 )
 
 // Apply takes what a snapshot of the daemon says; spans are the daemon's, and
-// shown speed times as long.
+// shown speed times as long. Copies of the model that were made before stay as
+// they are.
 func (m *Model) Apply(s *pb.GetSnapshotResponse, speed float64) {
 	day := func(d time.Duration) time.Duration { return time.Duration(float64(d) * speed) }
-	m.Tiers, m.Queues = m.Tiers[:0], m.Queues[:0]
+	m.Tiers, m.Queues = nil, nil
 	for _, f := range load.Totals(s) {
 		f.Rates()
 		m.Tiers = append(m.Tiers, Tier{TierFigures: f})
