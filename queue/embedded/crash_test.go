@@ -127,7 +127,10 @@ func TestTornCommit(t *testing.T) {
 	var before, after []byte
 	var old, fresh dump
 	wanted := false
+	var mu sync.Mutex // the decider commits for timers too, on its own
 	e = open(t, dir, Options{Now: clock.Now, NoSync: true, WrapCommit: func(commit func() error) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if !wanted {
 			return commit()
 		}
@@ -135,6 +138,7 @@ func TestTornCommit(t *testing.T) {
 		err := commit()
 		after = image(t, dir)
 		fresh = dumpState(t, &site, e.machine.State())
+		wanted = false
 		return err
 	}})
 	for range 12 {
@@ -142,11 +146,15 @@ func TestTornCommit(t *testing.T) {
 			g.do(t, e, g.next())
 		}
 		old = dumpEngine(t, e, &site)
+		mu.Lock()
 		wanted, fresh = true, nil
-		for fresh == nil {
+		mu.Unlock()
+		for waiting := true; waiting; {
 			g.do(t, e, g.next())
+			mu.Lock()
+			waiting = wanted
+			mu.Unlock()
 		}
-		wanted = false
 		for range 8 {
 			torn, whole := tear(g, before, after)
 			dir := t.TempDir()
