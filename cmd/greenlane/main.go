@@ -30,6 +30,9 @@ func main() {
 		os.Exit(exitUsage)
 	case errors.Is(err, errDifferences):
 		os.Exit(exitFailed) // What differs has been listed.
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "greenlane: broken off")
+		os.Exit(exitFailed)
 	default:
 		fmt.Fprintf(os.Stderr, "greenlane: %v\n", err)
 		os.Exit(exitFailed)
