@@ -174,14 +174,14 @@ func (m *Machine) pass(cb *cbRecord) (freed *agent) {
 func (m *Machine) lineUpCallback(cb *cbRecord) {
 	o := cb.offer
 	if o != nil {
-		m.live[o.slot].Delete(o)
+		m.live[o.slot].remove(o)
 	}
 	if !cb.EscalatedAt.IsZero() {
 		cb.slot = slotMid
 	}
 	if o != nil {
 		o.slot, o.rank = cb.slot, cb.rank()
-		m.live[o.slot].Set(o)
+		m.live[o.slot].add(o)
 	}
 	if cb.State == callback.StateDue {
 		m.lineUp(&cb.entry)

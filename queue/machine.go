@@ -29,7 +29,7 @@ type Machine struct {
 	agentList *btree.Map[string, *agent]
 
 	offers offerLog
-	live   [slots]*btree.BTreeG[*offer] // by rank of what is offered: victims of a preemption
+	live   [slots]offerList // victims of a preemption
 
 	callbacks     map[string]*cbRecord
 	openCallbacks map[callbackKey]*cbRecord
@@ -64,7 +64,8 @@ type call struct {
 	Call
 	entry
 	timer      timer
-	sameCaller *call // next waiting call of the same number
+	sameCaller *call     // next waiting call of the same number
+	firstEvent [1]uint64 // room for Events while there is but one
 }
 
 // cbRecord is a callback at work.
@@ -78,11 +79,12 @@ type cbRecord struct {
 // offer is an offer, live or past.
 type offer struct {
 	OfferRecord
-	e     *entry
-	a     *agent
-	rank  rank
-	slot  slot
-	dirty bool
+	e          *entry
+	a          *agent
+	rank       rank
+	prev, next *offer // in the list of live offers of its slot
+	slot       slot
+	dirty      bool
 }
 
 type owner struct {
@@ -123,9 +125,6 @@ func newMachine(site Site) *Machine {
 	}
 	m.talkLane = m.timers.laneFor(laneTalk, site.MaxTalk)
 	m.ackLane = m.timers.laneFor(laneAck, site.AckTimeout)
-	for i := range m.live {
-		m.live[i] = btree.NewBTreeGOptions(func(a, b *offer) bool { return a.rank.before(b.rank) }, btree.Options{NoLocks: true, Degree: 8})
-	}
 	for _, q := range site.Queues {
 		m.addQueue(q)
 	}
@@ -290,7 +289,7 @@ func (m *Machine) emitCall(c *call, e Event) {
 	}
 	switch len(c.Events) {
 	case 0: // a waiting call has one event, and there may be a million of them
-		c.Events = make([]uint64, 0, 1)
+		c.Events = c.firstEvent[:0]
 	case 1: // most calls come to four: joined, offered, answered, completed
 		c.Events = append(make([]uint64, 0, 4), c.Events...)
 	}

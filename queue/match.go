@@ -90,16 +90,10 @@ func (m *Machine) pickAgent(e *entry) (best *agent, why string) {
 
 // pickVictim returns the live offer that a VIP may displace: the lowest tier,
 // then the youngest.
-func (m *Machine) pickVictim(vip *entry) (victim *offer) {
+func (m *Machine) pickVictim(vip *entry) *offer {
 	for s := slots - 1; s > slotVIP; s-- {
-		m.live[s].Reverse(func(o *offer) bool {
-			if m.mayDisplace(vip, o) {
-				victim = o
-			}
-			return victim == nil
-		})
-		if victim != nil {
-			return victim
+		if o := m.live[s].youngest(func(o *offer) bool { return m.mayDisplace(vip, o) }); o != nil {
+			return o
 		}
 	}
 	return nil
@@ -200,7 +194,7 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 	if gone := m.offers.add(o); gone != nil {
 		m.changes.GoneOffers = append(m.changes.GoneOffers, gone.Epoch)
 	}
-	m.live[o.slot].Set(o)
+	m.live[o.slot].add(o)
 	m.touchOffer(o)
 	e.offer, a.offer, a.Offer = o, o, o.Epoch
 	if a.Presence == PresentPoll {
@@ -243,7 +237,7 @@ func (m *Machine) endOffer(o *offer, how string) {
 // closeOffer makes a live offer a past one.
 func (m *Machine) closeOffer(o *offer, how string) {
 	o.Ended = how
-	m.live[o.slot].Delete(o)
+	m.live[o.slot].remove(o)
 	m.touchOffer(o)
 	o.e.offer, o.a.offer, o.a.Offer = nil, nil, 0
 	m.touchAgent(o.a)

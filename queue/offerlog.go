@@ -59,3 +59,37 @@ func (l *offerLog) all() []*offer {
 	slices.SortFunc(list, func(a, b *offer) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	return list
 }
+
+// offerList is the live offers of one slot, in no order: they come and go with
+// every call, and are searched only when a VIP needs one taken back.
+type offerList struct{ head *offer }
+
+func (l *offerList) add(o *offer) {
+	o.prev, o.next = nil, l.head
+	if l.head != nil {
+		l.head.prev = o
+	}
+	l.head = o
+}
+
+func (l *offerList) remove(o *offer) {
+	if o.prev != nil {
+		o.prev.next = o.next
+	} else {
+		l.head = o.next
+	}
+	if o.next != nil {
+		o.next.prev = o.prev
+	}
+	o.prev, o.next = nil, nil
+}
+
+// youngest returns the offer of the greatest rank that ok accepts.
+func (l *offerList) youngest(ok func(*offer) bool) (best *offer) {
+	for o := l.head; o != nil; o = o.next {
+		if (best == nil || best.rank.before(o.rank)) && ok(o) {
+			best = o
+		}
+	}
+	return best
+}

@@ -154,7 +154,7 @@ func (m *Machine) restoreOffers(records []*OfferRecord) error {
 		}
 		o.rank, o.slot = o.e.rank(), o.e.slot
 		o.e.offer, o.a.offer = o, o
-		m.live[o.slot].Set(o)
+		m.live[o.slot].add(o)
 	}
 	return nil
 }

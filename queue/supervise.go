@@ -113,9 +113,9 @@ func (m *Machine) setTier(c *call, cmd *Rerank) bool {
 	case held != nil:
 		m.hold(e, held)
 	case e.offer != nil:
-		m.live[e.offer.slot].Delete(e.offer)
+		m.live[e.offer.slot].remove(e.offer)
 		e.offer.slot = e.slot
-		m.live[e.slot].Set(e.offer)
+		m.live[e.slot].add(e.offer)
 	}
 	m.emitCall(c, Event{Type: EventCallReranked, FromTier: from})
 	m.place(e)

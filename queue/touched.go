@@ -121,7 +121,9 @@ func (c *Changes) reset() {
 	c.Calls, c.Agents, c.Offers, c.Callbacks = reset(c.Calls), reset(c.Agents), reset(c.Offers), reset(c.Callbacks)
 	c.Queues, c.Cohorts, c.Totals = reset(c.Queues), reset(c.Cohorts), reset(c.Totals)
 	c.Requests, c.Owners, c.Switches = reset(c.Requests), reset(c.Owners), reset(c.Switches)
-	c.Events = reset(c.Events)
+	if c.Events = c.Events[:0]; cap(c.Events) > keepCapacity {
+		c.Events = nil
+	}
 	c.GoneCalls, c.GoneAgents, c.GoneOffers = reset(c.GoneCalls), reset(c.GoneAgents), reset(c.GoneOffers)
 	c.GoneCallbacks, c.GoneCohorts, c.GoneRequests = reset(c.GoneCallbacks), reset(c.GoneCohorts), reset(c.GoneRequests)
 	c.GoneOwners, c.GoneSwitches = reset(c.GoneOwners), reset(c.GoneSwitches)

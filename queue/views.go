@@ -340,13 +340,13 @@ func (m *Machine) oldest() map[tierKey]instant.Instant {
 			}
 		}
 	}
-	for _, t := range m.live {
-		t.Scan(func(o *offer) bool {
+	for i := range m.live {
+		t := &m.live[i]
+		for o := t.head; o != nil; o = o.next {
 			if o.e.call != nil {
 				see(o.e.call)
 			}
-			return true
-		})
+		}
 	}
 	m.eachHeld(see)
 	return out
