@@ -134,7 +134,6 @@ func (a *agent) take(ctx context.Context, h *held) {
 		a.run.unwanted(ctx, h.GetCall().GetCallId(), "Accept", err)
 		return
 	case cb != nil:
-		a.run.ledger.Claimed(cb.GetCallbackId(), a.id)
 		a.callBack(ctx, cb)
 	default:
 		now := time.Now()
@@ -227,13 +226,11 @@ func (a *agent) callBack(ctx context.Context, cb *pb.Callback) {
 		RequestId: a.desk.request("report"), Site: a.run.opt.Site, CallbackId: id, Claimant: a.id, Result: result,
 	})
 	if status.Code(err) == codes.FailedPrecondition {
-		// The claim ran out, or the deadline passed; the log says whether rightly.
-		a.run.ledger.Reported(id, 0)
-		return
+		return // The claim ran out, or the deadline passed; the log says whether rightly.
 	}
 	if err != nil {
 		a.run.unwanted(ctx, "", "Report", err)
 		return
 	}
-	a.run.ledger.Reported(id, res.GetCallback().GetState())
+	a.run.ledger.Reported(res.GetCallback())
 }

@@ -131,6 +131,8 @@ func (r *Replay) callbackReturned(e *pb.Event, p *promise) {
 
 func (r *Replay) callbackClaimed(e *pb.Event, p *promise) {
 	switch {
+	case p.state >= pb.CallbackState_CALLBACK_STATE_DONE:
+		r.bad(RuleCallback, e, "%s is claimed by %s after it ended as %v", p.id, e.GetAgentId(), p.state)
 	case p.state == pb.CallbackState_CALLBACK_STATE_CLAIMED && p.agent != e.GetAgentId():
 		r.bad(RuleCallback, e, "%s is claimed by %s while %s has it", p.id, e.GetAgentId(), p.agent)
 	case p.state == pb.CallbackState_CALLBACK_STATE_OFFERED && p.agent != e.GetAgentId():

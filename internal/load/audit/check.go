@@ -228,12 +228,9 @@ func (c *checker) promises() {
 		}
 		open[k] = id
 	}
-	for id, claim := range c.claims {
-		cb := c.fin.Callbacks[id]
-		if cb == nil {
-			c.faults.add(RuleCallback, "", 0, "%s was given to an agent, and is not listed", id)
-		} else if claim.Result != pb.CallbackState_CALLBACK_STATE_UNSPECIFIED && cb.GetState() != claim.Result {
-			c.faults.add(RuleCallback, "", 0, "%s was acknowledged as %v; it is listed as %v", id, claim.Result, cb.GetState())
+	for id, state := range c.ended {
+		if cb := c.fin.Callbacks[id]; cb.GetState() != state {
+			c.faults.add(RuleCallback, "", 0, "%s was acknowledged as %v; it is listed as %v", id, state, cb.GetState())
 		}
 	}
 }

@@ -117,9 +117,13 @@ func TestEveryDisagreementIsSeen(t *testing.T) {
 		{"two open callbacks", func(sc *scene) {
 			sc.fin.Callbacks["cb-2"] = &pb.Callback{CallbackId: "cb-2", Caller: "+862", Queue: "a", State: pb.CallbackState_CALLBACK_STATE_DUE}
 		}, []string{RuleCallback}},
-		{"a callback given twice", func(sc *scene) {
-			sc.ledger.Claimed("cb-1", "x")
-			sc.ledger.Claimed("cb-1", "y")
+		{"a callback that ended otherwise", func(sc *scene) {
+			sc.ledger.Reported(&pb.Callback{CallbackId: "cb-1", State: pb.CallbackState_CALLBACK_STATE_DONE})
+		}, []string{RuleCallback}},
+		{"a callback that ended twice", func(sc *scene) {
+			sc.ledger.Reported(&pb.Callback{CallbackId: "cb-1", State: pb.CallbackState_CALLBACK_STATE_FAILED})
+			sc.ledger.Reported(&pb.Callback{CallbackId: "cb-1", State: pb.CallbackState_CALLBACK_STATE_DONE})
+			sc.fin.Callbacks["cb-1"].State = pb.CallbackState_CALLBACK_STATE_DONE
 		}, []string{RuleCallback}},
 		{"a counter too high", func(sc *scene) { sc.totals(0).Answered = 2 }, []string{RuleCounters}},
 		{"a wait not counted", func(sc *scene) { sc.totals(1).AbandonedWait = nil }, []string{RuleCounters}},

@@ -15,8 +15,8 @@ type Ledger struct {
 	mu    sync.Mutex
 	calls map[string]*Entry
 	order []*Entry // by Open
-	// claims are the callbacks the daemon named in its answers, with who got them.
-	claims map[string]*Claim
+	// ended are the callbacks that ended by a report, with how.
+	ended map[string]pb.CallbackState
 	// offers are what the softphones got.
 	offers map[string]offering
 }
@@ -51,17 +51,9 @@ type Entry struct {
 	released string // the reason that a release order gave
 }
 
-// Claim is a callback as a client's agents had it.
-type Claim struct {
-	ID     string
-	Agent  string // who has it now; empty when nobody does
-	Times  int
-	Result pb.CallbackState
-}
-
 // NewLedger returns an empty record.
 func NewLedger(faults *Faults) *Ledger {
-	return &Ledger{faults: faults, calls: make(map[string]*Entry), claims: make(map[string]*Claim), offers: make(map[string]offering)}
+	return &Ledger{faults: faults, calls: make(map[string]*Entry), ended: make(map[string]pb.CallbackState), offers: make(map[string]offering)}
 }
 
 // Open records a call before its arrival is sent, at now.
@@ -172,35 +164,16 @@ func (l *Ledger) Released(id, reason string) {
 	l.with(id, func(e *Entry) { e.released = reason })
 }
 
-// Claimed records that an agent's accept of a callback was acknowledged.
-func (l *Ledger) Claimed(id, agent string) {
+// Reported records the answer to an agent's report of a callback.
+func (l *Ledger) Reported(cb *pb.Callback) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.claims[id]
-	if c == nil {
-		c = &Claim{ID: id}
-		l.claims[id] = c
+	id, state := cb.GetCallbackId(), cb.GetState()
+	if was, ok := l.ended[id]; ok && was != state {
+		l.faults.add(RuleCallback, "", 0, "callback %s is acknowledged as %v and as %v", id, was, state)
 	}
-	if c.Agent != "" && c.Agent != agent {
-		l.faults.add(RuleCallback, "", 0, "callback %s is given to %s while %s has it", id, agent, c.Agent)
-	}
-	if c.Result != pb.CallbackState_CALLBACK_STATE_UNSPECIFIED {
-		l.faults.add(RuleCallback, "", 0, "callback %s is given to %s after it ended as %v", id, agent, c.Result)
-	}
-	c.Agent = agent
-	c.Times++
-}
-
-// Reported records the answer to an agent's report of a callback, or that the
-// claim was lost (state unspecified).
-func (l *Ledger) Reported(id string, state pb.CallbackState) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c := l.claims[id]; c != nil {
-		c.Agent = ""
-		if state >= pb.CallbackState_CALLBACK_STATE_DONE {
-			c.Result = state
-		}
+	if state >= pb.CallbackState_CALLBACK_STATE_DONE {
+		l.ended[id] = state
 	}
 }
 

@@ -221,6 +221,11 @@ func TestEveryBrokenRuleIsSeen(t *testing.T) {
 				event(&pb.Event{Type: cbClaimed, CallbackId: "cb-1", AgentId: "x"}).
 				event(&pb.Event{Type: cbClaimed, CallbackId: "cb-1", AgentId: "y"})
 		}, []string{RuleCallback}},
+		{"a callback claimed after its end", func(s *story) {
+			s.event(&pb.Event{Type: cbCreated, CallId: "1", CallbackId: "cb-1", Queue: "a", Tier: mid}).
+				event(&pb.Event{Type: pb.EventType_EVENT_TYPE_CALLBACK_MISSED, CallbackId: "cb-1"}).
+				event(&pb.Event{Type: cbClaimed, CallbackId: "cb-1", AgentId: "y"})
+		}, []string{RuleCallback}},
 		{"a callback to a caller who was answered", func(s *story) {
 			s.event(&pb.Event{Type: cbCreated, CallId: "1", CallbackId: "cb-1", Queue: "a", Tier: mid}).
 				event(&pb.Event{Type: cbDue, CallbackId: "cb-1"}).
