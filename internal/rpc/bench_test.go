@@ -154,3 +154,62 @@ func (r benchTiers) Resolve(ctx context.Context, site string, n tiering.Number) 
 func parallel() int { return runtime.GOMAXPROCS(0) }
 
 func newBenchNow() *timestamppb.Timestamp { return timestamppb.Now() }
+
+// BenchmarkSessions is whole calls: arrival, offer, acknowledgement, accept and
+// completion, each durable, by agents in sessions.
+func BenchmarkSessions(b *testing.B) {
+	addr := realServer(b)
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	ctx, cancel := context.WithCancel(context.Background())
+	b.Cleanup(cancel)
+	done := make(chan struct{}, benchClients)
+	for i := range benchClients {
+		s, err := pb.NewAgentServiceClient(conn).Session(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Send(&pb.SessionRequest{Message: &pb.SessionRequest_Hello{Hello: hello(fmt.Sprint("agent", i))}})
+		if _, err := s.Recv(); err != nil {
+			b.Fatal(err)
+		}
+		go func() {
+			for {
+				m, err := s.Recv()
+				if err != nil {
+					return
+				}
+				if o := m.GetOffer(); o != nil {
+					s.Send(&pb.SessionRequest{Message: &pb.SessionRequest_Ack{Ack: &pb.OfferAcknowledgement{OfferId: o.GetOfferId()}}})
+					s.Send(&pb.SessionRequest{Message: &pb.SessionRequest_Accept{Accept: &pb.AcceptRequest{RequestId: o.GetOfferId(), OfferId: o.GetOfferId()}}})
+					s.Send(&pb.SessionRequest{Message: &pb.SessionRequest_Complete{Complete: &pb.CompleteRequest{CallId: o.GetCall().GetCallId()}}})
+				}
+				if m.GetCallEnded() != nil {
+					done <- struct{}{}
+				}
+			}
+		}()
+	}
+	sw := pb.NewSwitchServiceClient(conn)
+	room := make(chan struct{}, benchClients)
+	b.ReportAllocs()
+	b.ResetTimer()
+	go func() {
+		for n := range uint64(b.N) {
+			room <- struct{}{}
+			go func() {
+				if _, err := sw.CallArrived(ctx, arrivedRequest(n+1)); err != nil {
+					b.Error(err)
+				}
+			}()
+		}
+	}()
+	for range b.N {
+		<-done
+		<-room
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+}

@@ -23,7 +23,7 @@ type connection struct {
 	s       *Server
 	st      *site
 	id      string // the switch
-	token   string
+	trunk   *trunk
 	stream  grpc.BidiStreamingServer[pb.ConnectRequest, pb.ConnectResponse]
 	out     *outbox[*pb.ConnectResponse]
 	first   chan *pb.ConnectRequest // the first message; closed when there is none
@@ -41,7 +41,7 @@ type connection struct {
 // Connect implements the rpc.
 func (s *switchService) Connect(stream grpc.BidiStreamingServer[pb.ConnectRequest, pb.ConnectResponse]) error {
 	cn := &connection{
-		s: s.Server, token: s.token(), stream: stream,
+		s: s.Server, stream: stream,
 		out:   newOutbox(32*s.opts.SlowReader, stream.Send),
 		first: make(chan *pb.ConnectRequest, 1), opened: make(chan struct{}), broken: make(chan struct{}),
 		told: map[string]place{},
@@ -141,11 +141,8 @@ func (cn *connection) open(first *pb.ConnectRequest) error {
 	cn.sub = st.feed.Switch(switchID, after)
 	begins := cn.sub.Cursor()
 	cn.replays = st.feed.Position()
-	if _, err := st.engine.Do(ctx, &queue.AttachSwitch{Switch: switchID, Owner: cn.s.owner, Token: cn.token}); err != nil {
+	if err := cn.attach(ctx); err != nil {
 		cn.sub.Close()
-		if ctx.Err() != nil {
-			cn.detach()
-		}
 		return err
 	}
 	cn.out.put(&pb.ConnectResponse{Sequence: begins, Message: &pb.ConnectResponse_Welcome{Welcome: &pb.SwitchWelcome{
@@ -204,15 +201,6 @@ func (cn *connection) close(err error) {
 		cn.out.flush(flushFor)
 	}
 	cn.detach()
-}
-
-func (cn *connection) detach() {
-	ctx, cancel := cn.s.detached()
-	defer cancel()
-	if _, err := cn.st.engine.Do(ctx, &queue.DetachSwitch{Switch: cn.id, Token: cn.token}); err != nil {
-		cn.s.log.Warn("a switch's stream ended and it could not be detached; the lease will end it",
-			"site", cn.st.name, "switch", cn.id, "error", err)
-	}
 }
 
 // follow sends the orders that the events since the last time mean.

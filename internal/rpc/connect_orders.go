@@ -84,6 +84,10 @@ func (cn *connection) orderOf(ctx context.Context, ev *queue.Event) error {
 		if ev.Reason == queue.ReasonReconciled {
 			cn.release(ev)
 		}
+	case queue.EventSwitchDisconnected:
+		if ev.Seq > cn.replays {
+			return cn.again(ctx)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -349,4 +350,37 @@ func TestConnectWrongMessages(t *testing.T) {
 	}
 	s.send(&pb.ConnectRequest{SwitchId: "another", Message: &pb.ConnectRequest_Heartbeat{Heartbeat: &pb.Heartbeat{}}})
 	wantCode(t, s.end(), codes.InvalidArgument, "switch_id")
+}
+
+// TestTwoStreamsOfOneSwitch: the switch is connected until the last has ended.
+func TestTwoStreamsOfOneSwitch(t *testing.T) {
+	r := newRig(t)
+	first, _ := r.connect(nil)
+	second, _ := r.connect(nil)
+	r.ringAgent("a", "SIP/1001")
+	second.cancel()
+	for r.server.Counts().Switches.Load() > 1 {
+		runtime.Gosched()
+	}
+	first.send(arrivedMsg("r1", "c1", "13800138000"))
+	first.wait("a ring", func(m *pb.ConnectResponse) bool { return m.GetRing().GetCallId() == "c1" })
+	first.cancel()
+	r.until("the switch to be gone", func(e *queue.Event) bool { return e.Type == queue.EventSwitchDisconnected })
+}
+
+// TestASwitchThatTheEngineForgot is known again by the stream that stands.
+func TestASwitchThatTheEngineForgot(t *testing.T) {
+	r := newRig(t)
+	sw, _ := r.connect(nil)
+	r.ringAgent("a", "SIP/1001")
+	// What a stream at another daemon does that comes and goes.
+	for _, cmd := range []queue.Command{
+		&queue.AttachSwitch{Switch: "sw", Owner: "other", Token: "t"}, &queue.DetachSwitch{Switch: "sw", Token: "t"},
+	} {
+		if _, err := r.engine.Do(r.ctx(), cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sw.send(arrivedMsg("r1", "c1", "13800138000"))
+	sw.wait("a ring", func(m *pb.ConnectResponse) bool { return m.GetRing().GetCallId() == "c1" })
 }

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -86,9 +87,16 @@ func (p *poll) run(ctx context.Context, wait time.Duration) (*queue.Agent, *queu
 }
 
 func (p *poll) attach(ctx context.Context, wait time.Duration) (*queue.Agent, *queue.Offer, error) {
-	res, err := p.st.engine.Do(ctx, &queue.Attach{
-		Agent: p.agent, Owner: p.s.owner, Token: p.token, Presence: queue.PresentPoll, Wait: max(0, wait),
+	var res queue.Result
+	err := p.st.attached.attach(ctx, &p.attachment, func() (err error) {
+		res, err = p.st.engine.Do(ctx, &queue.Attach{
+			Agent: p.agent, Owner: p.s.owner, Token: p.token, Presence: queue.PresentPoll, Wait: max(0, wait),
+		})
+		return err
 	})
+	if errors.Is(err, errReplaced) {
+		return nil, nil, nil // as p.replaced says, too
+	}
 	return res.Agent, res.Offer, err
 }
 

@@ -29,6 +29,9 @@ const (
 	minPing = 5 * time.Second
 	// connectTimeout bounds the handshake.
 	connectTimeout = 10 * time.Second
+	// workers serve requests with stacks that have grown already; more requests at
+	// once than these get goroutines of their own. It saves a tenth of a request.
+	workers = 256
 	// Buffers per connection. Write buffers are shared by the library between
 	// connections that have something to send; read buffers are each one's own, so
 	// that half the default saves 160 MB with 10,000 softphones.
@@ -48,6 +51,7 @@ func (s *Server) ServerOptions(secure *tls.Config, observe Observe) []grpc.Serve
 		grpc.ConnectionTimeout(connectTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingEvery, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.NumStreamWorkers(workers),
 		grpc.ReadBufferSize(readBuffer),
 		grpc.WriteBufferSize(writeBuffer),
 		grpc.UnaryInterceptor(i.unary),

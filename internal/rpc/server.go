@@ -98,6 +98,7 @@ type site struct {
 	feed     *feed.Feed
 	config   *queue.Site
 	attached attachments
+	trunks   trunks
 	shots    snapshots
 }
 
@@ -119,7 +120,6 @@ func New(opts Options) (*Server, error) {
 	for i := range opts.Sites {
 		in := &opts.Sites[i]
 		st := &site{name: in.Config.Name, engine: in.Engine, feed: in.Feed, config: &in.Config}
-		st.attached.byAgent = map[string]*attachment{}
 		s.sites[st.name] = st
 	}
 	return s, nil

@@ -131,7 +131,7 @@ func (ss *session) open(hello *pb.SessionHello) error {
 	ss.sub = st.feed.Agent(ss.agent, after)
 	begins := ss.sub.Cursor()
 	st.attached.open(&ss.attachment)
-	res, err := st.engine.Do(ctx, ss.attachCommand())
+	res, err := ss.attach(ctx)
 	if err != nil {
 		ss.sub.Close()
 		st.attached.close(&ss.attachment)
@@ -150,8 +150,17 @@ func (ss *session) open(hello *pb.SessionHello) error {
 	return nil
 }
 
-func (ss *session) attachCommand() *queue.Attach {
-	return &queue.Attach{Agent: ss.agent, Owner: ss.s.owner, Token: ss.token, Presence: queue.PresentStream}
+func (ss *session) attach(ctx context.Context) (res queue.Result, err error) {
+	err = ss.st.attached.attach(ctx, &ss.attachment, func() (err error) {
+		res, err = ss.st.engine.Do(ctx, &queue.Attach{
+			Agent: ss.agent, Owner: ss.s.owner, Token: ss.token, Presence: queue.PresentStream,
+		})
+		return err
+	})
+	if errors.Is(err, errReplaced) {
+		err = errTakeover
+	}
+	return res, err
 }
 
 // helloCommand checks a hello, and makes the sign-in it may carry.

@@ -131,7 +131,7 @@ func (ss *session) keep(ctx context.Context, seq uint64, agent *queue.Agent) err
 	}
 	// The lease ran out while the session stood: this daemon was held up, or the
 	// engine was away. The softphone is here, so the agent is.
-	res, err := ss.st.engine.Do(ctx, ss.attachCommand())
+	res, err := ss.attach(ctx)
 	if err == nil {
 		ss.show(seq, res.Offer)
 	}

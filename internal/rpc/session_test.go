@@ -313,3 +313,37 @@ func TestWrongCommandsAreAnsweredAndDoNotEndTheSession(t *testing.T) {
 	r.arrive("c1", "13800138000")
 	s.offer()
 }
+
+// TestManySessionsOfOneAgent: whatever the order in which they come, one is left
+// in the end, and it gets the offers.
+func TestManySessionsOfOneAgent(t *testing.T) {
+	r := newRig(t)
+	r.signIn("a")
+	const n = 20
+	offered := make(chan string, n)
+	ended := make(chan error, n)
+	for range n {
+		s := r.openSession(&pb.SessionHello{AgentId: "a"})
+		go func() {
+			for {
+				m, err := s.stream.Recv()
+				if err != nil {
+					ended <- err
+					return
+				}
+				if o := m.GetOffer(); o != nil {
+					offered <- o.GetCall().GetCallId()
+				}
+			}
+		}()
+	}
+	for range n - 1 {
+		if err := <-ended; codeOf(err) != codes.Aborted {
+			t.Fatalf("a session that was taken over ended with %v", err)
+		}
+	}
+	r.arrive("c1", "13800138000")
+	if call := <-offered; call != "c1" {
+		t.Errorf("offered %q", call)
+	}
+}

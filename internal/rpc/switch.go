@@ -2,8 +2,8 @@ package rpc
 
 import (
 	"context"
-	"maps"
 	"slices"
+	"strings"
 
 	"greenlane/internal/instant"
 	pb "greenlane/proto/greenlane/v1"
@@ -110,20 +110,24 @@ func (c *check) call(f callFields) {
 	c.name("queue", f.GetQueue(), false)
 	c.enum("attestation", int32(f.GetAttestation()), pb.Attestation_name, false)
 	c.text("preferred_agent", f.GetPreferredAgent(), maxID)
-	if len(f.GetAttributes()) == 0 {
-		return
-	}
-	if len(f.GetAttributes()) > maxAttributes {
+	c.attributes(f.GetAttributes())
+}
+
+func (c *check) attributes(m map[string]string) {
+	if len(m) > maxAttributes {
 		c.fault("attributes", "at most %d entries are allowed", maxAttributes)
 		return
 	}
-	for _, key := range slices.Sorted(maps.Keys(f.GetAttributes())) {
-		if key == "" || len(key) > maxAttributeKey || !printable(key) {
-			c.fault("attributes", "keys of 1 to %d bytes without control characters are allowed", maxAttributeKey)
-		}
-		if len(f.GetAttributes()[key]) > maxAttribute {
-			c.fault("attributes", "values of at most %d bytes are allowed", maxAttribute)
-		}
+	keys, values := true, true
+	for key, value := range m {
+		keys = keys && key != "" && len(key) <= maxAttributeKey && printable(key)
+		values = values && len(value) <= maxAttribute
+	}
+	if !keys {
+		c.fault("attributes", "keys of 1 to %d bytes without control characters are allowed", maxAttributeKey)
+	}
+	if !values {
+		c.fault("attributes", "values of at most %d bytes are allowed", maxAttribute)
 	}
 }
 
@@ -138,9 +142,10 @@ func attributes(m map[string]string) []queue.Attribute {
 		return nil
 	}
 	out := make([]queue.Attribute, 0, len(m))
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, queue.Attribute{Key: key, Value: m[key]})
+	for key, value := range m {
+		out = append(out, queue.Attribute{Key: key, Value: value})
 	}
+	slices.SortFunc(out, func(a, b queue.Attribute) int { return strings.Compare(a.Key, b.Key) })
 	return out
 }
 
