@@ -29,8 +29,8 @@ func configText(speed float64) string {
 	fmt.Fprintf(&b, "    queues:\n")
 	for _, q := range queues() {
 		// An offer lives at least 200 ms: a machine that is busy with other things
-		// for a moment must not send the agents home. Account managers are waited for
-		// for less than the threshold.
+		// for a moment must not send the agents home. An account manager is waited
+		// for, but less long than the threshold.
 		fmt.Fprintf(&b, "      - name: %s\n        threshold: %v\n        offer_timeout: %v\n        preferred_wait: %v\n        handle_time: %v\n",
 			q, span(20*time.Second, ms), span(20*time.Second, 200*ms), span(8*time.Second, ms), span(3*time.Minute, ms))
 	}
