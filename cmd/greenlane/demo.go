@@ -29,7 +29,7 @@ func demoCommand() *cobra.Command {
 	var binary string
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show a call centre's whole day in a minute, on a daemon of its own",
+		Short: "Show a call centre's day in a minute and a half, on a daemon of its own",
 		Long: `demo starts a daemon with a data directory of its own, plays a synthetic day of a call
 centre to it, and shows on one screen what happens: who waits, who is served, VIPs on
 the green channel, callbacks earned and made. Then it checks every call against its own
@@ -45,14 +45,17 @@ The daemon is the greenlaned beside this program.`,
 	fl.DurationVar(&lasts, "for", demoFor, "`time` that the demo takes, when --speed is not given")
 	fl.StringVar(&binary, "daemon", "", "`path` of greenlaned (default: beside this program)")
 	fl.Lookup("speed").DefValue = "by --for"
-	fl.Lookup("from").DefValue = "8"
-	fl.Lookup("to").DefValue = "18"
-	days.from, days.to = 8, 18
+	fl.Lookup("from").DefValue = "9"
+	fl.Lookup("to").DefValue = "17"
+	days.from, days.to = 9, 17
 	calls.callbackTiers = "mid"
 	calls.closing = 10 * time.Minute
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if lasts < time.Second {
 			return usageError{fmt.Errorf("--for: %v must be at least 1s", lasts)}
+		}
+		if days.from >= days.to {
+			return usageError{fmt.Errorf("--from: %v must be before --to, %v", days.from, days.to)}
 		}
 		if calls.speed == 0 {
 			calls.speed = (days.to - days.from) * time.Hour.Seconds() / lasts.Seconds()

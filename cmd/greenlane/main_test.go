@@ -36,6 +36,7 @@ func TestWrongCommandLinesAreNamed(t *testing.T) {
 		{"load --callback-tiers boss", "--callback-tiers:"},
 		{"load --speed 0", "--speed:"},
 		{"demo --for 0s", "--for:"},
+		{"demo --from 20", "--from:"},
 	} {
 		_, err := execute(strings.Fields(c.args)...)
 		var usage usageError

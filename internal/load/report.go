@@ -134,6 +134,9 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintf(w, ", which were %s of the day", day(r.Took))
 	}
 	fmt.Fprintf(w, ": %.1f calls/s\n", float64(r.Calls)/r.Took.Seconds())
+	if r.Speed > 100 {
+		fmt.Fprintf(w, "(so fast that a millisecond of this machine is %.1f s of the day)\n", r.Speed/1000)
+	}
 	fmt.Fprintf(w, "%d answered, %d gave up\n\n", r.Answered, r.Abandoned)
 	r.printTiers(w, day)
 	r.printTimes(w)
