@@ -67,7 +67,7 @@ type Agent struct {
 	Reason       string          `cbor:"6,keyasint,omitempty"`
 	Since        instant.Instant `cbor:"7,keyasint"`           // when State began
 	IdleSince    instant.Instant `cbor:"8,keyasint,omitempty"` // longest idle is served first
-	Call         string          `cbor:"9,keyasint,omitempty"`
+	Call         string          `cbor:"9,keyasint,omitempty"` // offered or talked on
 	Callback     string          `cbor:"10,keyasint,omitempty"`
 	Offer        uint64          `cbor:"11,keyasint,omitempty"`
 	WrapUp       int64           `cbor:"12,keyasint,omitempty"` // milliseconds after each call; -1 = as the queue says

@@ -202,7 +202,7 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 	}
 	m.become(a, AgentOffered, "")
 	if c := e.call; c != nil {
-		o.OfferRecord.Call = c.ID
+		o.OfferRecord.Call, a.Agent.Call = c.ID, c.ID
 		c.State, c.Agent, c.Offer, c.OfferedAt, c.HeldUntil = CallOffered, a.ID, o.Epoch, m.now, 0
 		c.Offers++
 		m.armCall(c)
@@ -210,7 +210,7 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 		m.emitCall(c, Event{Type: EventCallOffered, Agent: a.ID, AgentState: a.State, Offer: o.Epoch, Why: why})
 		return
 	}
-	o.OfferRecord.Callback = e.cb.ID
+	o.OfferRecord.Callback, a.Agent.Callback = e.cb.ID, e.cb.ID
 	m.mustCallback(e.cb.Offer())
 	m.armCallback(e.cb)
 	m.emitCallback(e.cb, Event{Type: EventCallbackOffered, Agent: a.ID, AgentState: a.State, Offer: o.Epoch, Why: why})
@@ -240,6 +240,7 @@ func (m *Machine) closeOffer(o *offer, how string) {
 	m.live[o.slot].remove(o)
 	m.touchOffer(o)
 	o.e.offer, o.a.offer, o.a.Offer = nil, nil, 0
+	o.a.Agent.Call, o.a.Agent.Callback = "", ""
 	m.touchAgent(o.a)
 	if m.offers.ended(o) {
 		m.changes.GoneOffers = append(m.changes.GoneOffers, o.Epoch)

@@ -214,7 +214,7 @@ func (m *Model) claimCallback(c *queue.ClaimCallback) (queue.Result, error) {
 	var freed *queue.Agent
 	if o != nil {
 		loser := m.agent(o.Agent)
-		o.Ended, loser.Offer = queue.EndedCancelled, 0
+		o.Ended, loser.Offer, loser.Callback = queue.EndedCancelled, 0, ""
 		m.become(loser, queue.AgentReady, "")
 		m.offerReturned(o)
 		freed = loser

@@ -25,7 +25,7 @@ func (m *Model) makeOffer(e entry, a *queue.Agent, why string) {
 	a.Offer = o.Epoch
 	event := queue.Event{Agent: a.ID, AgentState: a.State, Offer: o.Epoch, Why: why}
 	if c := e.call; c != nil {
-		o.Call = c.ID
+		o.Call, a.Call = c.ID, c.ID
 		c.State, c.Agent, c.Offer, c.OfferedAt, c.HeldUntil = queue.CallOffered, a.ID, o.Epoch, m.now, 0
 		c.Offers++
 		m.total(c.Queue, c.Tier).Offers++
@@ -33,7 +33,7 @@ func (m *Model) makeOffer(e entry, a *queue.Agent, why string) {
 		m.callEvent(c, event)
 		return
 	}
-	o.Callback = e.cb.ID
+	o.Callback, a.Callback = e.cb.ID, e.cb.ID
 	must(e.cb.Offer())
 	event.Type = queue.EventCallbackOffered
 	m.callbackEvent(e.cb, event)
@@ -59,7 +59,7 @@ func (m *Model) checkGreenChannel(e entry, a *queue.Agent) {
 func (m *Model) dropOffer(o *queue.OfferRecord, ended string) (entry, *queue.Agent) {
 	e, a := m.offered(o), m.agent(o.Agent)
 	o.Ended = ended
-	a.Offer = 0
+	a.Offer, a.Call, a.Callback = 0, "", ""
 	if e.call != nil {
 		e.call.State, e.call.Agent, e.call.Offer = queue.CallWaiting, "", 0
 	} else {
@@ -167,7 +167,7 @@ func (m *Model) accept(c *queue.Accept) (queue.Result, error) {
 	default:
 		return queue.Result{}, refuse(queue.ErrOfferEnded, "offer_id")
 	}
-	o.Ended, a.Offer = queue.EndedAccepted, 0
+	o.Ended, a.Offer, a.Call, a.Callback = queue.EndedAccepted, 0, "", ""
 	m.become(a, queue.AgentTalking, "")
 	event := queue.Event{Agent: a.ID, AgentState: a.State, Offer: o.Epoch}
 	if cb := e.cb; cb != nil {
