@@ -137,6 +137,13 @@ func (d *Daemon) Launch() error {
 func (d *Daemon) serving(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	go func() {
+		select {
+		case <-d.done:
+			cancel() // Nobody is left to wait for.
+		case <-ctx.Done():
+		}
+	}()
 	conn, err := grpc.NewClient(d.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1.2, MaxDelay: 20 * time.Millisecond},
@@ -156,9 +163,10 @@ func (d *Daemon) serving(ctx context.Context) error {
 		}
 		select {
 		case <-look.C:
-		case <-d.done:
-			return fmt.Errorf("the daemon ended before it served: %w", d.end)
 		case <-ctx.Done():
+			if !d.Running() {
+				return fmt.Errorf("the daemon ended before it served: %w", d.end)
+			}
 			return fmt.Errorf("the daemon does not serve: %w", errors.Join(err, ctx.Err()))
 		}
 	}
