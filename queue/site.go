@@ -110,7 +110,7 @@ func DefaultQueue(name string) Queue {
 		Threshold:     20 * time.Second,
 		Targets:       map[tiering.Tier]float64{tiering.VIP: 0.90, tiering.Mid: 0.85, tiering.Ordinary: 0.85},
 		OfferTimeout:  20 * time.Second,
-		PreferredWait: 20 * time.Second,
+		PreferredWait: 10 * time.Second, // half the threshold: whoever waits for one agent can still be answered in time
 		Shares:        map[tiering.Tier]float64{tiering.Mid: 0.95, tiering.Ordinary: 0.90, tiering.Blacklist: 0.80},
 		HandleTime:    3 * time.Minute,
 	}

@@ -115,8 +115,9 @@ var arriveCases = []testCase{
 		d.accept("a2")
 		d.arrive("c2", prefers("a2"))
 		d.noOffer("a1")
-		equal(d, "held until", d.call("c2").Call.HeldUntil, d.now().Add(20*time.Second))
-		d.pass(20 * time.Second)
+		wait := queue.DefaultQueue("billing").PreferredWait
+		equal(d, "held until", d.call("c2").Call.HeldUntil, d.now().Add(wait))
+		d.pass(wait)
 		d.mustOffer("a1", "c2")
 		equal(d, "held until", d.call("c2").Call.HeldUntil, 0)
 	}},
