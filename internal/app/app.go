@@ -96,6 +96,14 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	return a, nil
 }
 
+// now is the clock; the engines have their own copies of it.
+func (a *App) now() time.Time {
+	if a.opts.Now != nil {
+		return a.opts.Now()
+	}
+	return time.Now()
+}
+
 func (a *App) later(undo func()) { a.undo = append(a.undo, undo) }
 
 func (a *App) rollBack() {
@@ -135,7 +143,7 @@ func (a *App) serve() error {
 		return fmt.Errorf("number.region: %w", err)
 	}
 	opts := rpc.Options{
-		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{a.resolve, a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
+		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{local: a.tiers, now: a.now, resolve: a.resolve, observe: a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
 		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
 		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log,
 	}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 
@@ -57,7 +58,7 @@ func (ss *session) follow(ctx context.Context) error {
 }
 
 func (ss *session) tellAll(ctx context.Context, events []*queue.Event) error {
-	if len(events) == 0 {
+	if !slices.ContainsFunc(events, news) {
 		return nil
 	}
 	agent, offer, err := ss.st.engine.Agent(ctx, ss.agent)
@@ -78,6 +79,10 @@ func (ss *session) tellAll(ctx context.Context, events []*queue.Event) error {
 	}
 	return ss.keep(ctx, last, agent)
 }
+
+// news reports whether an event tells the softphone anything. That it has the
+// offer, it knows.
+func news(ev *queue.Event) bool { return ev.Type != queue.EventOfferAcknowledged }
 
 // tell sends what one event means; offer is the agent's live one, if any.
 func (ss *session) tell(ctx context.Context, ev *queue.Event, offer *queue.Offer) error {

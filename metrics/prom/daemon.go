@@ -23,6 +23,7 @@ type Daemon struct {
 	// counting with it.
 	byRequest sync.Map // requestKey -> prometheus.Counter
 	byMethod  sync.Map // string -> prometheus.Observer
+	byResult  map[string]prometheus.Counter
 }
 
 type requestKey struct{ method, code string }
@@ -54,6 +55,10 @@ func NewDaemon(reg prometheus.Registerer, version string) (*Daemon, error) {
 		lookup: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: name("tier_lookup_duration_seconds"), Help: "Time that a call waited to know its caller's tier.", Buckets: fast,
 		}),
+	}
+	d.byResult = map[string]prometheus.Counter{}
+	for _, result := range []string{"known", "unknown", "provisional"} {
+		d.byResult[result] = d.lookups.WithLabelValues(result)
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: name("build_info"), Help: "Always 1; the version is in the label.", ConstLabels: prometheus.Labels{"version": version},
@@ -109,6 +114,8 @@ func (d *Daemon) Commits(site string) func(batch int, decide, commit time.Durati
 // Lookup counts a lookup of an arriving caller's tier: known, unknown or
 // provisional.
 func (d *Daemon) Lookup(result string, took time.Duration) {
-	d.lookups.WithLabelValues(result).Inc()
+	if c := d.byResult[result]; c != nil {
+		c.Inc()
+	}
 	d.lookup.Observe(took.Seconds())
 }
