@@ -178,20 +178,22 @@ func TestConnectBridgesWhatASoftphoneAccepted(t *testing.T) {
 
 func TestConnectReleases(t *testing.T) {
 	r := newRig(t, func(s *queue.Site, _ *optsT) {
-		s.Queues[0].Capacity = 1
+		s.Queues[0].Capacity = 2 // of which ordinary callers may use one
 		full, out := queue.DefaultQueue("short"), queue.DefaultQueue("out")
 		full.MaxWait = 20 * time.Millisecond
 		out.Overflow = queue.Overflow{After: 20 * time.Millisecond, Destination: "SIP/voicemail"}
 		s.Queues = append(s.Queues, full, out)
 	})
 	sw, _ := r.connect(nil)
-	for call, q := range map[string]string{"c1": "", "short": "short", "out": "out"} {
+	sw.send(arrivedMsg("c1", "c1", "13800138000"))
+	sw.result("c1") // only now is the queue full
+	for _, call := range []string{"c2", "short", "out"} {
 		m := arrivedMsg(call, call, "13800138000")
-		m.GetArrived().Queue = q
+		if call != "c2" {
+			m.GetArrived().Queue = call
+		}
 		sw.send(m)
-		sw.result(call)
 	}
-	sw.send(arrivedMsg("c2", "c2", "13800138002"))
 	got := map[string]*pb.Release{}
 	sw.wait("three releases", func(m *pb.ConnectResponse) bool {
 		if rel := m.GetRelease(); rel != nil {
