@@ -71,14 +71,14 @@ func command() *cobra.Command {
 			}
 			return err
 		}
-		return run(cmd.Context(), cfg)
+		return run(cfg)
 	}
 	return cmd
 }
 
 // run serves until a signal or a failure. A second signal ends the process at
 // once.
-func run(_ context.Context, cfg *config.Config) error {
+func run(cfg *config.Config) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
