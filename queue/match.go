@@ -52,14 +52,15 @@ func (m *Machine) place(e *entry) {
 		}
 		m.offerTo(e, a, why)
 	}
-	if !e.lined && e.held == nil {
-		return
-	}
 	if e.slot != slotVIP || e.call == nil || !m.site.Preemption {
 		return
 	}
-	if victim := m.pickVictim(e); victim != nil {
-		m.preempt(victim, e)
+	for e.lined || e.held != nil {
+		victim := m.pickVictim(e)
+		if victim == nil {
+			return
+		}
+		m.preempt(victim, m.next(victim.a, slotMid)) // the first VIP for that agent, most often e
 	}
 }
 

@@ -219,8 +219,10 @@ func (m *Model) tryEntry(e entry) {
 		}
 		m.makeOffer(e, a, m.why(e, a, queue.WhyLongestIdle))
 	}
-	if e.waits() && e.slot() == slotVIP && m.site.Preemption {
-		m.preempt(e)
+	// As above: the first VIP for the victim's agent may be another, who came to
+	// wait for him in the same step.
+	for again := e.slot() == slotVIP && m.site.Preemption; again && e.waits(); {
+		again = m.preempt(e)
 	}
 }
 
@@ -290,7 +292,8 @@ func (m *Model) preempt(vip entry) bool {
 	if victim == nil {
 		return false
 	}
-	m.displace(victim, vip)
+	first, _ := m.bestEntry(m.agent(victim.Agent))
+	m.displace(victim, first)
 	return true
 }
 

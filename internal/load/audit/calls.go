@@ -231,7 +231,8 @@ func (r *Replay) inOrder(e *pb.Event, c *call) {
 			case s.Level < level:
 				r.bad(RuleOrder, e, "%s is offered level %d while %s waits at level %d", e.GetAgentId(), level, w.id, s.Level)
 			case s.Level == level && before(w, c):
-				r.bad(RuleOrder, e, "%s is offered a younger call than %s of the same tier and level", e.GetAgentId(), w.id)
+				r.bad(RuleOrder, e, "%s is offered a younger call (%v, because %s) than %s (held for %q, given back by %v) of the same tier and level",
+					e.GetAgentId(), c.tier, e.GetWhy(), w.id, w.heldFor, w.refusedBy)
 			}
 		}
 	}
