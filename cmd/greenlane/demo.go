@@ -18,7 +18,7 @@ import (
 // of the statistics, with as many agents as a careful planner would not have.
 const (
 	demoScale  = 3
-	demoAgents = 30
+	demoAgents = 34
 	demoFor    = 85 * time.Second
 )
 
