@@ -11,7 +11,7 @@ LINT := $(TOOL)/golangci/go.mod golangci-lint
 BUF := $(TOOL)/buf/go.mod buf
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -X greenlane/internal/app.Version=$(VERSION)
+LDFLAGS := -X greenlane/internal/app.Version=$(VERSION) -X main.version=$(VERSION)
 # The version is stamped above, so the build does not ask git a second time.
 BUILD := go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
