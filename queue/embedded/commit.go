@@ -29,7 +29,6 @@ func (b *batch) seal(m *queue.Machine) error {
 	if c.Empty() {
 		return nil
 	}
-	settle(c, m.State)
 	b.events = c.Events
 	return b.writes.changes(c)
 }

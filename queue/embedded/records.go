@@ -3,7 +3,6 @@ package embedded
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 )
 
 // changes encodes everything a machine's commands touched, what is gone last.
-// settle comes first.
 func (w *writes) changes(c *queue.Changes) error {
 	err := errors.Join(
 		putAll(w, bucketCalls, c.Calls, func(r *queue.Call) int { return w.number(r.Seq) }),
@@ -76,40 +74,6 @@ func (w *writes) gone(c *queue.Changes) {
 	for _, k := range c.GoneCohorts {
 		w.delete(bucketCohorts, w.cohort(k.Start, uint8(k.Tier), k.Queue))
 	}
-}
-
-// settle takes out of what is gone the names that came back within the same
-// batch: an owner whose lease ran out and who then renewed it, an agent who was
-// forgotten and then signed in. Touched and gone alone do not tell that from a
-// record that was touched before it went, so the machine's state decides. Both
-// are rare, which is why it is asked only then.
-func settle(c *queue.Changes, state func() *queue.State) {
-	var st *queue.State
-	now := func() *queue.State {
-		if st == nil {
-			st = state()
-		}
-		return st
-	}
-	agent := func(r *queue.Agent) string { return r.ID }
-	owner := func(r *queue.OwnerRecord) string { return r.Owner }
-	line := func(r *queue.SwitchRecord) string { return r.Switch }
-	cohort := func(r *queue.Cohort) queue.CohortKey {
-		return queue.CohortKey{Queue: r.Queue, Tier: r.Tier, Start: r.Start}
-	}
-	c.GoneAgents = stillGone(c.GoneAgents, c.Agents, agent, func() []*queue.Agent { return now().Agents })
-	c.GoneOwners = stillGone(c.GoneOwners, c.Owners, owner, func() []*queue.OwnerRecord { return now().Owners })
-	c.GoneSwitches = stillGone(c.GoneSwitches, c.Switches, line, func() []*queue.SwitchRecord { return now().Switches })
-	c.GoneCohorts = stillGone(c.GoneCohorts, c.Cohorts, cohort, func() []*queue.Cohort { return now().Cohorts })
-}
-
-func stillGone[K comparable, R any](gone []K, touched []*R, key func(*R) K, alive func() []*R) []K {
-	is := func(k K) func(*R) bool { return func(r *R) bool { return key(r) == k } }
-	if !slices.ContainsFunc(gone, func(k K) bool { return slices.ContainsFunc(touched, is(k)) }) {
-		return gone
-	}
-	records := alive()
-	return slices.DeleteFunc(gone, func(k K) bool { return slices.ContainsFunc(records, is(k)) })
 }
 
 // storedRequest is a queue.RequestRecord as it is kept: the errors of a batch's

@@ -109,26 +109,3 @@ func TestOwnerThatComesBackInItsOwnBatch(t *testing.T) {
 	mustDo(t, e, &queue.SignIn{Agent: "anna", Services: []queue.Service{{Queue: "default", Level: 1}}})
 	dumpFile(t, &site, e.store).equal(t, dumpEngine(t, e, &site), "agent back after being forgotten")
 }
-
-// What came in with one batch and went with it leaves nothing.
-func TestSettleAsksTheStateOnlyInDoubt(t *testing.T) {
-	t.Parallel()
-	asked := 0
-	state := func() *queue.State {
-		asked++
-		return &queue.State{Owners: []*queue.OwnerRecord{{Owner: "back"}}}
-	}
-	plain := &queue.Changes{GoneOwners: []string{"d1"}, Owners: []*queue.OwnerRecord{{Owner: "d2"}}}
-	settle(plain, state)
-	if asked != 0 || len(plain.GoneOwners) != 1 {
-		t.Errorf("asked %d times, gone %v", asked, plain.GoneOwners)
-	}
-	both := &queue.Changes{
-		GoneOwners: []string{"back", "went"}, Owners: []*queue.OwnerRecord{{Owner: "went"}, {Owner: "back"}},
-		GoneSwitches: []string{"s"}, Switches: []*queue.SwitchRecord{{Switch: "s"}},
-	}
-	settle(both, state)
-	if asked != 1 || len(both.GoneOwners) != 1 || both.GoneOwners[0] != "went" || len(both.GoneSwitches) != 1 {
-		t.Errorf("asked %d times, gone owners %v, switches %v", asked, both.GoneOwners, both.GoneSwitches)
-	}
-}
