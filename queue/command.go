@@ -131,8 +131,8 @@ type SetState struct {
 
 // Attach says that offers reach the agent: by a poll (own lease: Wait plus the
 // grace) or a stream (lives with its owner's lease). A new Token replaces the
-// old one. An agent lost before is ready again. The result has the live offer,
-// if there is one.
+// old one; a long poll is used up by the offer it brings. An agent lost before is
+// ready again. The result has the live offer, if there is one.
 type Attach struct {
 	Request
 	Agent, Owner, Token string
@@ -341,7 +341,6 @@ type Result struct {
 	Reranked      int
 	Items         []Item // one per item of a batch
 	Duplicate     bool   // the first answer, or the call as it stands: nothing was changed now
-	Warning       string
 }
 
 // Item is the outcome for one call of a batch: "added", "kept" or "failed".

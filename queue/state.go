@@ -32,7 +32,6 @@ type Meta struct {
 	Now        instant.Instant `cbor:"6,keyasint,omitempty"` // the last command's instant: time never runs back
 	Callbacks  CallbackTotals  `cbor:"7,keyasint"`
 	Violations int64           `cbor:"8,keyasint,omitempty"`
-	EndSeq     uint64          `cbor:"9,keyasint,omitempty"` // order in which calls and callbacks ended, for trimming
 }
 
 // OfferRecord is a live offer, or a past one kept for a while to say how it ended.
