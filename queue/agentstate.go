@@ -13,6 +13,7 @@ type agent struct {
 	Agent
 	members []*member // sorted by level, then queue
 	offer   *offer
+	talk    *call                 // the call he accepted last, until it ends
 	held    *btree.BTreeG[*entry] // calls that wait for this agent only
 	timer   timer
 	idle    bool // stands among the idlers of its queues
@@ -220,10 +221,10 @@ func (m *Machine) releaseHeld(a *agent, which func(*entry) bool) {
 // release ends the wait of a held call for its preferred agent.
 func (m *Machine) release(e *entry) {
 	m.lineOut(e)
-	e.call.HeldUntil = 0
+	e.call.holdUntil(0)
 	m.lineUp(e)
 	m.armCall(e.call)
-	m.emitCall(e.call, Event{Type: EventCallReleasedToAll, Agent: e.call.PreferredAgent})
+	m.emitCall(e.call, Event{Type: EventCallReleasedToAll, Agent: e.call.few().PreferredAgent})
 	m.place(e)
 }
 

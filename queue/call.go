@@ -83,15 +83,19 @@ type Call struct {
 // Wait returns how long the caller waited: until the answer, until the end when
 // there was no answer, or until now.
 func (c *Call) Wait(now instant.Instant) time.Duration {
+	return waited(c.JoinedAt, c.AnsweredAt, c.EndedAt, now)
+}
+
+func waited(joined, answered, ended, now instant.Instant) time.Duration {
 	switch {
-	case c.JoinedAt.IsZero():
+	case joined.IsZero():
 		return 0
-	case !c.AnsweredAt.IsZero():
-		return c.AnsweredAt.Sub(c.JoinedAt)
-	case !c.EndedAt.IsZero():
-		return c.EndedAt.Sub(c.JoinedAt)
+	case !answered.IsZero():
+		return answered.Sub(joined)
+	case !ended.IsZero():
+		return ended.Sub(joined)
 	default:
-		return max(0, now.Sub(c.JoinedAt))
+		return max(0, now.Sub(joined))
 	}
 }
 

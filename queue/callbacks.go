@@ -35,16 +35,16 @@ func ParseOfferID(id string) (epoch uint64, ok bool) {
 // says so. There is at most one open callback for a number and queue: the
 // promise already given stands.
 func (m *Machine) earnCallback(c *call) *callback.Callback {
-	if ok, _ := m.site.Callback.Earns(c.Tier, c.Caller, c.Wait(m.now)); !ok {
+	if ok, _ := m.site.Callback.Earns(c.Tier, c.Caller, c.wait(m.now)); !ok {
 		return nil
 	}
-	if open := m.openCallbacks[callbackKey{c.Caller, c.Queue}]; open != nil {
+	if open := m.openCallbacks[callbackKey{c.Caller, c.queueName()}]; open != nil {
 		return &open.Callback
 	}
 	m.meta.CallSeq++
 	seq := m.meta.CallSeq
-	cb := m.addCallback(callback.New(m.site.Callback, CallbackID(seq), seq, c.EndedAt, c.JoinedAt, c.Caller, c.Queue, c.Tier, c.ID, callback.ReasonAbandoned, 0))
-	c.Callback = cb.ID
+	cb := m.addCallback(callback.New(m.site.Callback, CallbackID(seq), seq, c.EndedAt, c.JoinedAt, c.Caller, c.queueName(), c.Tier, c.ID, callback.ReasonAbandoned, 0))
+	c.own().Callback = cb.ID
 	m.emitCallback(cb, Event{Type: EventCallbackCreated, Call: c.ID, Reason: cb.Reason})
 	return &cb.Callback
 }
@@ -253,7 +253,7 @@ func (m *Machine) cancelAnswered(c *call) {
 	if c.Caller == "" {
 		return
 	}
-	for _, q := range []string{c.Queue, c.OverflowedFrom} {
+	for _, q := range []string{c.queueName(), c.few().OverflowedFrom} {
 		cb := m.openCallbacks[callbackKey{c.Caller, q}]
 		if cb == nil || q == "" {
 			continue

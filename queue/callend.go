@@ -39,7 +39,9 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 // bury records that a call is over of which nobody has told that it began.
 func (m *Machine) bury(id, switchID string, at instant.Instant, reason string) *call {
 	m.meta.CallSeq++
-	c := &call{Call: Call{ID: id, Switch: switchID, State: CallAbandoned, Reason: reason, Seq: m.meta.CallSeq, ArrivedAt: at, EndedAt: m.now, Tombstone: true}}
+	c := m.freshCall()
+	c.ID, c.from, c.Seq, c.Tombstone = id, m.sameOrigin(switchID, ""), m.meta.CallSeq, true
+	c.State, c.Reason, c.ArrivedAt, c.EndedAt = CallAbandoned, reason, at, m.now
 	c.timer = newTimer(c, classCall, c.Seq)
 	m.calls[id] = c
 	m.touchCall(c)
@@ -58,7 +60,8 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	}
 	m.ended = slices.DeleteFunc(m.ended, func(c *call) bool { return c == grave })
 	seq := grave.Seq
-	c := m.newCall(cmd, q, ended.Add(-wait))
+	c := &call{} // not one of this batch: its record is to follow the tombstone's
+	m.newCall(c, cmd, q, ended.Add(-wait))
 	m.meta.CallSeq--
 	c.Seq, c.QueuedAt = seq, c.JoinedAt
 	c.timer = newTimer(c, classCall, seq)
@@ -70,7 +73,7 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	}
 	m.countEnd(c, CallAbandoned)
 	cb := m.earnCallback(c)
-	m.emitCall(c, Event{Type: EventCallAbandoned, Wait: wait, Reason: reason, Callback: c.Callback})
+	m.emitCall(c, Event{Type: EventCallAbandoned, Wait: wait, Reason: reason, Callback: c.few().Callback})
 	m.keepEnded(c)
 	res := m.callResult(c)
 	res.Callback = cb
@@ -90,7 +93,7 @@ func (m *Machine) leave(c *call, how string) *offer {
 	countWaiting(c, -1)
 	m.waiting--
 	m.unlinkCaller(c)
-	c.HeldUntil = 0
+	c.holdUntil(0)
 	return o
 }
 
@@ -109,7 +112,7 @@ func (m *Machine) end(c *call, state CallState, event EventType, reason, offerEn
 	if state == CallAbandoned {
 		cb = m.earnCallback(c)
 	}
-	e := Event{Type: event, Wait: c.Wait(m.now), Reason: reason, Callback: c.Callback}
+	e := Event{Type: event, Wait: c.wait(m.now), Reason: reason, Callback: c.few().Callback}
 	m.emitCall(c, e)
 	m.keepEnded(c)
 	return cb, freed
@@ -130,8 +133,11 @@ func (m *Machine) finish(c *call, reason string) (freed *agent) {
 	t := m.totals(c.q, c.Tier)
 	t.Completed++
 	t.Talk += talk.Milliseconds()
-	e := Event{Type: EventCallCompleted, Agent: c.Agent, Reason: reason, Wait: c.Wait(m.now), Talk: talk}
+	e := Event{Type: EventCallCompleted, Agent: c.Agent, Reason: reason, Wait: c.wait(m.now), Talk: talk}
 	a := m.agents[c.Agent]
+	if a != nil && a.talk == c {
+		a.talk = nil
+	}
 	if a == nil || a.Agent.Call != c.ID {
 		m.emitCall(c, e)
 		m.keepEnded(c)

@@ -15,7 +15,7 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	known := m.calls[cmd.Call]
 	if known != nil {
 		if !sameSwitch(known, cmd.Switch) {
-			return Result{}, refuse(ErrCallExists, "call_id", "%q is a call of switch %q", cmd.Call, known.Switch)
+			return Result{}, refuse(ErrCallExists, "call_id", "%q is a call of switch %q", cmd.Call, known.from.Switch)
 		}
 		if !known.Tombstone {
 			res := m.callResult(known)
@@ -30,7 +30,8 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if known != nil {
 		return m.arriveTooLate(known, q, cmd), nil
 	}
-	c := m.newCall(cmd, q, m.now)
+	c := m.freshCall()
+	m.newCall(c, cmd, q, m.now)
 	if reason := m.refusal(c); reason != "" {
 		c.State, c.Reason, c.EndedAt = CallRefused, reason, m.now
 		m.countEnd(c, CallRefused)
@@ -42,7 +43,9 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	return m.callResult(c), nil
 }
 
-func sameSwitch(c *call, id string) bool { return id == "" || c.Switch == "" || c.Switch == id }
+func sameSwitch(c *call, id string) bool {
+	return id == "" || c.from.Switch == "" || c.from.Switch == id
+}
 
 // routeTo finds the queue a call goes to.
 func (m *Machine) routeTo(cmd *Arrive) (*queueState, error) {
@@ -67,37 +70,24 @@ func (m *Machine) queue(name string) (*queueState, error) {
 	return q, nil
 }
 
-// newCall records a call that has joined at the given instant.
-func (m *Machine) newCall(cmd *Arrive, q *queueState, joined instant.Instant) *call {
+// newCall records in c, which is empty, a call that has joined at the given instant.
+func (m *Machine) newCall(c *call, cmd *Arrive, q *queueState, joined instant.Instant) {
 	m.meta.CallSeq++
-	c := &call{}
-	c.Call = Call{
-		ID: cmd.Call, Switch: m.intern(cmd.Switch), Caller: cmd.Caller, Dialed: m.intern(cmd.Dialed), Queue: q.cfg.Name,
-		Tier: cmd.Tier, Provisional: cmd.Provisional, Attestation: cmd.Attestation, UnattestedVIP: cmd.UnattestedVIP,
-		PreferredAgent: cmd.PreferredAgent, Attributes: cmd.Attributes, ArrivedAt: cmd.ArrivedAt,
-		State: CallWaiting, Seq: m.meta.CallSeq, JoinedAt: joined, QueuedAt: m.now,
+	c.ID, c.from, c.Caller, c.Seq, c.State = cmd.Call, m.sameOrigin(cmd.Switch, cmd.Dialed), cmd.Caller, m.meta.CallSeq, CallWaiting
+	c.Tier, c.Provisional, c.Attestation, c.UnattestedVIP = cmd.Tier, cmd.Provisional, cmd.Attestation, cmd.UnattestedVIP
+	c.ArrivedAt, c.JoinedAt, c.QueuedAt = cmd.ArrivedAt, joined, m.now
+	if cmd.PreferredAgent != "" || len(cmd.Attributes) > 0 {
+		c.rare = &rareCall{PreferredAgent: cmd.PreferredAgent, Attributes: cmd.Attributes}
 	}
 	if !c.Tier.Valid() {
 		c.Tier = tiering.Ordinary
 	}
 	m.linkCall(c, q)
-	return c
-}
-
-// intern returns one copy of a string that many calls carry.
-func (m *Machine) intern(s string) string {
-	if known, ok := m.names[s]; ok {
-		return known
-	}
-	if len(m.names) < internedNames {
-		m.names[s] = s
-	}
-	return s
 }
 
 // linkCall makes a call known.
 func (m *Machine) linkCall(c *call, q *queueState) {
-	c.entry = entry{q: q, call: c, slot: slotOf(c.Tier)}
+	c.entry = entry{q: q, call: c, slot: slotOf(c.Tier), dirty: c.dirty}
 	c.timer = newTimer(c, classCall, c.Seq)
 	m.calls[c.ID] = c
 	m.touchCall(c)
@@ -147,9 +137,9 @@ func (m *Machine) join(c *call) {
 // not free, else lines it up for everyone.
 func (m *Machine) lineUpOrHold(e *entry) {
 	c, wait := e.call, e.q.cfg.PreferredWait
-	if a := m.agents[c.PreferredAgent]; a != nil && wait > 0 && a.State.Working() && a.serves(e.q) != nil &&
+	if a := m.preferred(c); a != nil && wait > 0 && a.State.Working() && a.serves(e.q) != nil &&
 		(!a.RingBySwitch || m.ringable(e)) {
-		c.HeldUntil = m.now.Add(wait)
+		c.holdUntil(m.now.Add(wait))
 		m.hold(e, a)
 		return
 	}
@@ -208,7 +198,7 @@ func (c *call) position() int {
 }
 
 func (m *Machine) callResult(c *call) Result {
-	res := Result{Call: &c.Call}
+	res := Result{Call: m.show(c)}
 	if c.State == CallWaiting {
 		res.Position = c.position()
 		res.EstimatedWait = c.q.estimate(res.Position)

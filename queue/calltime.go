@@ -30,8 +30,8 @@ func (m *Machine) armCall(c *call) {
 				soonest(o.AckBy, m.ackLane)
 			}
 		} else {
-			if c.HeldUntil != 0 {
-				soonest(c.HeldUntil, q.lanes.hold)
+			if held := c.few().HeldUntil; held != 0 {
+				soonest(held, q.lanes.hold)
 			}
 			if q.cfg.Overflow.After > 0 {
 				soonest(c.QueuedAt.Add(q.cfg.Overflow.After), q.lanes.overflow)
@@ -59,7 +59,7 @@ func (c *call) fire(m *Machine, now instant.Instant) {
 	if o := c.offer; o != nil {
 		m.offerDue(o)
 	}
-	if c.State == CallWaiting && c.HeldUntil != 0 && now >= c.HeldUntil {
+	if held := c.few().HeldUntil; c.State == CallWaiting && held != 0 && now >= held {
 		m.release(&c.entry)
 	}
 	if o := q.cfg.Overflow; c.State == CallWaiting && o.After > 0 && now >= c.QueuedAt.Add(o.After) {
@@ -83,7 +83,7 @@ func (m *Machine) noteLate(c *call) {
 	m.totals(c.q, c.Tier).Late++
 	m.cohort(c.q, c.Tier, c.JoinedAt).LateWaiting++
 	m.totals(c.q, c.Tier).Counts.LateWaiting++
-	m.emitCall(c, Event{Type: EventCallLate, Wait: c.Wait(m.now)})
+	m.emitCall(c, Event{Type: EventCallLate, Wait: c.wait(m.now)})
 }
 
 // offerDue ends an offer that was not acknowledged or not answered in time:
@@ -133,7 +133,8 @@ func (m *Machine) moveTo(c *call, to *queueState, reason, by string) {
 	from := c.q
 	m.lineOut(&c.entry)
 	m.recount(c, to, c.Tier)
-	c.OverflowedFrom, c.QueuedAt, c.HeldUntil = from.cfg.Name, m.now, 0
+	few := c.own()
+	few.OverflowedFrom, few.HeldUntil, c.QueuedAt = from.cfg.Name, 0, m.now
 	m.lineUp(&c.entry)
 	m.armCall(c)
 	m.emitCall(c, Event{Type: EventCallMoved, FromQueue: from.cfg.Name, Reason: reason, Why: by})

@@ -79,7 +79,7 @@ func (m *Machine) totals(q *queueState, t tiering.Tier) *Totals {
 // or one of the terminal states. Each call comes here once.
 func (m *Machine) countEnd(c *call, state CallState) {
 	ch, tot := m.cohort(c.q, c.Tier, c.JoinedAt), m.totals(c.q, c.Tier)
-	wait := c.Wait(m.now)
+	wait := c.wait(m.now)
 	count := func(pick func(*Counts) *int64, n int64) {
 		*pick(ch) += n
 		*pick(&tot.Counts) += n
@@ -141,6 +141,6 @@ func (m *Machine) recount(c *call, to *queueState, tier tiering.Tier) {
 		m.cohort(to, tier, c.JoinedAt).LateWaiting++
 		m.totals(to, tier).Counts.LateWaiting++
 	}
-	c.q, c.Queue, c.Tier = to, to.cfg.Name, tier
+	c.q, c.Tier = to, tier
 	countWaiting(c, 1)
 }

@@ -66,7 +66,7 @@ func (e *entry) rank() rank {
 
 func (e *entry) declinedBy() []string {
 	if e.call != nil {
-		return e.call.DeclinedBy
+		return e.call.few().DeclinedBy
 	}
 	return e.cb.declined
 }
@@ -76,7 +76,8 @@ func (e *entry) addDeclined(agentID string) {
 		return
 	}
 	if e.call != nil {
-		e.call.DeclinedBy = append(e.call.DeclinedBy, agentID)
+		few := e.call.own()
+		few.DeclinedBy = append(few.DeclinedBy, agentID)
 	} else {
 		e.cb.declined = append(e.cb.declined, agentID)
 	}

@@ -41,7 +41,12 @@ type Machine struct {
 	requests    map[requestKey]*RequestRecord
 	requestList []*RequestRecord // oldest first
 
-	names map[string]string // switches and dialed numbers, one copy of each
+	origins map[origin]*origin // one copy of each
+	shown   room               // records in the answer to the command at hand
+
+	spareCalls  []*call  // room of forgotten calls, to be used again
+	spareOffers []*offer // likewise
+	goneOffers  []*offer // forgotten by the command at hand, which may still hold them
 
 	timers   timers
 	talkLane *lane
@@ -57,15 +62,6 @@ type requestKey struct{ kind, id string }
 type callbackKey struct {
 	caller tiering.Number
 	queue  string
-}
-
-// call is a call at work.
-type call struct {
-	Call
-	entry
-	timer      timer
-	sameCaller *call     // next waiting call of the same number
-	firstEvent [1]uint64 // room for Events while there is but one
 }
 
 // cbRecord is a callback at work.
@@ -98,8 +94,8 @@ type switchState struct {
 	dirty bool
 }
 
-// internedNames bounds Machine.names; forged numbers must not fill the memory.
-const internedNames = 10_000
+// sharedOrigins bounds Machine.origins.
+const sharedOrigins = 10_000
 
 // NewMachine returns an empty site.
 func NewMachine(site Site) (*Machine, error) { return RestoreMachine(site, &State{}) }
@@ -118,7 +114,7 @@ func newMachine(site Site) *Machine {
 		owners:        map[string]*owner{},
 		switches:      map[string]*switchState{},
 		requests:      map[requestKey]*RequestRecord{},
-		names:         map[string]string{},
+		origins:       map[origin]*origin{},
 		timers:        newTimers(),
 		changes:       &Changes{},
 		spare:         &Changes{},
@@ -164,6 +160,7 @@ func (m *Machine) NextTimer() (instant.Instant, bool) {
 func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 	m.now = max(now, m.meta.Now)
 	m.meta.Now = m.now
+	m.shown.reset()
 	m.fireDue()
 	m.trim()
 	req := cmd.request()
@@ -282,17 +279,8 @@ const eventsPerCall = 100
 
 // emitCall writes one event of a call, with what every such event says.
 func (m *Machine) emitCall(c *call, e Event) {
-	e.Call, e.Queue, e.Tier, e.Switch, e.JoinedAt, e.Late = c.ID, c.Queue, c.Tier, c.Switch, c.JoinedAt, c.Late
+	e.Call, e.Queue, e.Tier, e.Switch, e.JoinedAt, e.Late = c.ID, c.queueName(), c.Tier, c.from.Switch, c.JoinedAt, c.Late
 	m.emit(e)
-	if len(c.Events) >= eventsPerCall {
-		c.Events = slices.Delete(c.Events, 1, 2) // the first one tells of the arrival
-	}
-	switch len(c.Events) {
-	case 0: // a waiting call has one event, and there may be a million of them
-		c.Events = c.firstEvent[:0]
-	case 1: // most calls come to four: joined, offered, answered, completed
-		c.Events = append(make([]uint64, 0, 4), c.Events...)
-	}
-	c.Events = append(c.Events, m.meta.LastEvent)
+	c.addEvent(m.meta.LastEvent)
 	m.touchCall(c)
 }

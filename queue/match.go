@@ -14,7 +14,7 @@ func (m *Machine) eligible(e *entry, a *agent) bool {
 
 // ringable reports whether the switch that holds e can ring an agent's phone.
 func (m *Machine) ringable(e *entry) bool {
-	return e.call != nil && m.switches[e.call.Switch] != nil
+	return e.call != nil && m.switches[e.call.from.Switch] != nil
 }
 
 // othersCanServe reports whether an agent who did not decline e works.
@@ -66,9 +66,8 @@ func (m *Machine) place(e *entry) {
 
 // pickAgent returns the idle agent who is to have e.
 func (m *Machine) pickAgent(e *entry) (best *agent, why string) {
-	if e.call != nil && e.call.PreferredAgent != "" {
-		a := m.agents[e.call.PreferredAgent]
-		if a != nil && a.idle && a.serves(e.q) != nil && m.eligible(e, a) {
+	if e.call != nil {
+		if a := m.preferred(e.call); a != nil && a.idle && a.serves(e.q) != nil && m.eligible(e, a) {
 			return a, WhyPreferredAgent
 		}
 	}
@@ -132,7 +131,7 @@ func (m *Machine) match(a *agent) {
 }
 
 func whyNext(e *entry, a *agent) string {
-	if e.call != nil && e.call.PreferredAgent == a.ID {
+	if e.call != nil && e.call.few().PreferredAgent == a.ID {
 		return WhyPreferredAgent
 	}
 	return WhyNextInLine
@@ -185,7 +184,8 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 	}
 	m.lineOut(e)
 	m.meta.Epoch++
-	o := &offer{e: e, a: a, rank: e.rank(), slot: e.slot}
+	o := m.freshOffer()
+	o.e, o.a, o.rank, o.slot = e, a, e.rank(), e.slot
 	o.OfferRecord = OfferRecord{
 		Epoch: m.meta.Epoch, Agent: a.ID, OfferedAt: m.now, ExpiresAt: m.now.Add(e.q.cfg.OfferTimeout), Why: why,
 	}
@@ -194,6 +194,7 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 	}
 	if gone := m.offers.add(o); gone != nil {
 		m.changes.GoneOffers = append(m.changes.GoneOffers, gone.Epoch)
+		m.goneOffers = append(m.goneOffers, gone)
 	}
 	m.live[o.slot].add(o)
 	m.touchOffer(o)
@@ -204,7 +205,8 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 	m.become(a, AgentOffered, "")
 	if c := e.call; c != nil {
 		o.OfferRecord.Call, a.Agent.Call = c.ID, c.ID
-		c.State, c.Agent, c.Offer, c.OfferedAt, c.HeldUntil = CallOffered, a.ID, o.Epoch, m.now, 0
+		c.State, c.Agent, c.Offer, c.OfferedAt = CallOffered, a.ID, o.Epoch, m.now
+		c.holdUntil(0)
 		c.Offers++
 		m.armCall(c)
 		m.totals(c.q, c.Tier).Offers++

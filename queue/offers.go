@@ -32,18 +32,21 @@ func (m *Machine) attach(cmd *Attach) (Result, error) {
 	}
 	m.touchAgent(a)
 	m.match(a)
-	return Result{Agent: &a.Agent, Offer: a.liveOffer()}, nil
+	return Result{Agent: &a.Agent, Offer: m.liveOffer(a)}, nil
 }
 
 // liveOffer returns the offer an agent holds, nil when there is none.
-func (a *agent) liveOffer() *Offer {
+func (m *Machine) liveOffer(a *agent) *Offer { return a.liveOffer(&m.shown) }
+
+// liveOffer is Machine.liveOffer with the call's record in r.
+func (a *agent) liveOffer(r *room) *Offer {
 	o := a.offer
 	if o == nil {
 		return nil
 	}
 	out := &Offer{Epoch: o.Epoch, Agent: a.ID, OfferedAt: o.OfferedAt, ExpiresAt: o.ExpiresAt, Acknowledged: o.Acked, Why: o.Why}
 	if o.e.call != nil {
-		out.Call = &o.e.call.Call
+		out.Call = o.e.call.record(r)
 	} else {
 		out.Callback = &o.e.cb.Callback
 	}
@@ -70,7 +73,7 @@ func (m *Machine) detach(cmd *Detach) (Result, error) {
 	if o := a.offer; o != nil && cmd.Undelivered && a.Presence != PresentRing {
 		m.giveBack(o, EndedUndelivered, "")
 	}
-	return Result{Agent: &a.Agent, Offer: a.liveOffer()}, nil
+	return Result{Agent: &a.Agent, Offer: m.liveOffer(a)}, nil
 }
 
 // liveFor finds a live offer for whoever answers it: its agent, or the switch
@@ -103,7 +106,7 @@ func (m *Machine) acknowledge(cmd *Acknowledge) (Result, error) {
 		return Result{}, err
 	}
 	if o.Acked {
-		return Result{Offer: o.a.liveOffer(), Duplicate: true}, nil
+		return Result{Offer: m.liveOffer(o.a), Duplicate: true}, nil
 	}
 	o.Acked, o.AckBy = true, 0
 	m.touchOffer(o)
@@ -115,7 +118,7 @@ func (m *Machine) acknowledge(cmd *Acknowledge) (Result, error) {
 		m.armCallback(o.e.cb)
 		m.emitCallback(o.e.cb, e)
 	}
-	return Result{Offer: o.a.liveOffer()}, nil
+	return Result{Offer: m.liveOffer(o.a)}, nil
 }
 
 func (m *Machine) accept(cmd *Accept) (Result, error) {
@@ -131,16 +134,16 @@ func (m *Machine) accept(cmd *Accept) (Result, error) {
 	}
 	c, a := o.e.call, o.a
 	agentID := a.ID
-	epoch := c.Call.Offer
+	epoch := c.Offer
 	m.leave(c, EndedAccepted)
-	c.State, c.AnsweredAt, c.Agent, c.Call.Offer = CallAnswered, m.now, agentID, epoch
-	a.Agent.Call = c.ID
+	c.State, c.AnsweredAt, c.Agent, c.Offer = CallAnswered, m.now, agentID, epoch
+	a.Agent.Call, a.talk = c.ID, c
 	m.become(a, AgentTalking, "")
 	m.armCall(c)
 	m.countEnd(c, CallAnswered)
-	m.emitCall(c, Event{Type: EventCallAnswered, Agent: a.ID, AgentState: a.State, Offer: epoch, Wait: c.Wait(m.now)})
+	m.emitCall(c, Event{Type: EventCallAnswered, Agent: a.ID, AgentState: a.State, Offer: epoch, Wait: c.wait(m.now)})
 	m.cancelAnswered(c)
-	return Result{Call: &c.Call, Agent: &a.Agent}, nil
+	return Result{Call: m.show(c), Agent: &a.Agent}, nil
 }
 
 // repeated answers a repeated accept or decline with what is still on record.
@@ -150,7 +153,7 @@ func (m *Machine) repeated(o *offer) Result {
 		res.Agent = &a.Agent
 	}
 	if c := m.calls[o.OfferRecord.Call]; c != nil {
-		res.Call = &c.Call
+		res.Call = m.show(c)
 	}
 	if cb := m.callbacks[o.OfferRecord.Callback]; cb != nil {
 		res.Callback = &cb.Callback
@@ -183,7 +186,10 @@ func (m *Machine) complete(cmd *Complete) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	c := m.calls[cmd.Call]
+	c := a.talk // most often
+	if c == nil || c.ID != cmd.Call {
+		c = m.calls[cmd.Call]
+	}
 	if c == nil || c.Agent != a.ID {
 		return Result{}, refuse(ErrCallNotFound, "call_id", "%q is no call of agent %q", cmd.Call, a.ID)
 	}
@@ -191,9 +197,9 @@ func (m *Machine) complete(cmd *Complete) (Result, error) {
 	case CallAnswered:
 		m.free(m.finish(c, ReasonAgentCompleted))
 	case CallCompleted:
-		return Result{Call: &c.Call, Agent: &a.Agent, Duplicate: true}, nil
+		return Result{Call: m.show(c), Agent: &a.Agent, Duplicate: true}, nil
 	default:
 		return Result{}, refuse(ErrWrongState, "call_id", "call %q is %s; only an answered call can be completed", c.ID, c.State)
 	}
-	return Result{Call: &c.Call, Agent: &a.Agent}, nil
+	return Result{Call: m.show(c), Agent: &a.Agent}, nil
 }

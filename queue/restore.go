@@ -94,8 +94,8 @@ func (m *Machine) restoreCalls(records []*Call) error {
 		if m.calls[r.ID] != nil {
 			return fmt.Errorf("queue: call %q is on record twice", r.ID)
 		}
-		c := &call{Call: *r}
-		c.Switch, c.Dialed = m.intern(c.Switch), m.intern(c.Dialed)
+		c := &call{}
+		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
 		if r.Tombstone {
 			c.timer = newTimer(c, classCall, c.Seq)
 			m.calls[c.ID] = c
@@ -171,7 +171,7 @@ func (m *Machine) restoreLines() {
 	slices.SortFunc(waiting, func(a, b *call) int { return cmp.Or(cmp.Compare(a.JoinedAt, b.JoinedAt), cmp.Compare(a.Seq, b.Seq)) })
 	for _, c := range waiting {
 		if c.State == CallWaiting {
-			if a := m.agents[c.PreferredAgent]; c.HeldUntil != 0 && a != nil {
+			if a := m.preferred(c); c.few().HeldUntil != 0 && a != nil {
 				m.hold(&c.entry, a)
 			} else {
 				m.lineUp(&c.entry)
@@ -213,7 +213,7 @@ func (m *Machine) restoreCounts(st *State) {
 func (m *Machine) State() *State {
 	st := &State{Meta: m.meta, Requests: slices.Clone(m.requestList)}
 	for _, c := range m.calls {
-		st.Calls = append(st.Calls, &c.Call)
+		st.Calls = append(st.Calls, c.record(&room{}))
 	}
 	slices.SortFunc(st.Calls, func(a, b *Call) int { return cmp.Compare(a.Seq, b.Seq) })
 	m.agentList.Scan(func(_ string, a *agent) bool {

@@ -116,6 +116,8 @@ type Changes struct {
 	GoneRequests  []uint64
 	GoneOwners    []string
 	GoneSwitches  []string
+
+	room room // where Calls point to
 }
 
 // Empty reports whether nothing was touched.

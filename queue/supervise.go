@@ -84,7 +84,7 @@ func (m *Machine) rerank(cmd *Rerank) (Result, error) {
 // tierTooLate settles what a late lookup still changes when the call waits no
 // longer: a caller who hung up meanwhile gets the callback that the tier earns.
 func (m *Machine) tierTooLate(c *call, t tiering.Tier) Result {
-	if c == nil || !c.Provisional || c.State != CallAbandoned || c.Callback != "" {
+	if c == nil || !c.Provisional || c.State != CallAbandoned || c.few().Callback != "" {
 		return Result{}
 	}
 	counted := c.Tier
@@ -92,7 +92,7 @@ func (m *Machine) tierTooLate(c *call, t tiering.Tier) Result {
 	cb := m.earnCallback(c)
 	c.Tier = counted // the call was counted under the tier it was served by
 	m.touchCall(c)
-	return Result{Call: &c.Call, Callback: cb}
+	return Result{Call: m.show(c), Callback: cb}
 }
 
 // setTier changes a waiting call's tier and reports whether anything changed.
@@ -151,7 +151,7 @@ func (m *Machine) reconcile(cmd *Reconcile) (Result, error) {
 	}
 	var gone []*call
 	for _, c := range m.calls {
-		if c.Switch == cmd.Switch && !c.State.Terminal() && !listed[c.ID] && c.JoinedAt < asOf {
+		if c.from.Switch == cmd.Switch && !c.State.Terminal() && !listed[c.ID] && c.JoinedAt < asOf {
 			gone = append(gone, c)
 		}
 	}
@@ -189,7 +189,7 @@ func (m *Machine) reconcileOne(cmd *Reconcile, live *Live) Item {
 	}
 	if c := m.calls[live.Call]; c != nil && !c.Tombstone {
 		if !sameSwitch(c, cmd.Switch) {
-			item.Err = refuse(ErrCallExists, "call_id", "%q is a call of switch %q", live.Call, c.Switch)
+			item.Err = refuse(ErrCallExists, "call_id", "%q is a call of switch %q", live.Call, c.from.Switch)
 			return item
 		}
 		item.Outcome = OutcomeKept
@@ -218,7 +218,8 @@ func (m *Machine) restoreCall(live *Live, q *queueState) {
 	if !live.ArrivedAt.IsZero() && live.ArrivedAt < m.now {
 		joined = live.ArrivedAt
 	}
-	c := m.newCall(&live.Arrive, q, joined)
+	c := m.freshCall()
+	m.newCall(c, &live.Arrive, q, joined)
 	if live.AnsweredAt.IsZero() {
 		m.join(c)
 		return
@@ -226,11 +227,11 @@ func (m *Machine) restoreCall(live *Live, q *queueState) {
 	m.totals(q, c.Tier).Joined++
 	m.emitCall(c, Event{Type: EventCallJoined})
 	c.State, c.AnsweredAt, c.Agent = CallAnswered, max(joined, min(live.AnsweredAt, m.now)), live.Agent
-	if c.Wait(m.now) > q.cfg.Threshold {
+	if c.wait(m.now) > q.cfg.Threshold {
 		m.noteLate(c)
 	}
 	m.countEnd(c, CallAnswered)
-	e := Event{Type: EventCallAnswered, Agent: c.Agent, Reason: ReasonReconciled, Wait: c.Wait(m.now)}
+	e := Event{Type: EventCallAnswered, Agent: c.Agent, Reason: ReasonReconciled, Wait: c.wait(m.now)}
 	if a := m.agents[live.Agent]; a != nil && (a.State == AgentReady || a.State == AgentNotReady || a.State == AgentWrapUp) {
 		a.Agent.Call = c.ID
 		m.become(a, AgentTalking, "")
@@ -278,7 +279,7 @@ func (m *Machine) dropSwitch(s *switchState) {
 	m.changes.GoneSwitches = append(m.changes.GoneSwitches, s.Switch)
 	m.emit(Event{Type: EventSwitchDisconnected, Switch: s.Switch})
 	for _, a := range m.ringAgents() {
-		if o := a.offer; o != nil && o.e.call != nil && o.e.call.Switch == s.Switch {
+		if o := a.offer; o != nil && o.e.call != nil && o.e.call.from.Switch == s.Switch {
 			m.giveBack(o, EndedUndelivered, "")
 		}
 	}

@@ -83,7 +83,7 @@ func notGone[K comparable](gone []K, key K) []K {
 func (m *Machine) TakeChanges() *Changes {
 	out, t := m.changes, &m.touched
 	out.Meta = m.meta
-	out.Calls, t.calls = take(out.Calls, t.calls, func(c *call) *Call { c.dirty = false; return &c.Call })
+	out.Calls, t.calls = take(out.Calls, t.calls, func(c *call) *Call { c.dirty = false; return c.record(&out.room) })
 	out.Agents, t.agents = take(out.Agents, t.agents, func(a *agent) *Agent { a.dirty = false; return &a.Agent })
 	out.Offers, t.offers = take(out.Offers, t.offers, func(o *offer) *OfferRecord { o.dirty = false; return &o.OfferRecord })
 	out.Callbacks, t.callbacks = take(out.Callbacks, t.callbacks, func(c *cbRecord) *callback.Callback { c.dirty = false; return &c.Callback })
@@ -118,6 +118,7 @@ func reset[T any](list []T) []T {
 }
 
 func (c *Changes) reset() {
+	c.room.reset()
 	c.Calls, c.Agents, c.Offers, c.Callbacks = reset(c.Calls), reset(c.Agents), reset(c.Offers), reset(c.Callbacks)
 	c.Queues, c.Cohorts, c.Totals = reset(c.Queues), reset(c.Cohorts), reset(c.Totals)
 	c.Requests, c.Owners, c.Switches = reset(c.Requests), reset(c.Owners), reset(c.Switches)

@@ -6,13 +6,16 @@ import (
 	"greenlane/internal/instant"
 )
 
+// sparesKept is how many forgotten records of a kind are kept for their room.
+const sparesKept = 4096
+
 // trimStep bounds how many records of a kind one command forgets.
 const trimStep = 16
 
 // keepEnded remembers an ended call, in order of (EndedAt, Seq). It drops the
 // links that only a live call needs, which the collector would follow.
 func (m *Machine) keepEnded(c *call) {
-	c.entry, c.timer.owner = entry{dirty: c.dirty}, nil
+	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty}, nil
 	i := len(m.ended)
 	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
 		i--
@@ -32,8 +35,16 @@ func (m *Machine) keepEndedCallback(cb *cbRecord) {
 // to be forgotten.
 func over(n, most int, from, oldest instant.Instant) bool { return n > most || from < oldest }
 
-// trim forgets ended things by age and by number, a few at a time.
+// trim forgets ended things by age and by number, a few at a time. It runs
+// before the command is decided: nothing points to what it forgets any more,
+// so that the room of calls and offers can be used again.
 func (m *Machine) trim() {
+	for _, o := range m.goneOffers {
+		if len(m.spareOffers) < sparesKept {
+			m.spareOffers = append(m.spareOffers, o)
+		}
+	}
+	m.goneOffers = reset(m.goneOffers)
 	k := &m.site.Keep
 	oldest := m.now.Add(-k.CallsAge)
 	for n := 0; n < trimStep && len(m.ended) > 0 && over(len(m.ended), k.Calls, m.ended[0].EndedAt, oldest); n++ {
@@ -42,6 +53,9 @@ func (m *Machine) trim() {
 		m.ended = m.ended[1:]
 		delete(m.calls, c.ID)
 		m.changes.GoneCalls = append(m.changes.GoneCalls, c.Seq)
+		if len(m.spareCalls) < sparesKept {
+			m.spareCalls = append(m.spareCalls, c)
+		}
 	}
 	oldest = m.now.Add(-k.CallbacksAge)
 	for n := 0; n < trimStep && len(m.endedBacks) > 0 && over(len(m.endedBacks), k.Callbacks, m.endedBacks[0].EndedAt, oldest); n++ {
@@ -67,4 +81,34 @@ func (m *Machine) forgetAgent(a *agent) {
 	delete(m.agents, a.ID)
 	m.agentList.Delete(a.ID)
 	m.changes.GoneAgents = append(m.changes.GoneAgents, a.ID)
+}
+
+// freshCall returns an empty call. Most are made in the room of one that was
+// forgotten: the collector then has next to nothing to do. One that was touched
+// in this batch stays on the list of those touched.
+func (m *Machine) freshCall() *call {
+	n := len(m.spareCalls)
+	if n == 0 {
+		return &call{}
+	}
+	c := m.spareCalls[n-1]
+	m.spareCalls = m.spareCalls[:n-1]
+	more := c.moreEvents
+	if more != nil {
+		*more = (*more)[:0]
+	}
+	*c = call{entry: entry{dirty: c.dirty}, moreEvents: more}
+	return c
+}
+
+// freshOffer returns an empty offer, as freshCall does a call.
+func (m *Machine) freshOffer() *offer {
+	n := len(m.spareOffers)
+	if n == 0 {
+		return &offer{}
+	}
+	o := m.spareOffers[n-1]
+	m.spareOffers = m.spareOffers[:n-1]
+	*o = offer{dirty: o.dirty}
+	return o
 }

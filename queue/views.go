@@ -1,10 +1,7 @@
 package queue
 
 import (
-	"cmp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"greenlane/callback"
@@ -31,7 +28,7 @@ func (m *Machine) Call(id string) (*CallInfo, error) {
 	if c == nil {
 		return nil, refuse(ErrCallNotFound, "call_id", "%q is no call this site knows", id)
 	}
-	info := &CallInfo{Call: *c.Clone(), Estimated: -1}
+	info := &CallInfo{Call: *m.copy(c), Estimated: -1}
 	if c.State != CallWaiting && c.State != CallOffered {
 		return info, nil
 	}
@@ -87,68 +84,13 @@ func (q *queueState) idleAgents() int {
 	return n
 }
 
-// Calls answers as Engine.Calls does. Waiting calls are few beside the ended
-// ones, but both are walked: a page costs the number of calls kept.
-func (m *Machine) Calls(f CallFilter) ([]Call, string, error) {
-	from, err := parseRank(f.After)
-	if err != nil {
-		return nil, "", err
-	}
-	if f.Queue != "" {
-		if _, err := m.queue(f.Queue); err != nil {
-			return nil, "", err
-		}
-	}
-	var list []*call
-	for _, c := range m.calls {
-		if f.Queue != "" && c.Queue != f.Queue || f.Tier != 0 && c.Tier != f.Tier ||
-			len(f.States) > 0 && !slices.Contains(f.States, c.State) || !from.before(c.listRank()) {
-			continue
-		}
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b *call) int { return a.listRank().compare(b.listRank()) })
-	n := pageSize(f.Limit)
-	next := ""
-	if len(list) > n {
-		list = list[:n]
-		next = list[n-1].listRank().token()
-	}
-	page := make([]Call, 0, len(list))
-	for _, c := range list {
-		page = append(page, *c.Clone())
-	}
-	return page, next, nil
-}
-
-func (c *call) listRank() rank { return rank{c.JoinedAt, c.Seq} }
-
-func (r rank) compare(o rank) int { return cmp.Or(cmp.Compare(r.at, o.at), cmp.Compare(r.seq, o.seq)) }
-
-func (r rank) token() string {
-	return strconv.FormatInt(int64(r.at), 36) + "." + strconv.FormatUint(r.seq, 36)
-}
-
-func parseRank(token string) (rank, error) {
-	if token == "" {
-		return rank{at: -1}, nil
-	}
-	at, seq, ok := strings.Cut(token, ".")
-	a, err1 := strconv.ParseInt(at, 36, 64)
-	s, err2 := strconv.ParseUint(seq, 36, 64)
-	if !ok || err1 != nil || err2 != nil {
-		return rank{}, refuse(ErrInvalid, "page_token", "%q is not the token of a page before", token)
-	}
-	return rank{instant.Instant(a), s}, nil
-}
-
 // Agent answers as Engine.Agent does.
 func (m *Machine) Agent(id string) (*Agent, *Offer, error) {
 	a, err := m.agent(id)
 	if err != nil {
 		return nil, nil, err
 	}
-	res := Result{Agent: &a.Agent, Offer: a.liveOffer()}
+	res := Result{Agent: &a.Agent, Offer: a.liveOffer(&room{})}
 	res = res.Clone()
 	return res.Agent, res.Offer, nil
 }
@@ -214,7 +156,7 @@ func (m *Machine) Positions(switchID string) []Position {
 			}
 			q.lines[s].t.Scan(func(e *entry) bool {
 				n++
-				if c := e.call; c != nil && c.Switch == switchID {
+				if c := e.call; c != nil && c.from.Switch == switchID {
 					out = append(out, Position{c.ID, n, q.estimate(n)})
 				}
 				return true
@@ -222,7 +164,7 @@ func (m *Machine) Positions(switchID string) []Position {
 		}
 	}
 	m.eachHeld(func(c *call) {
-		if c.Switch == switchID {
+		if c.from.Switch == switchID {
 			p := c.position()
 			out = append(out, Position{c.ID, p, c.q.estimate(p)})
 		}

@@ -97,6 +97,12 @@ type core struct {
 	now   instant.Instant
 	next  int    // calls so far
 	offer uint64 // the agent's live offer
+
+	// The commands are used again, so that what is measured is the machine's
+	// garbage and not the driver's.
+	arrive   queue.Arrive
+	accept   queue.Accept
+	complete queue.Complete
 }
 
 // coreTiers are the tiers of the calls, by turns: no VIPs, who would never wait.
@@ -139,10 +145,11 @@ func (c *core) arrival() *queue.Arrive {
 	i := c.next
 	c.next++
 	id := "switch-1-" + strconv.Itoa(i)
-	return &queue.Arrive{
+	c.arrive = queue.Arrive{
 		Call: id, Switch: "switch-1", Caller: tiering.Number("+86138" + strconv.Itoa(10_000_000+i)),
 		Tier: coreTiers[i%len(coreTiers)], ArrivedAt: c.now,
 	}
+	return &c.arrive
 }
 
 // live lets n calls arrive; for each, the first in line is accepted and
@@ -160,11 +167,13 @@ func (c *core) live(n int) error {
 		if _, err := c.apply(c.arrival()); err != nil {
 			return err
 		}
-		res, err := c.apply(&queue.Accept{Agent: "anna", Offer: c.offer})
+		c.accept = queue.Accept{Agent: "anna", Offer: c.offer}
+		res, err := c.apply(&c.accept)
 		if err != nil {
 			return err
 		}
-		if res, err = c.apply(&queue.Complete{Agent: "anna", Call: res.Call.ID}); err != nil {
+		c.complete = queue.Complete{Agent: "anna", Call: res.Call.ID}
+		if res, err = c.apply(&c.complete); err != nil {
 			return err
 		}
 		c.offer = res.Agent.Offer

@@ -153,6 +153,47 @@ var questionCases = []testCase{
 			}
 		}
 	}},
+	{says: "the calls that wait come page by page in the order of all calls", run: func(d *desk) {
+		d.onDuty("a1", "billing")
+		d.arrive("offered")
+		d.signedIn("anna")
+		d.do(&queue.Arrive{Call: "held", Switch: "s1", Queue: "billing", Tier: tiering.Mid, PreferredAgent: "anna"})
+		for i := range 9 {
+			queueOf := []string{"billing", "orders"}[i%2]
+			d.arrive(fmt.Sprintf("c%d", i), tier(tiering.Tiers[i%4]), inQueue(queueOf))
+			d.clock.Advance(time.Second)
+		}
+		d.arrive("gone")
+		d.do(&queue.Abandon{Call: "gone", Switch: "s1"})
+		d.do(&queue.Reconcile{Switch: "s2", Calls: []queue.Live{{Arrive: queue.Arrive{Call: "old", Queue: "orders", ArrivedAt: d.now().Add(-time.Hour)}}}})
+		waits := func(c queue.Call) bool { return c.State == queue.CallWaiting || c.State == queue.CallOffered }
+		all, _, err := d.e.Calls(d.ctx(), queue.CallFilter{})
+		if err != nil {
+			d.Fatal(err)
+		}
+		for _, name := range []string{"", "billing", "orders"} {
+			var want, got []string
+			for _, c := range all {
+				if waits(c) && (name == "" || c.Queue == name) {
+					want = append(want, c.ID)
+				}
+			}
+			f := queue.CallFilter{Queue: name, States: []queue.CallState{queue.CallOffered, queue.CallWaiting}, Limit: 2}
+			for more := true; more; more = f.After != "" {
+				page, next, err := d.e.Calls(d.ctx(), f)
+				if err != nil {
+					d.Fatal(err)
+				}
+				for _, c := range page {
+					got = append(got, c.ID)
+				}
+				f.After = next
+			}
+			if len(want) < 4 || !slices.Equal(got, want) {
+				d.Errorf("of queue %q: got %v, want %v", name, got, want)
+			}
+		}
+	}},
 	{says: "a page has a hundred calls unless it is said otherwise and a thousand at most", run: func(d *desk) {
 		for i := range 1010 {
 			d.arrive(fmt.Sprintf("c%d", i))
