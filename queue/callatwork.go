@@ -103,11 +103,11 @@ func (c *call) addEvent(seq uint64) {
 		list := make([]uint64, 0, 3) // most calls come to four: joined, offered, answered, completed
 		c.moreEvents = &list
 	}
-	list := *c.moreEvents
-	if len(list) >= eventsPerCall-1 {
-		list = slices.Delete(list, 0, 1) // the first one tells of the arrival
+	more := c.moreEvents
+	if len(*more) >= eventsPerCall-1 {
+		*more = slices.Delete(*more, 0, 1) // the first one tells of the arrival
 	}
-	*c.moreEvents = append(list, seq)
+	*more = append(*more, seq)
 }
 
 // room holds records that are made to be shown, and their lists of events. It

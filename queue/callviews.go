@@ -125,4 +125,3 @@ func parseRank(token string) (rank, error) {
 	}
 	return rank{instant.Instant(a), s}, nil
 }
-

@@ -76,6 +76,26 @@ func notGone[K comparable](gone []K, key K) []K {
 	return slices.DeleteFunc(gone, func(k K) bool { return k == key })
 }
 
+// TouchedAgents visits, before TakeChanges, every agent that changed since the
+// last of it, or whose live offer did, with that offer; nil is none. What it is
+// given is good until the next Apply.
+func (m *Machine) TouchedAgents(visit func(*Agent, *Offer)) {
+	for _, a := range m.touched.agents {
+		visit(&a.Agent, a.liveOffer(&m.shown))
+	}
+	also := func(e *entry) {
+		if e.offer != nil && !e.offer.a.dirty {
+			visit(&e.offer.a.Agent, e.offer.a.liveOffer(&m.shown))
+		}
+	}
+	for _, c := range m.touched.calls {
+		also(&c.entry)
+	}
+	for _, cb := range m.touched.callbacks {
+		also(&cb.entry)
+	}
+}
+
 // TakeChanges returns what was touched since the last call of it. The value
 // and its pointers are good until the next Apply; its slices are used again by
 // the TakeChanges after the next. A record that is gone may be listed as

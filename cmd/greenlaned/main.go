@@ -18,6 +18,7 @@ import (
 )
 
 func main() {
+	app.TuneHeap()
 	if err := command().Execute(); err != nil {
 		fmt.Fprintf(os.Stderr, "greenlaned: %v\n", err)
 		os.Exit(1)

@@ -19,23 +19,27 @@ type batch struct {
 	dirty    bool // there is something to write
 	writes   writes
 	events   []queue.Event // the machine's own, good until the next batch
+	agents   []agentView   // as they are after it
+	gone     []string      // agents that are forgotten
 	took     time.Duration // to decide and encode
 }
 
 // seal encodes what the machine's commands changed.
 func (b *batch) seal(m *queue.Machine) error {
+	m.TouchedAgents(func(a *queue.Agent, o *queue.Offer) { b.agents = append(b.agents, viewOf(a, o)) })
 	c := m.TakeChanges()
 	b.dirty = b.trims || !c.Empty()
 	if c.Empty() {
 		return nil
 	}
-	b.events = c.Events
+	b.events, b.gone = c.Events, c.GoneAgents
 	return b.writes.changes(c)
 }
 
 func (b *batch) reset() {
 	clear(b.requests)
-	b.requests, b.events = b.requests[:0], nil
+	clear(b.agents)
+	b.requests, b.events, b.agents, b.gone = b.requests[:0], nil, b.agents[:0], nil
 	b.writes.reset()
 	b.trims, b.dirty, b.took = false, false, 0
 }
@@ -53,6 +57,7 @@ func (e *Engine) commit(b *batch) error {
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	e.views.show(b.agents, b.gone) // first: who reads an event finds its agent as it left him
 	e.log.publish(b.events, t)
 	if e.opts.Observe != nil {
 		e.opts.Observe(len(b.requests), b.took, time.Since(begin))

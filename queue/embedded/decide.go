@@ -28,9 +28,7 @@ func (e *Engine) run() {
 		case <-e.timer.C:
 			e.armed, ticked = 0, true
 		}
-		// Whoever is about to submit goes first. On a busy machine batches grow and
-		// each command costs less; on an idle one this returns at once.
-		runtime.Gosched()
+		e.gather()
 		e.turn(ticked)
 	}
 	e.timer.Stop()
@@ -38,6 +36,20 @@ func (e *Engine) run() {
 	close(e.stopped)
 	e.closeErr = e.store.db.Close()
 	close(e.closed)
+}
+
+// gather lets whoever is about to submit go first, for as long as that brings
+// more. On a busy machine batches grow and each command costs less; on an idle
+// one this returns at once.
+func (e *Engine) gather() {
+	for n := -1; ; {
+		runtime.Gosched()
+		more := e.mail.waiting()
+		if more <= n || more >= e.opts.MaxBatch {
+			return
+		}
+		n = more
+	}
 }
 
 // turn takes what waits, decides it with one instant, makes it durable, and only

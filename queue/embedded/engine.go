@@ -18,6 +18,7 @@ type Engine struct {
 	store *store
 	clock *clock
 	log   *eventLog
+	views *agentViews
 	keep  keepEvents
 	mail  *mailbox
 
@@ -81,8 +82,13 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 	if opts.NoSync {
 		opts.Logger.Warn("commits are not synced: what is acknowledged may be lost with the power", "file", s.path)
 	}
+	views, err := newAgentViews(m)
+	if err != nil {
+		return nil, openError("restore", s.path, err)
+	}
 	e := &Engine{
-		opts: opts, store: s, machine: m,
+		views: views,
+		opts:  opts, store: s, machine: m,
 		clock:   newClock(opts.Now, floor),
 		log:     newEventLog(s, ends, opts.RecentEvents),
 		keep:    keepEvents{age: site.Keep.EventsAge, number: uint64(site.Keep.Events)},
@@ -192,17 +198,13 @@ func (e *Engine) Calls(ctx context.Context, f queue.CallFilter) ([]queue.Call, s
 	return p.items, p.next, err
 }
 
-// Agent implements queue.Engine.
+// Agent implements queue.Engine. It does not wait for the decider: it shows the
+// agent as the last commit left it.
 func (e *Engine) Agent(ctx context.Context, id string) (*queue.Agent, *queue.Offer, error) {
-	type found struct {
-		agent *queue.Agent
-		offer *queue.Offer
+	if err := errors.Join(ctx.Err(), e.over()); err != nil {
+		return nil, nil, err
 	}
-	a, err := ask(ctx, e, func(m *queue.Machine, _ instant.Instant) (a found, err error) {
-		a.agent, a.offer, err = m.Agent(id)
-		return a, err
-	})
-	return a.agent, a.offer, err
+	return e.views.get(id)
 }
 
 // Agents implements queue.Engine.

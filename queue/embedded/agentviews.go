@@ -1,0 +1,76 @@
+package embedded
+
+import (
+	"fmt"
+	"sync"
+
+	"greenlane/queue"
+)
+
+// agentViews are the agents as the last commit left them, each with the live
+// offer. Softphones look at them after every event that concerns them: they need
+// not wait for the decider, nor for the commit that is under way.
+type agentViews struct {
+	mu sync.RWMutex
+	of map[string]agentView
+}
+
+// agentView is what nobody changes any more once it is shown.
+type agentView struct {
+	agent *queue.Agent
+	offer *queue.Offer
+}
+
+func viewOf(a *queue.Agent, o *queue.Offer) agentView {
+	res := queue.Result{Agent: a, Offer: o}
+	res = res.Clone()
+	return agentView{res.Agent, res.Offer}
+}
+
+// newAgentViews shows every agent of a machine.
+func newAgentViews(m *queue.Machine) (*agentViews, error) {
+	v := &agentViews{of: map[string]agentView{}}
+	f := queue.AgentFilter{Limit: 1000}
+	for more := true; more; more = f.After != "" {
+		page, next, err := m.Agents(f)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page {
+			a, o, err := m.Agent(page[i].ID)
+			if err != nil {
+				return nil, err
+			}
+			v.of[a.ID] = agentView{a, o}
+		}
+		f.After = next
+	}
+	return v, nil
+}
+
+// show replaces the views that a commit has changed.
+func (v *agentViews) show(changed []agentView, gone []string) {
+	if len(changed) == 0 && len(gone) == 0 {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, a := range changed {
+		v.of[a.agent.ID] = a
+	}
+	for _, id := range gone {
+		delete(v.of, id)
+	}
+}
+
+// get returns copies of an agent and the live offer.
+func (v *agentViews) get(id string) (*queue.Agent, *queue.Offer, error) {
+	v.mu.RLock()
+	a, ok := v.of[id]
+	v.mu.RUnlock()
+	if !ok {
+		return nil, nil, &queue.Error{Kind: queue.ErrAgentNotFound, Field: "agent_id", Detail: fmt.Sprintf("%q has not signed in", id)}
+	}
+	a = viewOf(a.agent, a.offer)
+	return a.agent, a.offer, nil
+}
