@@ -5,6 +5,9 @@ import "slices"
 // Clone returns a result that stays as it is whatever the machine does next.
 func (r *Result) Clone() Result {
 	out := *r
+	if r.lasting {
+		return out
+	}
 	if r.Call != nil {
 		out.Call = r.Call.Clone()
 	}

@@ -341,6 +341,8 @@ type Result struct {
 	Reranked      int
 	Items         []Item // one per item of a batch
 	Duplicate     bool   // the first answer, or the call as it stands: nothing was changed now
+
+	lasting bool // a first answer that is kept: nobody changes what it points to
 }
 
 // Item is the outcome for one call of a batch: "added", "kept" or "failed".

@@ -178,18 +178,20 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 	}
 	res, err := m.decide(cmd)
 	if err == nil {
-		m.remember(key, req.Print, &res)
+		return m.remember(key, req.Print, &res), nil
 	}
 	return res, err
 }
 
-// remember keeps a request's first answer.
-func (m *Machine) remember(key requestKey, fingerprint uint64, res *Result) {
+// remember keeps a request's first answer, and returns it as it is kept.
+func (m *Machine) remember(key requestKey, fingerprint uint64, res *Result) Result {
 	m.meta.RequestSeq++
 	r := &RequestRecord{Seq: m.meta.RequestSeq, Kind: key.kind, ID: key.id, Print: fingerprint, At: m.now, Result: res.Clone()}
+	r.Result.lasting = true
 	m.requests[key] = r
 	m.requestList = append(m.requestList, r)
 	m.changes.Requests = append(m.changes.Requests, r)
+	return r.Result
 }
 
 // decide carries one command out.

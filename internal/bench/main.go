@@ -79,6 +79,7 @@ func run() (ok bool, err error) {
 	only := flag.String("only", "", "comma-separated names of what to measure: "+strings.Join(names(), ", "))
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
 	quick := flag.Bool("quick", false, "smaller and fewer rounds: to see that it works")
+	binary := flag.String("daemon", "", "measure this greenlaned instead of building one")
 	flag.Parse()
 	chosen, err := choose(*only)
 	if err != nil {
@@ -95,9 +96,11 @@ func run() (ok bool, err error) {
 	if b.self, err = os.Executable(); err != nil {
 		return false, err
 	}
-	b.log("building the daemon")
-	if b.daemon, err = daemon.Build(dir); err != nil {
-		return false, err
+	if b.daemon = *binary; b.daemon == "" {
+		b.log("building the daemon")
+		if b.daemon, err = daemon.Build(dir); err != nil {
+			return false, err
+		}
 	}
 	figures, err := b.measure(ctx, chosen)
 	if err != nil {
