@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"syscall"
 	_ "time/tzdata" // zones must be known on machines without a zone database
 
@@ -26,7 +27,7 @@ func main() {
 }
 
 func command() *cobra.Command {
-	var file string
+	var file, profile string
 	var check bool
 	var flags struct {
 		listen, http, data, engine, redis string
@@ -49,6 +50,7 @@ func command() *cobra.Command {
 	f.StringVar(&flags.engine, "engine", config.EngineEmbedded, "`engine`: embedded or redis")
 	f.StringVar(&flags.redis, "redis", "", "`address` of Redis, several separated by commas")
 	f.BoolVar(&flags.insecure, "insecure", false, "listen without TLS where others can reach it")
+	f.StringVar(&profile, "cpuprofile", "", "write a profile of the processor's time to `file` until the daemon stops, for go tool pprof")
 	f.BoolVar(&check, "check", false, "check the configuration, print it as it takes effect, and exit")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		given := config.Flags{}
@@ -72,9 +74,32 @@ func command() *cobra.Command {
 			}
 			return err
 		}
-		return run(cfg)
+		stopProfile, err := startProfile(profile)
+		if err != nil {
+			return err
+		}
+		return errors.Join(run(cfg), stopProfile())
 	}
 	return cmd
+}
+
+// startProfile writes a profile of the processor's time to a file, "" for none,
+// until it is stopped.
+func startProfile(file string) (stop func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, fmt.Errorf("--cpuprofile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("--cpuprofile: %w", err), f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // run serves until a signal or a failure. A second signal ends the process at

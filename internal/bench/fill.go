@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -19,7 +22,13 @@ const bigConfig = "sites: [{name: main, max_waiting: 2000000, queues: [{name: de
 
 // start starts a daemon of its own and connects to it.
 func (b *bench) start(ctx context.Context, config string, env []string, log io.Writer) (*daemon.Daemon, *grpc.ClientConn, error) {
-	d, err := daemon.New(daemon.Options{Binary: b.daemon, Config: config, Env: env, Log: log})
+	var args []string
+	if b.profiles != nil {
+		file := filepath.Join(b.dir, fmt.Sprintf("%d.pprof", len(b.profiles)))
+		b.profiles = append(b.profiles, file)
+		args = []string{"--cpuprofile", file}
+	}
+	d, err := daemon.New(daemon.Options{Binary: b.daemon, Config: config, Args: args, Env: env, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -28,6 +37,23 @@ func (b *bench) start(ctx context.Context, config string, env []string, log io.W
 	}
 	conn, err := load.Dial(d.Addr())
 	return d, conn, err
+}
+
+// end ends a daemon. One that writes a profile is asked, so that it finishes it.
+func (b *bench) end(d *daemon.Daemon) error {
+	if b.profiles == nil {
+		return d.Remove()
+	}
+	return errors.Join(d.Stop(), d.Remove())
+}
+
+// mergeProfiles makes one profile of several.
+func mergeProfiles(ctx context.Context, from []string, to string) error {
+	merged, err := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof", "-proto"}, from...)...).Output()
+	if err != nil {
+		return fmt.Errorf("merging the profiles: %w", err)
+	}
+	return os.WriteFile(to, merged, 0o644)
 }
 
 // perReconcile is how many calls one Reconcile adds.

@@ -55,6 +55,9 @@ type bench struct {
 	self   string // path of this program, for processes of its own
 	quick  bool
 	log    func(format string, args ...any)
+
+	profiles []string // one of each daemon that is measured; nil: none is wanted
+	dir      string   // for what this run needs only
 }
 
 func main() {
@@ -79,6 +82,7 @@ func run() (ok bool, err error) {
 	only := flag.String("only", "", "comma-separated names of what to measure: "+strings.Join(names(), ", "))
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
 	quick := flag.Bool("quick", false, "smaller and fewer rounds: to see that it works")
+	profile := flag.String("profile", "", "write a profile of the daemon under these loads to a file, for the compiler")
 	binary := flag.String("daemon", "", "measure this greenlaned instead of building one")
 	flag.Parse()
 	chosen, err := choose(*only)
@@ -92,7 +96,7 @@ func run() (ok bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{quick: *quick, log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
+	b := &bench{dir: dir, quick: *quick, log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
 	if b.self, err = os.Executable(); err != nil {
 		return false, err
 	}
@@ -102,7 +106,13 @@ func run() (ok bool, err error) {
 			return false, err
 		}
 	}
+	if *profile != "" {
+		b.profiles = []string{}
+	}
 	figures, err := b.measure(ctx, chosen)
+	if err == nil && *profile != "" {
+		err = mergeProfiles(ctx, b.profiles, *profile)
+	}
 	if err != nil {
 		return false, err
 	}

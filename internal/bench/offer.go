@@ -35,7 +35,7 @@ func measureOffer(ctx context.Context, b *bench) (figures []Figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, conn.Close(), d.Remove()) }()
+	defer func() { err = errors.Join(err, conn.Close(), b.end(d)) }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := &offers{due: make(map[string]time.Time), took: hdrhistogram.New(1, time.Minute.Microseconds(), 3)}

@@ -33,7 +33,7 @@ func measureThroughput(ctx context.Context, b *bench) (figures []Figure, err err
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, conn.Close(), d.Remove()) }()
+	defer func() { err = errors.Join(err, conn.Close(), b.end(d)) }()
 	sizes, err := answerSizes(ctx, conn)
 	if err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ sites:
 // fails.
 func newDaemon(t *testing.T, config string) *daemon.Daemon {
 	t.Helper()
-	binary, err := daemon.Build(t.TempDir())
+	binary, err := daemon.Build(t.TempDir(), "-pgo=off")
 	if err != nil {
 		t.Fatal(err)
 	}

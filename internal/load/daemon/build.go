@@ -22,10 +22,12 @@ func Beside() (string, error) {
 }
 
 // Build builds greenlaned into a directory and returns its path. It needs the
-// source and a Go compiler: for tests and measurements.
-func Build(dir string) (string, error) {
+// source and a Go compiler: for tests and measurements. flags are more of those
+// of go build.
+func Build(dir string, flags ...string) (string, error) {
 	path := filepath.Join(dir, "greenlaned")
-	cmd := exec.Command("go", "build", "-o", path, "greenlane/cmd/greenlaned")
+	args := append([]string{"build", "-o", path}, flags...)
+	cmd := exec.Command("go", append(args, "greenlane/cmd/greenlaned")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the daemon: %w\n%s", err, out)
 	}
