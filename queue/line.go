@@ -188,6 +188,7 @@ type queueState struct {
 	levels      []*idlers                         // by level
 	working     int                               // agents who serve it and work
 	workingRing int                               // of these, those whose phone the switch rings
+	agents      agentCounts                       // who serve it, signed-out ones too
 	waiting     int                               // calls waiting or offered
 	declined    map[*entry]struct{}               // lined entries that somebody declined
 	lanes       laneSet
