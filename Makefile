@@ -15,6 +15,9 @@ LDFLAGS := -X greenlane/internal/app.Version=$(VERSION) -X main.version=$(VERSIO
 # The version is stamped above, so the build does not ask git a second time.
 BUILD := go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
+# What some tests run beside the daemon: PACKAGE/COMMAND of Debian.
+NEEDS := prometheus/promtool prometheus/prometheus
+
 ARGS ?=
 TESTFLAGS ?= -timeout 20m
 FUZZTIME ?= 10s
@@ -41,10 +44,15 @@ demo: build ## a daemon and a synthetic day of calls, in one live screen
 
 .PHONY: test
 test: ## every test, the crash test with GREENLANE_CRASH_KILLS kills included
+	@.ci/need $(NEEDS) || true
 	go test $(TESTFLAGS) ./...
 
 .PHONY: check
 check: tidy vet lint proto race ## everything a change must pass, but for the long tests
+
+.PHONY: needs
+needs: ## install what some tests run beside the daemon, or fail and say what is missing
+	@.ci/need $(NEEDS)
 
 .PHONY: tidy
 tidy: ## fail if go.mod or go.sum is not what the imports ask for
