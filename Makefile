@@ -27,7 +27,7 @@ export GREENLANE_CRASH_KILLS
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/greenlaned and bin/greenlane
@@ -48,7 +48,7 @@ test: ## every test, the crash test with GREENLANE_CRASH_KILLS kills included
 	go test $(TESTFLAGS) ./...
 
 .PHONY: check
-check: tidy vet lint proto race ## everything a change must pass, but for the long tests
+check: tidy vet lint proto dashboards-check race ## everything a change must pass, but for the long tests
 
 .PHONY: needs
 needs: ## install what some tests run beside the daemon, or fail and say what is missing
@@ -94,6 +94,17 @@ fuzz: ## run every fuzz target for FUZZTIME each
 generate: ## generate the Go code of the API
 	$(BUF) format --write proto
 	$(BUF) generate proto --template proto/buf.gen.yaml --output proto
+
+# -C is relative to the top, -dir to the program's own directory.
+DASHBOARDS := go run -C internal/tools/dashboards . -dir ../../../deploy/grafana
+
+.PHONY: dashboards
+dashboards: ## write the Grafana dashboards, after a change to internal/tools/dashboards
+	$(DASHBOARDS)
+
+.PHONY: dashboards-check
+dashboards-check: ## fail if the dashboards are not what their program writes
+	$(DASHBOARDS) -check
 
 .PHONY: fmt
 fmt: ## format the Go code as `make lint` wants it
