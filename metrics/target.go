@@ -11,12 +11,12 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	NoTarget Verdict = iota // the tier has none (the blacklist), or nothing was counted
+	NotJudged Verdict = iota // the tier has no target (the blacklist), or nothing was counted
 	Met
 	Missed
 )
 
-var verdictNames = [...]string{"no target", "met", "missed"}
+var verdictNames = [...]string{"not judged", "met", "missed"}
 
 // String returns the verdict in words.
 func (v Verdict) String() string { return verdictNames[v] }
@@ -28,7 +28,7 @@ func Judge(f Formula, c *queue.Counts, target float64) Verdict {
 	over, under := parts(f, c)
 	switch {
 	case target <= 0 || under <= 0:
-		return NoTarget
+		return NotJudged
 	case over >= needed(target, under):
 		return Met
 	default:

@@ -27,14 +27,14 @@ func TestJudge(t *testing.T) {
 		{0, 1, 0.85, metrics.Missed, -6},
 		{1, 0, 1, metrics.Met, 0},
 		{1, 1, 1, metrics.Missed, -1},
-		{5, 5, 0, metrics.NoTarget, 0}, // the blacklist
-		{0, 0, 0.9, metrics.NoTarget, 0},
+		{5, 5, 0, metrics.NotJudged, 0}, // the blacklist
+		{0, 0, 0.9, metrics.NotJudged, 0},
 	} {
 		n := queue.Counts{AnsweredInTime: c.inTime, AnsweredLate: c.late}
 		if got := metrics.Judge(metrics.Headline, &n, c.target); got != c.want {
 			t.Errorf("%d in time, %d late, target %v: %s, want %s", c.inTime, c.late, c.target, got, c.want)
 		}
-		if spare, ok := metrics.Spare(metrics.Headline, &n, c.target); ok != (c.want != metrics.NoTarget) || spare != c.spare {
+		if spare, ok := metrics.Spare(metrics.Headline, &n, c.target); ok != (c.want != metrics.NotJudged) || spare != c.spare {
 			t.Errorf("%d in time, %d late, target %v: %d spare, %v; want %d", c.inTime, c.late, c.target, spare, ok, c.spare)
 		}
 	}
