@@ -239,7 +239,7 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("prometheus: %v\n%s", err, log.String())
 		}

@@ -134,7 +134,7 @@ func scrape(ctx context.Context, url string) (time.Duration, int, error) {
 	}
 	body, err := io.ReadAll(res.Body)
 	took := time.Since(began)
-	if err = errors.Join(err, res.Body.Close()); err != nil {
+	if err := errors.Join(err, res.Body.Close()); err != nil {
 		return 0, 0, err
 	}
 	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Encoding") != "gzip" {
