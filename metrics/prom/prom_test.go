@@ -157,7 +157,7 @@ func TestConventions(t *testing.T) {
 }
 
 // TestSeriesAreInOrder checks what a registry would: no series twice, labels and
-// names in order.
+// names in order, the series of one metric with the same labels.
 func TestSeriesAreInOrder(t *testing.T) {
 	two := snapshot()
 	two.Queues = append(two.Queues, two.Queues[0])
@@ -167,21 +167,26 @@ func TestSeriesAreInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := map[string]bool{}
+	metrics := map[string]bool{}
 	for _, f := range families {
-		if names[f.GetName()] {
+		if metrics[f.GetName()] {
 			t.Errorf("%s comes twice", f.GetName())
 		}
-		names[f.GetName()] = true
-		series := map[string]bool{}
+		metrics[f.GetName()] = true
+		series, names := map[string]bool{}, ""
 		for _, m := range f.GetMetric() {
 			if !slices.IsSortedFunc(m.GetLabel(), func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) }) {
 				t.Errorf("%s: labels %v", f.GetName(), m.GetLabel())
 			}
-			var key strings.Builder
+			var key, has strings.Builder
 			for _, l := range m.GetLabel() {
 				key.WriteString(l.GetName() + "=" + l.GetValue() + ",")
+				has.WriteString(l.GetName() + ",")
 			}
+			if names != "" && has.String() != names {
+				t.Errorf("%s has series with the labels %s and with %s", f.GetName(), names, has.String())
+			}
+			names = has.String()
 			if series[key.String()] {
 				t.Errorf("%s{%s} comes twice", f.GetName(), key.String())
 			}

@@ -133,12 +133,15 @@ type labels struct {
 	sets map[labelKey][]*dto.LabelPair
 }
 
-type labelKey struct{ site, queue, tier, extra string }
+type labelKey struct {
+	site, queue, tier string
+	extra             extra
+}
 
 // of returns the labels of a series, by name; an empty value leaves its label
 // out.
 func (l *labels) of(site, queueName, tier string, x extra) []*dto.LabelPair {
-	key := labelKey{site, queueName, tier, x.value}
+	key := labelKey{site, queueName, tier, x}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if set, ok := l.sets[key]; ok {
