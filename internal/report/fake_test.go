@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,16 +25,17 @@ import (
 type site struct {
 	pb.UnimplementedSupervisorServiceServer
 	pb.UnimplementedCallbackServiceServer
-	log     []*pb.Event
-	trimmed uint64 // events up to here are not kept
-	now     time.Time
-	failed  []string // callbacks that used up their attempts
+	log    []*pb.Event
+	now    time.Time
+	failed []string // callbacks that used up their attempts
 
-	breakAfter int    // streams end with Unavailable after so many events; 0: never
-	trimAt     uint64 // after sending this event, everything up to trimTo is trimmed
-	trimTo     uint64
-	sent       int // events, in all
-	streams    int
+	breakAfter int // streams end with Unavailable after so many events; 0: never
+
+	mu      sync.Mutex // a client may begin a stream before the one it left has ended
+	trimmed uint64     // events up to here are not kept
+	trimAt  uint64     // after sending this event, everything up to trimTo is trimmed
+	trimTo  uint64
+	streams int
 }
 
 var shanghai = func() *time.Location {
@@ -82,6 +84,8 @@ func (s *site) GetSnapshot(context.Context, *pb.GetSnapshotRequest) (*pb.GetSnap
 }
 
 func (s *site) StreamEvents(req *pb.StreamEventsRequest, out grpc.ServerStreamingServer[pb.StreamEventsResponse]) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.streams++
 	after := req.GetAfter()
 	if after < s.trimmed && after > 0 {
@@ -107,7 +111,6 @@ func (s *site) StreamEvents(req *pb.StreamEventsRequest, out grpc.ServerStreamin
 			return err
 		}
 		n++
-		s.sent++
 	}
 	return nil
 }
