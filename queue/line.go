@@ -241,6 +241,7 @@ func (m *Machine) lineOut(e *entry) {
 	case e.held != nil:
 		e.held.held.Delete(e)
 		e.held = nil
+		m.held--
 	}
 }
 
@@ -253,4 +254,5 @@ func (m *Machine) hold(e *entry, a *agent) {
 	}
 	a.held.Set(e)
 	e.held = a
+	m.held++
 }

@@ -24,6 +24,7 @@ type Machine struct {
 	byCaller map[tiering.Number]*call // waiting calls, chained by sameCaller
 	ended    []*call                  // kept for a while, oldest end first
 	waiting  int                      // calls waiting or offered
+	held     int                      // calls that wait for their preferred agent
 
 	agents      map[string]*agent
 	agentList   *btree.Map[string, *agent]

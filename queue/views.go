@@ -232,6 +232,9 @@ func (m *Machine) Positions(switchID string) []Position {
 
 // eachHeld visits the calls that wait for their preferred agent.
 func (m *Machine) eachHeld(visit func(*call)) {
+	if m.held == 0 {
+		return // there may be ten thousand agents to look at
+	}
 	m.agentList.Scan(func(_ string, a *agent) bool {
 		if a.held != nil {
 			a.held.Scan(func(e *entry) bool {
