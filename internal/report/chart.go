@@ -59,6 +59,7 @@ func (c *chart) svg() template.HTML {
 	for i := range c.columns {
 		c.column(&b, i, width, y)
 	}
+	c.missing(&b, width)
 	if c.limit > 0 && c.limit <= scale {
 		fmt.Fprintf(&b, `<line class="limit" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/><text class="axis" x="%g" y="%.1f" text-anchor="end">%s</text>`,
 			left, chartWidth-right, y(c.limit), y(c.limit), chartWidth-right-4, y(c.limit)-4, html.EscapeString(c.of))
@@ -68,6 +69,21 @@ func (c *chart) svg() template.HTML {
 	}
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String()) // numbers, and text that is escaped above
+}
+
+// missing says over each stretch of missing columns, where there is room, why
+// there is nothing to see.
+func (c *chart) missing(b *strings.Builder, width float64) {
+	for i := 0; i < len(c.columns); i++ {
+		first := i
+		for i < len(c.columns) && c.columns[i].missing {
+			i++
+		}
+		if room := width * float64(i-first); room > 150 {
+			fmt.Fprintf(b, `<text class="axis" x="%.1f" y="%g" text-anchor="middle">missing: no longer in the log</text>`,
+				left+width*float64(first)+room/2, top+plotHeight/2)
+		}
+	}
 }
 
 // column draws what one interval has: its bar, or that nothing is known, and a

@@ -17,7 +17,7 @@ type tally struct {
 	shortAbandon time.Duration
 	queues       map[string]bool // those wanted; empty: all
 
-	known    time.Time // events before this are not kept; zero: all are
+	known    time.Time // not every event up to this instant is kept; zero: all are
 	cells    []map[lineKey]*Figures
 	busy     []metrics.AgentTime
 	agents   map[string]mark
@@ -64,7 +64,7 @@ func newTally(from, to time.Time, interval, shortAbandon time.Duration, queues [
 // cell returns the figures of what joined at an instant; nil when that is not
 // asked for, or not known.
 func (t *tally) cell(joined time.Time, queueName string, tier pb.Tier) *Figures {
-	if joined.Before(t.from) || !joined.Before(t.to) || joined.Before(t.known) || len(t.queues) > 0 && !t.queues[queueName] {
+	if joined.Before(t.from) || !joined.Before(t.to) || !t.known.IsZero() && !joined.After(t.known) || len(t.queues) > 0 && !t.queues[queueName] {
 		return nil
 	}
 	cells := t.cells[joined.Sub(t.from)/t.interval]
