@@ -18,6 +18,9 @@ LDFLAGS := -X greenlane/internal/app.Version=$(VERSION) -X main.version=$(VERSIO
 PGO ?= auto
 BUILD = go build -pgo=$(PGO) -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
+# What some tests run beside the daemon: PACKAGE/COMMAND of Debian.
+NEEDS := prometheus/promtool prometheus/prometheus
+
 ARGS ?=
 TESTFLAGS ?= -timeout 20m
 FUZZTIME ?= 10s
@@ -27,7 +30,7 @@ export GREENLANE_CRASH_KILLS
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/greenlaned and bin/greenlane
@@ -49,10 +52,15 @@ demo: build ## a daemon and a synthetic day of calls, in one live screen
 
 .PHONY: test
 test: ## every test, the crash test with GREENLANE_CRASH_KILLS kills included
+	@.ci/need $(NEEDS) || true
 	go test $(TESTFLAGS) ./...
 
 .PHONY: check
-check: tidy vet lint proto race ## everything a change must pass, but for the long tests
+check: tidy vet lint proto dashboards-check race ## everything a change must pass, but for the long tests
+
+.PHONY: needs
+needs: ## install what some tests run beside the daemon, or fail and say what is missing
+	@.ci/need $(NEEDS)
 
 .PHONY: tidy
 tidy: ## fail if go.mod or go.sum is not what the imports ask for
@@ -94,6 +102,17 @@ fuzz: ## run every fuzz target for FUZZTIME each
 generate: ## generate the Go code of the API
 	$(BUF) format --write proto
 	$(BUF) generate proto --template proto/buf.gen.yaml --output proto
+
+# -C is relative to the top, -dir to the program's own directory.
+DASHBOARDS := go run -C internal/tools/dashboards . -dir ../../../deploy/grafana
+
+.PHONY: dashboards
+dashboards: ## write the Grafana dashboards, after a change to internal/tools/dashboards
+	$(DASHBOARDS)
+
+.PHONY: dashboards-check
+dashboards-check: ## fail if the dashboards are not what their program writes
+	$(DASHBOARDS) -check
 
 .PHONY: fmt
 fmt: ## format the Go code as `make lint` wants it

@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"greenlane/queue"
 )
@@ -44,30 +45,49 @@ var formulaNames = [...]string{
 	"answered in time / (answered + abandoned + waiting late)",
 }
 
+var formulaKeys = [...]string{
+	"headline", "without_short_abandons", "answered_only", "abandons_in_time_ignored", "abandons_in_time_met", "with_late_waiting",
+}
+
 // String returns the formula in words, as it stands beside every figure.
-func (f Formula) String() string {
-	if int(f) < len(formulaNames) {
-		return formulaNames[f]
+func (f Formula) String() string { return nameOf(formulaNames[:], f) }
+
+// Key returns the formula's short name, for columns, flags and labels.
+func (f Formula) Key() string { return nameOf(formulaKeys[:], f) }
+
+func nameOf(names []string, f Formula) string {
+	if int(f) < len(names) {
+		return names[f]
 	}
 	return fmt.Sprintf("formula(%d)", uint8(f))
 }
 
-// ParseFormula reads what String writes.
+// ParseFormula reads what String or Key writes.
 func ParseFormula(s string) (Formula, error) {
 	for _, f := range Formulas {
-		if f.String() == s {
+		if f.String() == s || f.Key() == s {
 			return f, nil
 		}
 	}
-	return 0, fmt.Errorf("service-level formula %q is unknown: one of %q is allowed", s, strings.Join(formulaNames[:], `", "`))
+	return 0, fmt.Errorf("service-level formula %q is unknown: one of %q is allowed", s, strings.Join(formulaKeys[:], `", "`))
 }
 
 // ServiceLevel returns the share, 0 to 1, of calls served within the threshold
-// by the formula. ok is false when there is nothing to divide by.
+// by the formula. ok is false when there is nothing to divide by. See
+// Formula.Exact for the one case in which the counters do not say enough.
 func ServiceLevel(f Formula, c *queue.Counts) (level float64, ok bool) {
+	over, under := parts(f, c)
+	if under <= 0 {
+		return 0, false
+	}
+	return float64(over) / float64(under), true
+}
+
+// parts returns what a formula divides by what.
+func parts(f Formula, c *queue.Counts) (over, under int64) {
 	answered, abandoned := c.Answered(), c.Abandoned()
 	inTime := c.AbandonedShort + c.AbandonedInTime // abandoned within the threshold, short ones too
-	over, under := c.AnsweredInTime, answered+abandoned
+	over, under = c.AnsweredInTime, answered+abandoned
 	switch f {
 	case WithoutShortAbandons:
 		under -= c.AbandonedShort
@@ -80,10 +100,17 @@ func ServiceLevel(f Formula, c *queue.Counts) (level float64, ok bool) {
 	case WithLateWaiting:
 		under += c.LateWaiting
 	}
-	if under <= 0 {
-		return 0, false
-	}
-	return float64(over) / float64(under), true
+	return over, under
+}
+
+// Exact reports whether the counters of a queue tell the formula exactly. Every
+// formula is exact while a short abandon is also one in time (short <=
+// threshold, as the defaults 5 s and 20 s). With a short-abandon limit above the
+// threshold, queue.Counts lacks one bucket: the abandons after the threshold but
+// below the limit, which stand in AbandonedShort. AbandonsInTimeIgnored and
+// AbandonsInTimeMet then take them for abandons in time; the others do not care.
+func (f Formula) Exact(short, threshold time.Duration) bool {
+	return short <= threshold || f != AbandonsInTimeIgnored && f != AbandonsInTimeMet
 }
 
 // AverageSpeedOfAnswer returns the mean wait of answered calls in seconds.

@@ -36,6 +36,7 @@ func (m *Machine) signIn(cmd *SignIn) (Result, error) {
 		a.timer = newTimer(a, classAgent, a.Ord)
 		m.agents[a.ID] = a
 		m.agentList.Set(a.ID, a)
+		m.countAgent(a, 1)
 		m.changes.GoneAgents = notGone(m.changes.GoneAgents, a.ID)
 	}
 	changed := a.Endpoint != cmd.Endpoint || a.RingBySwitch != cmd.RingBySwitch || a.WrapUp != wrapUpOf(cmd) || !slices.Equal(a.Services, services)

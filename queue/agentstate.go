@@ -37,8 +37,33 @@ func (a *agent) serves(q *queueState) *member {
 	return nil
 }
 
+// agentCounts are numbers of agents by state.
+type agentCounts [AgentSignedOut + 1]int
+
+// byState returns the counts of the states that somebody is in.
+func (n *agentCounts) byState() map[AgentState]int {
+	out := make(map[AgentState]int, len(n))
+	for s, count := range n {
+		if count != 0 {
+			out[AgentState(s)] = count
+		}
+	}
+	return out
+}
+
+// countAgent adds n to the agents in a's state, in the site and in every queue a
+// serves.
+func (m *Machine) countAgent(a *agent, n int) {
+	m.agentStates[a.State] += n
+	for _, mb := range a.members {
+		mb.q.agents[a.State] += n
+	}
+}
+
 // setServices replaces the queues an agent serves. The agent must not be idle.
 func (m *Machine) setServices(a *agent, services []Service) {
+	m.countAgent(a, -1)
+	defer m.countAgent(a, 1)
 	a.Services = services
 	a.members = a.members[:0:0]
 	for _, s := range services {
@@ -69,7 +94,9 @@ func (m *Machine) become(a *agent, s AgentState, reason string) {
 			a.countWorking(-1)
 		}
 	}
+	m.countAgent(a, -1)
 	a.State, a.Reason, a.Since = s, reason, m.now
+	m.countAgent(a, 1)
 	if s == AgentReady && a.Presence == Absent && a.LeaseUntil < m.now.Add(m.site.SignInGrace) {
 		a.LeaseUntil = m.now.Add(m.site.SignInGrace)
 	}

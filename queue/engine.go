@@ -29,6 +29,10 @@ type Engine interface {
 
 	// Snapshot returns the site's figures at one instant.
 	Snapshot(ctx context.Context) (*Snapshot, error)
+	// Statistics returns what Snapshot returns, but without Agents. It is asked
+	// often, by monitoring: an engine answers from counts it keeps, and lists
+	// neither agents nor calls for it.
+	Statistics(ctx context.Context) (*Snapshot, error)
 	// Call returns one call and where it stands. ErrCallNotFound.
 	Call(ctx context.Context, id string) (*CallInfo, error)
 	// Calls lists calls in order of (JoinedAt, Seq) of one page; next is "" at the end.
@@ -155,9 +159,21 @@ type Cohort struct {
 }
 
 // WaitBounds are the upper bounds, inclusive, of the wait histogram's buckets
-// in milliseconds; a last bucket without bound follows. 20 s stands among them
-// exactly, since the service level is read off it.
-var WaitBounds = [...]int64{1000, 2000, 5000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000, 300_000, 600_000}
+// in milliseconds; a last bucket without bound follows. Two scales share them, so
+// that one count serves both:
+//
+//   - round seconds (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300 and 600 s). 20 s
+//     stands there exactly, since the service level is read off it;
+//   - 2^(n/4) s for n from -4 to 48, cut to the millisecond: the buckets of a
+//     Prometheus native histogram of schema 2, from 0.5 s to 4096 s. Waits are
+//     whole milliseconds, so cutting moves none of them into another bucket.
+var WaitBounds = [...]int64{
+	500, 594, 707, 840, 1000, 1189, 1414, 1681, 2000, 2378, 2828, 3363, 4000, 4756, 5000, 5656, 6727, 8000, 9513,
+	10_000, 11_313, 13_454, 15_000, 16_000, 19_027, 20_000, 22_627, 26_908, 30_000, 32_000, 38_054, 45_000, 45_254,
+	53_817, 60_000, 64_000, 76_109, 90_000, 90_509, 107_634, 120_000, 128_000, 152_218, 181_019, 215_269, 256_000,
+	300_000, 304_437, 362_038, 430_538, 512_000, 600_000, 608_874, 724_077, 861_077, 1_024_000, 1_217_748, 1_448_154,
+	1_722_155, 2_048_000, 2_435_496, 2_896_309, 3_444_311, 4_096_000,
+}
 
 // Totals counts a queue and tier since the state was first made.
 type Totals struct {
@@ -178,7 +194,8 @@ type Snapshot struct {
 	At                     instant.Instant
 	Seq                    uint64 // last event it reflects
 	Queues                 []QueueSnapshot
-	Agents                 []Agent
+	Agents                 []Agent            // nil in Statistics
+	AgentStates            map[AgentState]int // every agent once; a state that nobody is in may be missing
 	Callbacks              CallbackSnapshot
 	GreenChannelViolations int64 // offers of a lower tier while an eligible VIP waited: must stay 0
 }

@@ -189,6 +189,7 @@ type queueState struct {
 	levels      []*idlers                         // by level
 	working     int                               // agents who serve it and work
 	workingRing int                               // of these, those whose phone the switch rings
+	agents      agentCounts                       // who serve it, signed-out ones too
 	waiting     int                               // calls waiting or offered
 	declined    map[*entry]struct{}               // lined entries that somebody declined
 	lanes       laneSet
@@ -241,6 +242,7 @@ func (m *Machine) lineOut(e *entry) {
 	case e.held != nil:
 		e.held.held.Delete(e)
 		e.held = nil
+		m.held--
 	}
 }
 
@@ -253,4 +255,5 @@ func (m *Machine) hold(e *entry, a *agent) {
 	}
 	a.held.Set(e)
 	e.held = a
+	m.held++
 }

@@ -24,9 +24,11 @@ type Machine struct {
 	byCaller map[tiering.Number]*call // waiting calls, chained by sameCaller
 	ended    []*call                  // kept for a while, oldest end first
 	waiting  int                      // calls waiting or offered
+	held     int                      // calls that wait for their preferred agent
 
-	agents    map[string]*agent
-	agentList *btree.Map[string, *agent]
+	agents      map[string]*agent
+	agentList   *btree.Map[string, *agent]
+	agentStates agentCounts
 
 	offers offerLog
 	live   [slots]offerList // victims of a preemption
@@ -34,6 +36,7 @@ type Machine struct {
 	callbacks     map[string]*cbRecord
 	openCallbacks map[callbackKey]*cbRecord
 	endedBacks    []*cbRecord
+	endedStates   [len(callback.States) + 1]int // of endedBacks, by state
 
 	owners   map[string]*owner
 	switches map[string]*switchState

@@ -72,6 +72,7 @@ func (m *Machine) restoreAgents(records []*Agent) {
 		a.timer = newTimer(a, classAgent, a.Ord)
 		m.agents[a.ID] = a
 		m.agentList.Set(a.ID, a)
+		m.countAgent(a, 1)
 		services := slices.DeleteFunc(slices.Clone(a.Services), func(s Service) bool {
 			gone := m.queues[s.Queue] == nil
 			if gone {
@@ -131,6 +132,7 @@ func (m *Machine) restoreCallbacks(records []*callback.Callback) {
 		m.linkCallback(cb)
 		if !r.State.Open() {
 			m.endedBacks = append(m.endedBacks, cb)
+			m.endedStates[cb.State]++
 		}
 	}
 	slices.SortFunc(m.endedBacks, func(a, b *cbRecord) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })

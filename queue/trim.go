@@ -29,6 +29,7 @@ func (m *Machine) keepEndedCallback(cb *cbRecord) {
 		i--
 	}
 	m.endedBacks = slices.Insert(m.endedBacks, i, cb)
+	m.endedStates[cb.State]++
 }
 
 // over reports whether the oldest of n kept records, from the given instant, is
@@ -62,6 +63,7 @@ func (m *Machine) trim() {
 		cb := m.endedBacks[0]
 		m.endedBacks[0] = nil
 		m.endedBacks = m.endedBacks[1:]
+		m.endedStates[cb.State]--
 		delete(m.callbacks, cb.ID)
 		m.changes.GoneCallbacks = append(m.changes.GoneCallbacks, cb.Seq)
 	}
@@ -80,6 +82,7 @@ func (m *Machine) forgetAgent(a *agent) {
 	m.timers.disarm(&a.timer)
 	delete(m.agents, a.ID)
 	m.agentList.Delete(a.ID)
+	m.countAgent(a, -1)
 	m.changes.GoneAgents = append(m.changes.GoneAgents, a.ID)
 }
 

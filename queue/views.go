@@ -174,6 +174,9 @@ func (m *Machine) Positions(switchID string) []Position {
 
 // eachHeld visits the calls that wait for their preferred agent.
 func (m *Machine) eachHeld(visit func(*call)) {
+	if m.held == 0 {
+		return // there may be ten thousand agents to look at
+	}
 	m.agentList.Scan(func(_ string, a *agent) bool {
 		if a.held != nil {
 			a.held.Scan(func(e *entry) bool {
@@ -187,26 +190,28 @@ func (m *Machine) eachHeld(visit func(*call)) {
 
 // Snapshot answers as Engine.Snapshot does.
 func (m *Machine) Snapshot(now instant.Instant) *Snapshot {
-	now = max(now, m.now)
-	s := &Snapshot{Site: m.site.Name, At: now, Seq: m.meta.LastEvent, GreenChannelViolations: m.meta.Violations}
-	local := now.Time().In(m.site.Zone)
-	midnight := instant.Of(time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, m.site.Zone))
-	byQueue := map[*queueState]map[AgentState]int{}
+	s := m.Statistics(now)
 	m.agentList.Scan(func(_ string, a *agent) bool {
 		s.Agents = append(s.Agents, *a.Clone())
-		for _, mb := range a.members {
-			if byQueue[mb.q] == nil {
-				byQueue[mb.q] = map[AgentState]int{}
-			}
-			byQueue[mb.q][a.State]++
-		}
 		return true
 	})
+	return s
+}
+
+// Statistics answers as Engine.Statistics does.
+func (m *Machine) Statistics(now instant.Instant) *Snapshot {
+	now = max(now, m.now)
+	s := &Snapshot{
+		Site: m.site.Name, At: now, Seq: m.meta.LastEvent, GreenChannelViolations: m.meta.Violations,
+		AgentStates: m.agentStates.byState(),
+	}
+	local := now.Time().In(m.site.Zone)
+	midnight := instant.Of(time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, m.site.Zone))
 	oldest := m.oldest()
 	for _, q := range m.queueList {
 		qs := QueueSnapshot{
 			Name: q.cfg.Name, Open: q.cfg.Hours.Open(now.Time()), Threshold: q.cfg.Threshold, Capacity: q.cfg.Capacity,
-			Agents: byQueue[q], Idle: q.idleAgents(), Working: q.working, CallbacksWaiting: q.callbacksWaiting(),
+			Agents: q.agents.byState(), Idle: q.idleAgents(), Working: q.working, CallbacksWaiting: q.callbacksWaiting(),
 		}
 		for _, t := range tiering.Tiers {
 			qs.Tiers = append(qs.Tiers, q.tierSnapshot(t, now, midnight, oldest[tierKey{q, t}]))
@@ -296,8 +301,10 @@ func (m *Machine) oldest() map[tierKey]instant.Instant {
 
 func (m *Machine) callbackSnapshot() CallbackSnapshot {
 	s := CallbackSnapshot{ByState: map[callback.State]int{}, Totals: m.meta.Callbacks}
-	for _, cb := range m.endedBacks {
-		s.ByState[cb.State]++
+	for st, n := range m.endedStates {
+		if n != 0 {
+			s.ByState[callback.State(st)] = n
+		}
 	}
 	for _, cb := range m.openCallbacks {
 		s.ByState[cb.State]++

@@ -56,7 +56,7 @@ func command() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(loadCommand(), demoCommand(), versionCommand())
+	root.AddCommand(loadCommand(), demoCommand(), reportCommand(), versionCommand())
 	return root
 }
 

@@ -51,7 +51,7 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"load", "demo", "version"} {
+	for _, want := range []string{"load", "demo", "report", "version"} {
 		if !strings.Contains(out, "\n  "+want) {
 			t.Errorf("the help does not name %s:\n%s", want, out)
 		}

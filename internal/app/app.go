@@ -47,7 +47,8 @@ type App struct {
 	tiers   tiering.Directory
 	resolve *resolve.Resolver
 	daemon  *prom.Daemon
-	metrics *prometheus.Registry
+	metrics *prometheus.Registry // the daemon's own figures
+	scrape  prometheus.Gatherer  // these and the sites'
 	server  *rpc.Server
 	grpc    *grpc.Server
 	health  *health.Server

@@ -128,9 +128,9 @@ func TestItServes(t *testing.T) {
 	}
 	_, metrics := get(t, a, "/metrics")
 	for _, want := range []string{
-		`greenlane_daemon_requests_total{code="OK",method="/greenlane.v1.SwitchService/CallArrived"} 1`,
-		`greenlane_daemon_tier_lookups_total{result="unknown"} 1`, `greenlane_daemon_open_streams{kind="session"} 0`,
-		"greenlane_daemon_commit_duration_seconds_count", "greenlane_daemon_build_info", "go_goroutines",
+		`greenlaned_requests_total{code="OK",method="/greenlane.v1.SwitchService/CallArrived"} 1`,
+		`greenlaned_tier_lookups_total{result="unknown"} 1`, `greenlaned_open_streams{kind="session"} 0`,
+		"greenlaned_commit_duration_seconds_count", "greenlaned_build_info", "go_goroutines",
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("/metrics has no %s", want)
@@ -193,7 +193,7 @@ func TestStopWithEverythingOpen(t *testing.T) {
 		t.Fatal(m, err)
 	}
 	for { // until the poll is open, too
-		if _, body := get(t, a, "/metrics"); strings.Contains(body, `greenlane_daemon_open_streams{kind="poll"} 1`) {
+		if _, body := get(t, a, "/metrics"); strings.Contains(body, `greenlaned_open_streams{kind="poll"} 1`) {
 			break
 		}
 	}

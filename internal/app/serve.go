@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -60,28 +61,47 @@ func (a *App) register(sites []queue.Site) error {
 	for i := range sites {
 		sources = append(sources, prom.Source{Site: sites[i].Name, Engine: a.engines[i]})
 	}
-	if err := a.metrics.Register(prom.NewSites(5*time.Second, a.log, sources...)); err != nil {
-		return err
+	a.scrape = prom.Gatherers{a.metrics, prom.NewSites(5*time.Second, a.log, sources...)}
+	for i, site := range sites {
+		if err := a.daemon.Feed(site.Name, a.feedStats(i)); err != nil {
+			return err
+		}
 	}
 	n := a.server.Counts()
 	for _, open := range []struct {
 		kind string
 		n    func() int64
 	}{{"session", n.Sessions.Load}, {"poll", n.Polls.Load}, {"switch", n.Switches.Load}, {"watch", n.Watchers.Load}} {
-		if err := a.daemon.Open(a.metrics, open.kind, open.n); err != nil {
+		if err := a.daemon.Open(open.kind, open.n); err != nil {
 			return err
 		}
 	}
-	return a.daemon.Tiers(a.metrics, func() prom.Tiers {
+	return a.daemon.Tiers(func() prom.Tiers {
 		s := a.resolve.Stats()
 		return prom.Tiers{Failed: s.Failed, Skipped: s.Skipped, Delivered: s.Delivered, GaveUp: s.GaveUp, Pending: s.Pending, Down: s.Down}
 	})
 }
 
+// feedStats reads how far one site's subscribers are behind its log.
+func (a *App) feedStats(i int) func() prom.Feed {
+	return func() prom.Feed {
+		s := a.feeds[i].Stats()
+		out := prom.Feed{Subscribers: s.Subscribers, CutOff: s.CutOff}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		// Without an answer there is no lag to tell: scrape_errors says that the
+		// engine does not answer.
+		if last, err := a.engines[i].LastEvent(ctx); err == nil && last > s.Position {
+			out.Lag = last - s.Position
+		}
+		return out
+	}
+}
+
 // newWeb serves what Prometheus and whoever supervises the process ask for.
 func (a *App) newWeb() *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.scrape, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, EnableOpenMetrics: true,
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })

@@ -57,6 +57,7 @@ type Feed struct {
 	stop      context.Context
 
 	mu       sync.Mutex
+	cutOff   int64  // subscribers that did not read
 	position uint64 // the last event that was handed to the subscribers
 	ended    bool
 	agents   map[string][]*Sub
@@ -110,6 +111,22 @@ func (f *Feed) Position() uint64 {
 	return f.position
 }
 
+// Stats are a feed's figures at one moment.
+type Stats struct {
+	Position    uint64 // the last event that was handed to the subscribers
+	Subscribers int    // those to whom events are pushed; one that still reads the log is none
+	CutOff      int64  // subscribers that were cut off since the start
+}
+
+// Stats returns the feed's figures.
+func (f *Feed) Stats() Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := Stats{Position: f.position, CutOff: f.cutOff}
+	f.eachLocked(func(*Sub) { s.Subscribers++ })
+	return s
+}
+
 func (f *Feed) run() {
 	defer close(f.done)
 	defer f.end()
@@ -158,7 +175,10 @@ func (f *Feed) skip() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.position = last
-	f.eachLocked(func(s *Sub) { s.finish(ErrCutOff) })
+	f.eachLocked(func(s *Sub) {
+		s.finish(ErrCutOff)
+		f.cutOff++
+	})
 	f.forgetLocked()
 	return nil
 }
@@ -186,6 +206,7 @@ func (f *Feed) dispatch(events []queue.Event) {
 	for _, s := range full {
 		f.removeLocked(s)
 	}
+	f.cutOff += int64(len(full))
 }
 
 func push(subs []*Sub, ev *queue.Event, full []*Sub) []*Sub {

@@ -36,6 +36,9 @@ func TestGetSnapshot(t *testing.T) {
 	if snap.GetSite() != "main" || snap.GetFormula() != metrics.Headline.String() || snap.GetSequence() == 0 || len(snap.GetQueues()) != 2 {
 		t.Fatalf("%v", snap)
 	}
+	if snap.GetShortAbandon().AsDuration() != 5*time.Second || snap.GetZone() != "Asia/Shanghai" {
+		t.Errorf("short abandon %v, zone %q", snap.GetShortAbandon(), snap.GetZone())
+	}
 	q := snap.GetQueues()[1]
 	ordinary := q.GetTiers()[2]
 	if q.GetQueue() != "default" || !q.GetOpen() || q.GetWaiting() != 2 || q.GetThreshold().AsDuration() != 20*time.Second || len(q.GetTiers()) != 4 {

@@ -19,7 +19,8 @@ func toSnapshot(config *queue.Site, s *queue.Snapshot, agents bool) *pb.GetSnaps
 		Site: s.Site, TakenAt: toTime(s.At), Sequence: s.Seq, Formula: metrics.Headline.String(),
 		Callbacks: toCallbackSummary(&s.Callbacks), DayStart: toTime(dayStart(config.Zone, s.At)),
 		GreenChannelViolations: s.GreenChannelViolations,
-		Queues:                 make([]*pb.QueueSnapshot, 0, len(s.Queues)), Agents: []*pb.Agent{},
+		ShortAbandon:           toDuration(config.ShortAbandon), Zone: config.Zone.String(),
+		Queues: make([]*pb.QueueSnapshot, 0, len(s.Queues)), Agents: []*pb.Agent{},
 	}
 	for i := range s.Queues {
 		out.Queues = append(out.Queues, toQueueSnapshot(&s.Queues[i]))

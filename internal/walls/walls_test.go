@@ -110,6 +110,7 @@ func TestEveryWallBites(t *testing.T) {
 		{"internal/bench/main.go", pb, false},
 		{"internal/bench/main.go", rpc, true},
 		{"internal/load/a.go", pb, false},
+		{"internal/report/a.go", pb, false},
 		{"internal/app/a.go", "greenlane/cmd/greenlane/load", true},
 		{"internal/app/a_test.go", "greenlane/cmd/greenlane/load", true},
 		{"cmd/greenlane/main.go", "greenlane/cmd/greenlane/load", false},

@@ -11,61 +11,73 @@ import (
 // Daemon counts what this process does. Its methods are safe for concurrent
 // use, and cheap enough for every request.
 type Daemon struct {
+	reg      prometheus.Registerer
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	decide   *prometheus.HistogramVec
 	commit   *prometheus.HistogramVec
 	batch    *prometheus.HistogramVec
+	trips    *prometheus.HistogramVec
 	lookups  *prometheus.CounterVec
 	lookup   prometheus.Histogram
 
 	// The children by their labels: finding one by its labels costs more than
 	// counting with it.
-	byRequest sync.Map // requestKey -> prometheus.Counter
-	byMethod  sync.Map // string -> prometheus.Observer
+	byRequest sync.Map // requestKey -> *request
+	byTrip    sync.Map // tripKey -> prometheus.Observer
 	byResult  map[string]prometheus.Counter
 }
 
 type requestKey struct{ method, code string }
 
+// request counts the requests of one method and code.
+type request struct {
+	ended prometheus.Counter
+	took  prometheus.Observer // nil for what lasts as long as it is wanted
+}
+
+type tripKey struct{ site, command, result string }
+
+// spans are the bounds of the durations, in seconds: from what memory takes to
+// what a disk or a network in trouble takes.
+var spans = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}
+
+// Results of a lookup of an arriving caller's tier.
+var lookupResults = [...]string{"known", "unknown", "provisional"}
+
 // NewDaemon registers the daemon's own figures, with those of the Go runtime
 // and the process.
 func NewDaemon(reg prometheus.Registerer, version string) (*Daemon, error) {
-	name := func(s string) string { return "greenlane_daemon_" + s }
-	fast := prometheus.ExponentialBuckets(50e-6, 2, 16) // 50 us to 1.6 s
+	vec := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "greenlaned_" + name, Help: help, Buckets: buckets}, labels)
+	}
 	d := &Daemon{
+		reg: reg,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: name("requests_total"), Help: "Requests that ended, streams included, by method and gRPC code.",
+			Name: "greenlaned_requests_total", Help: "Requests that ended, streams included, by method and gRPC code.",
 		}, []string{"method", "code"}),
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: name("request_duration_seconds"), Help: "Duration of requests; streams and long polls are left out.", Buckets: fast,
-		}, []string{"method"}),
-		decide: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: name("decide_duration_seconds"), Help: "Time to decide a batch of commands and to encode what it changed.", Buckets: fast,
-		}, []string{"site"}),
-		commit: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: name("commit_duration_seconds"), Help: "Time to make a batch of commands durable.", Buckets: fast,
-		}, []string{"site"}),
-		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: name("commit_batch_commands"), Help: "Commands and questions that shared a commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
-		}, []string{"site"}),
+		latency: vec("request_duration_seconds", "Duration of requests, by method and gRPC code; streams and long polls are left out.", spans, "method", "code"),
+		decide:  vec("decide_duration_seconds", "Time to decide a batch of commands and to encode what it changed.", spans, "site"),
+		commit:  vec("commit_duration_seconds", "Time to make a batch of commands durable.", spans, "site"),
+		batch:   vec("commit_batch_commands", "Commands and questions that shared a commit.", prometheus.ExponentialBuckets(1, 2, 11), "site"),
+		trips:   vec("store_round_trip_duration_seconds", "Time of round trips to the store's server, by command and result: ok, or error.", spans, "site", "command", "result"),
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: name("tier_lookups_total"), Help: "Lookups of a caller's tier, for arriving calls: known, unknown, or provisional (not answered in time).",
+			Name: "greenlaned_tier_lookups_total", Help: "Lookups of a caller's tier, for arriving calls: known, unknown, or provisional (not answered in time).",
 		}, []string{"result"}),
 		lookup: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: name("tier_lookup_duration_seconds"), Help: "Time that a call waited to know its caller's tier.", Buckets: fast,
+			Name: "greenlaned_tier_lookup_duration_seconds", Help: "Time that a call waited to know its caller's tier.", Buckets: spans,
 		}),
+		byResult: map[string]prometheus.Counter{},
 	}
-	d.byResult = map[string]prometheus.Counter{}
-	for _, result := range []string{"known", "unknown", "provisional"} {
+	for _, result := range lookupResults {
 		d.byResult[result] = d.lookups.WithLabelValues(result)
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: name("build_info"), Help: "Always 1; the version is in the label.", ConstLabels: prometheus.Labels{"version": version},
+		Name: "greenlaned_build_info", Help: "Always 1; the version is in the label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
 	for _, c := range []prometheus.Collector{
-		d.requests, d.latency, d.decide, d.commit, d.batch, d.lookups, d.lookup, info,
+		d.requests, d.latency, d.decide, d.commit, d.batch, d.trips, d.lookups, d.lookup, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := reg.Register(c); err != nil {
@@ -75,30 +87,22 @@ func NewDaemon(reg prometheus.Registerer, version string) (*Daemon, error) {
 	return d, nil
 }
 
-// Open registers a gauge of what is open now: streams or long polls of one kind.
-func (d *Daemon) Open(reg prometheus.Registerer, kind string, n func() int64) error {
-	return reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "greenlane_daemon_open_streams", Help: "Streams and long polls that are open now, by kind.",
-		ConstLabels: prometheus.Labels{"kind": kind},
-	}, func() float64 { return float64(n()) }))
-}
-
 // Request counts a request that ended. A negative duration is not observed.
 func (d *Daemon) Request(method, code string, took time.Duration) {
 	key := requestKey{method, code}
-	c, ok := d.byRequest.Load(key)
+	found, ok := d.byRequest.Load(key)
 	if !ok {
-		c, _ = d.byRequest.LoadOrStore(key, d.requests.WithLabelValues(method, code))
+		r := &request{ended: d.requests.WithLabelValues(method, code)}
+		if took >= 0 {
+			r.took = d.latency.WithLabelValues(method, code)
+		}
+		found, _ = d.byRequest.LoadOrStore(key, r)
 	}
-	c.(prometheus.Counter).Inc()
-	if took < 0 {
-		return
+	r := found.(*request)
+	r.ended.Inc()
+	if took >= 0 && r.took != nil {
+		r.took.Observe(took.Seconds())
 	}
-	h, ok := d.byMethod.Load(method)
-	if !ok {
-		h, _ = d.byMethod.LoadOrStore(method, d.latency.WithLabelValues(method))
-	}
-	h.(prometheus.Observer).Observe(took.Seconds())
 }
 
 // Commits returns the observer of one site's batches.
@@ -108,6 +112,23 @@ func (d *Daemon) Commits(site string) func(batch int, decide, commit time.Durati
 		b.Observe(float64(batch))
 		de.Observe(decide.Seconds())
 		co.Observe(commit.Seconds())
+	}
+}
+
+// RoundTrips returns the observer of one site's round trips to the store's
+// server, for an engine that has one. command names the script or the command,
+// one of a bounded set; err is how it ended.
+func (d *Daemon) RoundTrips(site string) func(command string, took time.Duration, err error) {
+	return func(command string, took time.Duration, err error) {
+		key := tripKey{site, command, "ok"}
+		if err != nil {
+			key.result = "error"
+		}
+		o, ok := d.byTrip.Load(key)
+		if !ok {
+			o, _ = d.byTrip.LoadOrStore(key, d.trips.WithLabelValues(key.site, key.command, key.result))
+		}
+		o.(prometheus.Observer).Observe(took.Seconds())
 	}
 }
 

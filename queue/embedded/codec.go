@@ -15,7 +15,7 @@ import (
 // schemaVersion names the layout of the file. A file of another version is
 // refused, and so is a record with a field this version does not know: reading
 // it and writing it back would lose the field.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // bucketID names a bucket of the file.
 type bucketID uint8

@@ -170,6 +170,11 @@ func (e *Engine) Snapshot(ctx context.Context) (*queue.Snapshot, error) {
 	return ask(ctx, e, func(m *queue.Machine, now instant.Instant) (*queue.Snapshot, error) { return m.Snapshot(now), nil })
 }
 
+// Statistics implements queue.Engine.
+func (e *Engine) Statistics(ctx context.Context) (*queue.Snapshot, error) {
+	return ask(ctx, e, func(m *queue.Machine, now instant.Instant) (*queue.Snapshot, error) { return m.Statistics(now), nil })
+}
+
 // Call implements queue.Engine.
 func (e *Engine) Call(ctx context.Context, id string) (*queue.CallInfo, error) {
 	info, err := ask(ctx, e, func(m *queue.Machine, _ instant.Instant) (*queue.CallInfo, error) { return m.Call(id) })

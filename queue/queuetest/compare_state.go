@@ -65,12 +65,13 @@ func diffSnapshots(got, want *queue.Snapshot) string {
 			w := &want.Queues[i].Tiers[j]
 			w.Totals.Queue, w.Totals.Tier = "", 0
 		}
-		if len(got.Queues[i].Agents) == 0 {
-			got.Queues[i].Agents = want.Queues[i].Agents
-		}
+		got.Queues[i].Agents = somebody(got.Queues[i].Agents)
 		if !reflect.DeepEqual(got.Queues[i], want.Queues[i]) {
 			return fmt.Sprintf("queue %s: %s", want.Queues[i].Name, diffFields(got.Queues[i], want.Queues[i]))
 		}
+	}
+	if states := somebody(got.AgentStates); !reflect.DeepEqual(states, want.AgentStates) {
+		return fmt.Sprintf("agents: machine %v, model %v", states, want.AgentStates)
 	}
 	if !reflect.DeepEqual(got.Callbacks, want.Callbacks) {
 		return "callbacks: " + diffFields(got.Callbacks, want.Callbacks)
@@ -80,6 +81,17 @@ func diffSnapshots(got, want *queue.Snapshot) string {
 			got.Seq, got.GreenChannelViolations, want.Seq, want.GreenChannelViolations)
 	}
 	return ""
+}
+
+// somebody returns the states that somebody is in.
+func somebody(n map[queue.AgentState]int) map[queue.AgentState]int {
+	out := map[queue.AgentState]int{}
+	for s, count := range n {
+		if count != 0 {
+			out[s] = count
+		}
+	}
+	return out
 }
 
 // diffStore says what a store lacks, or has kept too long: every record counts,

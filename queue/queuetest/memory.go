@@ -127,6 +127,16 @@ func (e *Memory) Snapshot(ctx context.Context) (*queue.Snapshot, error) {
 	return e.machine.Snapshot(e.Now()), nil
 }
 
+// Statistics implements queue.Engine.
+func (e *Memory) Statistics(ctx context.Context) (*queue.Snapshot, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.usable(ctx); err != nil {
+		return nil, err
+	}
+	return e.machine.Statistics(e.Now()), nil
+}
+
 // Call implements queue.Engine.
 func (e *Memory) Call(ctx context.Context, id string) (*queue.CallInfo, error) {
 	e.mu.Lock()

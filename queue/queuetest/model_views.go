@@ -91,10 +91,14 @@ func (m *Model) Events() []queue.Event { return m.events }
 // Snapshot returns the figures of the site as queue.Machine.Snapshot does, but
 // for the counts of today and of the last half hour.
 func (m *Model) Snapshot() *queue.Snapshot {
-	s := &queue.Snapshot{Site: m.site.Name, At: m.now, Seq: uint64(len(m.events)), GreenChannelViolations: m.violations}
+	s := &queue.Snapshot{
+		Site: m.site.Name, At: m.now, Seq: uint64(len(m.events)), GreenChannelViolations: m.violations,
+		AgentStates: map[queue.AgentState]int{},
+	}
 	st := m.State()
 	for _, a := range st.Agents {
 		s.Agents = append(s.Agents, *a)
+		s.AgentStates[a.State]++
 	}
 	for i := range m.site.Queues {
 		s.Queues = append(s.Queues, m.queueSnapshot(&m.site.Queues[i]))

@@ -122,7 +122,7 @@ func (p *Pair) compareState() error {
 	if diff := DiffStates(p.Machine.State(), p.Model.State()); diff != "" {
 		return fmt.Errorf("state: %s", diff)
 	}
-	if diff := diffSnapshots(p.Machine.Snapshot(0), p.Model.Snapshot()); diff != "" {
+	if diff := diffSnapshots(p.Machine.Statistics(0), p.Model.Snapshot()); diff != "" {
 		return fmt.Errorf("snapshot: %s", diff)
 	}
 	return nil

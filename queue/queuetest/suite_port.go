@@ -191,9 +191,10 @@ var portCases = []testCase{
 		}
 		_, doErr := d.e.Do(d.ctx(), &queue.Tick{})
 		_, snapErr := d.e.Snapshot(d.ctx())
+		_, statsErr := d.e.Statistics(d.ctx())
 		_, callErr := d.e.Call(d.ctx(), "c1")
 		_, eventsErr := d.e.Events(d.ctx(), 0, 1)
-		for what, err := range map[string]error{"do": doErr, "snapshot": snapErr, "call": callErr, "events": eventsErr} {
+		for what, err := range map[string]error{"do": doErr, "snapshot": snapErr, "statistics": statsErr, "call": callErr, "events": eventsErr} {
 			if !errors.Is(err, queue.ErrClosed) {
 				d.Errorf("%s after close: %v", what, err)
 			}
@@ -235,9 +236,10 @@ func concurrentUse(d *desk) {
 					}
 				}
 				_, err1 := d.e.Snapshot(ctx)
+				_, err4 := d.e.Statistics(ctx)
 				_, _, err2 := d.e.Calls(ctx, queue.CallFilter{Limit: 3})
 				_, err3 := d.e.Events(ctx, 0, 5)
-				if err := errors.Join(err1, err2, err3); err != nil {
+				if err := errors.Join(err1, err2, err3, err4); err != nil {
 					d.Error(err)
 				}
 			}

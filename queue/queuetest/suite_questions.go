@@ -3,6 +3,7 @@ package queuetest
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -62,6 +63,36 @@ var questionCases = []testCase{
 		equal(d, "idle", q.Idle, 1)
 		equal(d, "working", q.Working, 2)
 		equal(d, "working in orders", snap.Queues[1].Working, 0)
+	}},
+	{says: "statistics are a snapshot without its agents", run: func(d *desk) {
+		d.onDuty("a1", "billing")
+		d.onDuty("a2", "billing", "orders")
+		d.do(&queue.SetState{Agent: "a2", State: queue.AgentNotReady, Reason: "lunch"})
+		d.do(&queue.SignIn{Agent: "a2", Services: []queue.Service{{Queue: "orders", Level: 1}}, WrapUp: -1})
+		d.onDuty("a3", "orders")
+		d.do(&queue.SignOut{Agent: "a3"})
+		d.arrive("c1")
+		d.arrive("c2", tier(tiering.Mid))
+		d.pass(3 * time.Second)
+		snap, err := d.e.Snapshot(d.ctx())
+		if err != nil {
+			d.Fatal(err)
+		}
+		stats, err := d.e.Statistics(d.ctx())
+		if err != nil {
+			d.Fatal(err)
+		}
+		equal(d, "agents of the snapshot", len(snap.Agents), 3)
+		equal(d, "agents of the statistics", len(stats.Agents), 0)
+		equal(d, "offered", stats.AgentStates[queue.AgentOffered], 1)
+		equal(d, "not ready", stats.AgentStates[queue.AgentNotReady], 1)
+		equal(d, "signed out", stats.AgentStates[queue.AgentSignedOut], 1)
+		equal(d, "not ready in billing", stats.Queues[0].Agents[queue.AgentNotReady], 0)
+		equal(d, "not ready in orders", stats.Queues[1].Agents[queue.AgentNotReady], 1)
+		snap.Agents = nil
+		if !reflect.DeepEqual(snap, stats) {
+			d.Errorf("statistics %+v, snapshot %+v", stats, snap)
+		}
 	}},
 	{says: "a call is shown with where it stands and why", run: func(d *desk) {
 		d.arrive("v1", tier(tiering.VIP))

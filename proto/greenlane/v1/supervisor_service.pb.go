@@ -105,8 +105,13 @@ type GetSnapshotResponse struct {
 	// How often an agent was offered a lower tier while a VIP whom the agent could
 	// serve was waiting, since the site's data began. Must be 0 for ever.
 	GreenChannelViolations int64 `protobuf:"varint,9,opt,name=green_channel_violations,json=greenChannelViolations,proto3" json:"green_channel_violations,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	// Who hangs up before so long a wait is counted as a short abandon.
+	ShortAbandon *durationpb.Duration `protobuf:"bytes,10,opt,name=short_abandon,json=shortAbandon,proto3" json:"short_abandon,omitempty"`
+	// The site's time zone, by its name in the IANA database, such as
+	// "Asia/Shanghai".
+	Zone          string `protobuf:"bytes,11,opt,name=zone,proto3" json:"zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetSnapshotResponse) Reset() {
@@ -200,6 +205,20 @@ func (x *GetSnapshotResponse) GetGreenChannelViolations() int64 {
 		return x.GreenChannelViolations
 	}
 	return 0
+}
+
+func (x *GetSnapshotResponse) GetShortAbandon() *durationpb.Duration {
+	if x != nil {
+		return x.ShortAbandon
+	}
+	return nil
+}
+
+func (x *GetSnapshotResponse) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
 }
 
 // QueueSnapshot is how one queue stands.
@@ -2160,7 +2179,7 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\x12GetSnapshotRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x1f\n" +
 	"\vomit_agents\x18\x02 \x01(\bR\n" +
-	"omitAgents\"\xa8\x03\n" +
+	"omitAgents\"\xfc\x03\n" +
 	"\x13GetSnapshotResponse\x123\n" +
 	"\x06queues\x18\x01 \x03(\v2\x1b.greenlane.v1.QueueSnapshotR\x06queues\x12+\n" +
 	"\x06agents\x18\x02 \x03(\v2\x13.greenlane.v1.AgentR\x06agents\x12\x12\n" +
@@ -2170,7 +2189,10 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\aformula\x18\x06 \x01(\tR\aformula\x12;\n" +
 	"\tcallbacks\x18\a \x01(\v2\x1d.greenlane.v1.CallbackSummaryR\tcallbacks\x127\n" +
 	"\tday_start\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bdayStart\x128\n" +
-	"\x18green_channel_violations\x18\t \x01(\x03R\x16greenChannelViolations\"\xee\x02\n" +
+	"\x18green_channel_violations\x18\t \x01(\x03R\x16greenChannelViolations\x12>\n" +
+	"\rshort_abandon\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\fshortAbandon\x12\x12\n" +
+	"\x04zone\x18\v \x01(\tR\x04zone\"\xee\x02\n" +
 	"\rQueueSnapshot\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x120\n" +
 	"\x05tiers\x18\x02 \x03(\v2\x1a.greenlane.v1.TierSnapshotR\x05tiers\x127\n" +
@@ -2408,60 +2430,61 @@ var file_greenlane_v1_supervisor_service_proto_depIdxs = []int32{
 	25, // 2: greenlane.v1.GetSnapshotResponse.taken_at:type_name -> google.protobuf.Timestamp
 	7,  // 3: greenlane.v1.GetSnapshotResponse.callbacks:type_name -> greenlane.v1.CallbackSummary
 	25, // 4: greenlane.v1.GetSnapshotResponse.day_start:type_name -> google.protobuf.Timestamp
-	4,  // 5: greenlane.v1.QueueSnapshot.tiers:type_name -> greenlane.v1.TierSnapshot
-	26, // 6: greenlane.v1.QueueSnapshot.threshold:type_name -> google.protobuf.Duration
-	26, // 7: greenlane.v1.QueueSnapshot.oldest_wait:type_name -> google.protobuf.Duration
-	3,  // 8: greenlane.v1.QueueSnapshot.agents:type_name -> greenlane.v1.AgentCounts
-	27, // 9: greenlane.v1.TierSnapshot.tier:type_name -> greenlane.v1.Tier
-	26, // 10: greenlane.v1.TierSnapshot.oldest_wait:type_name -> google.protobuf.Duration
-	26, // 11: greenlane.v1.TierSnapshot.answered_wait:type_name -> google.protobuf.Duration
-	5,  // 12: greenlane.v1.TierSnapshot.last_30_min:type_name -> greenlane.v1.TierCounts
-	6,  // 13: greenlane.v1.TierSnapshot.totals:type_name -> greenlane.v1.TierTotals
-	26, // 14: greenlane.v1.TierCounts.answered_wait:type_name -> google.protobuf.Duration
-	26, // 15: greenlane.v1.TierTotals.answered_wait:type_name -> google.protobuf.Duration
-	26, // 16: greenlane.v1.TierTotals.abandoned_wait:type_name -> google.protobuf.Duration
-	26, // 17: greenlane.v1.TierTotals.talk:type_name -> google.protobuf.Duration
-	25, // 18: greenlane.v1.CallbackSummary.next_due:type_name -> google.protobuf.Timestamp
-	25, // 19: greenlane.v1.CallbackSummary.next_deadline:type_name -> google.protobuf.Timestamp
-	8,  // 20: greenlane.v1.CallbackSummary.totals:type_name -> greenlane.v1.CallbackTotals
-	26, // 21: greenlane.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
-	1,  // 22: greenlane.v1.WatchResponse.snapshot:type_name -> greenlane.v1.GetSnapshotResponse
-	27, // 23: greenlane.v1.ListCallsRequest.tier:type_name -> greenlane.v1.Tier
-	28, // 24: greenlane.v1.ListCallsRequest.states:type_name -> greenlane.v1.CallState
-	29, // 25: greenlane.v1.ListCallsResponse.calls:type_name -> greenlane.v1.Call
-	30, // 26: greenlane.v1.ListAgentsRequest.states:type_name -> greenlane.v1.AgentState
-	24, // 27: greenlane.v1.ListAgentsResponse.agents:type_name -> greenlane.v1.Agent
-	29, // 28: greenlane.v1.ExplainResponse.call:type_name -> greenlane.v1.Call
-	17, // 29: greenlane.v1.ExplainResponse.ahead_by_tier:type_name -> greenlane.v1.TierAhead
-	31, // 30: greenlane.v1.ExplainResponse.events:type_name -> greenlane.v1.Event
-	26, // 31: greenlane.v1.ExplainResponse.estimated_wait:type_name -> google.protobuf.Duration
-	27, // 32: greenlane.v1.TierAhead.tier:type_name -> greenlane.v1.Tier
-	29, // 33: greenlane.v1.MoveCallResponse.call:type_name -> greenlane.v1.Call
-	27, // 34: greenlane.v1.SetTierRequest.tier:type_name -> greenlane.v1.Tier
-	29, // 35: greenlane.v1.SetTierResponse.call:type_name -> greenlane.v1.Call
-	32, // 36: greenlane.v1.StreamEventsRequest.types:type_name -> greenlane.v1.EventType
-	31, // 37: greenlane.v1.StreamEventsResponse.event:type_name -> greenlane.v1.Event
-	0,  // 38: greenlane.v1.SupervisorService.GetSnapshot:input_type -> greenlane.v1.GetSnapshotRequest
-	9,  // 39: greenlane.v1.SupervisorService.Watch:input_type -> greenlane.v1.WatchRequest
-	11, // 40: greenlane.v1.SupervisorService.ListCalls:input_type -> greenlane.v1.ListCallsRequest
-	13, // 41: greenlane.v1.SupervisorService.ListAgents:input_type -> greenlane.v1.ListAgentsRequest
-	15, // 42: greenlane.v1.SupervisorService.Explain:input_type -> greenlane.v1.ExplainRequest
-	18, // 43: greenlane.v1.SupervisorService.MoveCall:input_type -> greenlane.v1.MoveCallRequest
-	20, // 44: greenlane.v1.SupervisorService.SetTier:input_type -> greenlane.v1.SetTierRequest
-	22, // 45: greenlane.v1.SupervisorService.StreamEvents:input_type -> greenlane.v1.StreamEventsRequest
-	1,  // 46: greenlane.v1.SupervisorService.GetSnapshot:output_type -> greenlane.v1.GetSnapshotResponse
-	10, // 47: greenlane.v1.SupervisorService.Watch:output_type -> greenlane.v1.WatchResponse
-	12, // 48: greenlane.v1.SupervisorService.ListCalls:output_type -> greenlane.v1.ListCallsResponse
-	14, // 49: greenlane.v1.SupervisorService.ListAgents:output_type -> greenlane.v1.ListAgentsResponse
-	16, // 50: greenlane.v1.SupervisorService.Explain:output_type -> greenlane.v1.ExplainResponse
-	19, // 51: greenlane.v1.SupervisorService.MoveCall:output_type -> greenlane.v1.MoveCallResponse
-	21, // 52: greenlane.v1.SupervisorService.SetTier:output_type -> greenlane.v1.SetTierResponse
-	23, // 53: greenlane.v1.SupervisorService.StreamEvents:output_type -> greenlane.v1.StreamEventsResponse
-	46, // [46:54] is the sub-list for method output_type
-	38, // [38:46] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	26, // 5: greenlane.v1.GetSnapshotResponse.short_abandon:type_name -> google.protobuf.Duration
+	4,  // 6: greenlane.v1.QueueSnapshot.tiers:type_name -> greenlane.v1.TierSnapshot
+	26, // 7: greenlane.v1.QueueSnapshot.threshold:type_name -> google.protobuf.Duration
+	26, // 8: greenlane.v1.QueueSnapshot.oldest_wait:type_name -> google.protobuf.Duration
+	3,  // 9: greenlane.v1.QueueSnapshot.agents:type_name -> greenlane.v1.AgentCounts
+	27, // 10: greenlane.v1.TierSnapshot.tier:type_name -> greenlane.v1.Tier
+	26, // 11: greenlane.v1.TierSnapshot.oldest_wait:type_name -> google.protobuf.Duration
+	26, // 12: greenlane.v1.TierSnapshot.answered_wait:type_name -> google.protobuf.Duration
+	5,  // 13: greenlane.v1.TierSnapshot.last_30_min:type_name -> greenlane.v1.TierCounts
+	6,  // 14: greenlane.v1.TierSnapshot.totals:type_name -> greenlane.v1.TierTotals
+	26, // 15: greenlane.v1.TierCounts.answered_wait:type_name -> google.protobuf.Duration
+	26, // 16: greenlane.v1.TierTotals.answered_wait:type_name -> google.protobuf.Duration
+	26, // 17: greenlane.v1.TierTotals.abandoned_wait:type_name -> google.protobuf.Duration
+	26, // 18: greenlane.v1.TierTotals.talk:type_name -> google.protobuf.Duration
+	25, // 19: greenlane.v1.CallbackSummary.next_due:type_name -> google.protobuf.Timestamp
+	25, // 20: greenlane.v1.CallbackSummary.next_deadline:type_name -> google.protobuf.Timestamp
+	8,  // 21: greenlane.v1.CallbackSummary.totals:type_name -> greenlane.v1.CallbackTotals
+	26, // 22: greenlane.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
+	1,  // 23: greenlane.v1.WatchResponse.snapshot:type_name -> greenlane.v1.GetSnapshotResponse
+	27, // 24: greenlane.v1.ListCallsRequest.tier:type_name -> greenlane.v1.Tier
+	28, // 25: greenlane.v1.ListCallsRequest.states:type_name -> greenlane.v1.CallState
+	29, // 26: greenlane.v1.ListCallsResponse.calls:type_name -> greenlane.v1.Call
+	30, // 27: greenlane.v1.ListAgentsRequest.states:type_name -> greenlane.v1.AgentState
+	24, // 28: greenlane.v1.ListAgentsResponse.agents:type_name -> greenlane.v1.Agent
+	29, // 29: greenlane.v1.ExplainResponse.call:type_name -> greenlane.v1.Call
+	17, // 30: greenlane.v1.ExplainResponse.ahead_by_tier:type_name -> greenlane.v1.TierAhead
+	31, // 31: greenlane.v1.ExplainResponse.events:type_name -> greenlane.v1.Event
+	26, // 32: greenlane.v1.ExplainResponse.estimated_wait:type_name -> google.protobuf.Duration
+	27, // 33: greenlane.v1.TierAhead.tier:type_name -> greenlane.v1.Tier
+	29, // 34: greenlane.v1.MoveCallResponse.call:type_name -> greenlane.v1.Call
+	27, // 35: greenlane.v1.SetTierRequest.tier:type_name -> greenlane.v1.Tier
+	29, // 36: greenlane.v1.SetTierResponse.call:type_name -> greenlane.v1.Call
+	32, // 37: greenlane.v1.StreamEventsRequest.types:type_name -> greenlane.v1.EventType
+	31, // 38: greenlane.v1.StreamEventsResponse.event:type_name -> greenlane.v1.Event
+	0,  // 39: greenlane.v1.SupervisorService.GetSnapshot:input_type -> greenlane.v1.GetSnapshotRequest
+	9,  // 40: greenlane.v1.SupervisorService.Watch:input_type -> greenlane.v1.WatchRequest
+	11, // 41: greenlane.v1.SupervisorService.ListCalls:input_type -> greenlane.v1.ListCallsRequest
+	13, // 42: greenlane.v1.SupervisorService.ListAgents:input_type -> greenlane.v1.ListAgentsRequest
+	15, // 43: greenlane.v1.SupervisorService.Explain:input_type -> greenlane.v1.ExplainRequest
+	18, // 44: greenlane.v1.SupervisorService.MoveCall:input_type -> greenlane.v1.MoveCallRequest
+	20, // 45: greenlane.v1.SupervisorService.SetTier:input_type -> greenlane.v1.SetTierRequest
+	22, // 46: greenlane.v1.SupervisorService.StreamEvents:input_type -> greenlane.v1.StreamEventsRequest
+	1,  // 47: greenlane.v1.SupervisorService.GetSnapshot:output_type -> greenlane.v1.GetSnapshotResponse
+	10, // 48: greenlane.v1.SupervisorService.Watch:output_type -> greenlane.v1.WatchResponse
+	12, // 49: greenlane.v1.SupervisorService.ListCalls:output_type -> greenlane.v1.ListCallsResponse
+	14, // 50: greenlane.v1.SupervisorService.ListAgents:output_type -> greenlane.v1.ListAgentsResponse
+	16, // 51: greenlane.v1.SupervisorService.Explain:output_type -> greenlane.v1.ExplainResponse
+	19, // 52: greenlane.v1.SupervisorService.MoveCall:output_type -> greenlane.v1.MoveCallResponse
+	21, // 53: greenlane.v1.SupervisorService.SetTier:output_type -> greenlane.v1.SetTierResponse
+	23, // 54: greenlane.v1.SupervisorService.StreamEvents:output_type -> greenlane.v1.StreamEventsResponse
+	47, // [47:55] is the sub-list for method output_type
+	39, // [39:47] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_greenlane_v1_supervisor_service_proto_init() }
