@@ -63,6 +63,10 @@ func TestListenPushesOffersAndRescinds(t *testing.T) {
 	wantCode(t, err, codes.FailedPrecondition, "")
 	vip := l.offer()
 	must(r.agent.Accept(r.ctx(), &pb.AcceptRequest{AgentId: "a", OfferId: vip.GetOfferId()}))(t)
+	must(r.agent.SetState(r.ctx(), &pb.SetStateRequest{AgentId: "a", State: pb.AgentState_AGENT_STATE_NOT_READY}))(t)
+	l.wait("that the agent will not be ready", func(m *pb.SessionResponse) bool { return m.GetAgent().GetNotReadyAfter() })
+	must(r.agent.SetState(r.ctx(), &pb.SetStateRequest{AgentId: "a", State: pb.AgentState_AGENT_STATE_READY}))(t)
+	l.wait("that the agent will be", func(m *pb.SessionResponse) bool { return m.GetAgent() != nil && !m.GetAgent().GetNotReadyAfter() })
 	must(r.agent.Complete(r.ctx(), &pb.CompleteRequest{AgentId: "a", CallId: "vip"}))(t)
 	ended := l.wait("the end", func(m *pb.SessionResponse) bool { return m.GetCallEnded() != nil }).GetCallEnded()
 	if ended.GetCall().GetCallId() != "vip" || ended.GetCall().GetReason() != queue.ReasonAgentCompleted {
