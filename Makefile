@@ -40,8 +40,12 @@ demo: build ## a daemon and a synthetic day of calls, in one live screen
 	bin/greenlane demo $(ARGS)
 
 .PHONY: test
-test: ## every test, the crash test with GREENLANE_CRASH_KILLS kills included
+test: ## every test; those in a browser after `make browser`
 	go test $(TESTFLAGS) ./...
+
+.PHONY: browser
+browser: ## install what the browser tests need: node, Chromium, their modules
+	.ci/browser
 
 .PHONY: check
 check: tidy vet lint proto race ## everything a change must pass, but for the long tests

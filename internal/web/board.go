@@ -26,6 +26,8 @@ const (
 	// beatEvery is when figures are sent though nothing changed, so that a page
 	// knows that it hears.
 	beatEvery = 5 * time.Second
+	// retryEvery is when an engine that did not answer is asked again.
+	retryEvery = time.Second
 	// dayEvery is how often the day's curve is sent at most.
 	dayEvery = 15 * time.Second
 )
@@ -186,11 +188,15 @@ func (b *board) work() {
 			lastDay = began
 			b.tell(b.showDay(ctx))
 		}
-		b.tell(b.show(ctx))
-		if !b.wait(time.Since(began), sub) {
+		err := b.show(ctx)
+		b.tell(err)
+		rest := beatEvery
+		if err != nil {
+			rest = retryEvery
+		}
+		if !b.wait(time.Since(began), rest, sub) {
 			return
 		}
-		var err error
 		if sub, err = b.drain(ctx, sub); err != nil {
 			b.tell(err)
 			return
@@ -199,8 +205,8 @@ func (b *board) work() {
 }
 
 // wait waits as long as making the figures costs, and then until there is news or
-// the beat is due; false means that the daemon stops.
-func (b *board) wait(took time.Duration, sub *feed.Sub) bool {
+// another rest is over; false means that the daemon stops.
+func (b *board) wait(took, rest time.Duration, sub *feed.Sub) bool {
 	pause := time.NewTimer(min(max(leastPause, pauseShare*took), mostPause))
 	defer pause.Stop()
 	select {
@@ -208,7 +214,7 @@ func (b *board) wait(took time.Duration, sub *feed.Sub) bool {
 	case <-b.stopping:
 		return false
 	}
-	beat := time.NewTimer(beatEvery)
+	beat := time.NewTimer(rest)
 	defer beat.Stop()
 	select {
 	case <-sub.Ready():

@@ -50,10 +50,11 @@ export async function accessible(page, what) {
   assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.any.map((a) => a.message).join(' ')}`).join(' | ')}`), [], what);
 }
 
-/** Fails if the page can be scrolled sideways. */
+/** Fails if the page can be scrolled sideways, or something sticks out of its panel. */
 export async function fits(page, what) {
-  const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(wide <= room, `${what}: ${wide} pixels wide on a screen of ${room}`);
+  const wide = await page.evaluate(() => [document.documentElement, ...document.querySelectorAll('.panel, dialog[open]')]
+    .filter((el) => el.scrollWidth > el.clientWidth + 1).map((el) => `${el.tagName}.${el.className}: ${el.scrollWidth} pixels in ${el.clientWidth}`));
+  assert.deepEqual(wide, [], what);
 }
 
 /** Keeps a picture, when somebody wants to look. */

@@ -117,7 +117,7 @@ export class Queues {
       }
       this.cards.get(queue.name).show(queue, at);
     }
-    mark(this.el, 'data-many', queues.length > 6);
+    mark(this.el, 'data-size', queues.length > 6 ? 'many' : queues.length > 2 ? null : 'few');
   }
 
   showDay(day, zone) {

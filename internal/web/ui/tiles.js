@@ -117,8 +117,8 @@ export class Tiles {
       const targets = new Set(figures.queues.map((q) => q.tiers.find((x) => x.tier === tier.tier).target));
       if (tier.tier === 'blacklist') continue;
       if (!this.tiers.has(tier.tier)) {
-        const parts = { name: h('h3'), level: h('p', { class: 'big' }), target: h('p', { class: 'under' }) };
-        parts.el = h('div', { class: 'level' }, parts.name, parts.level, parts.target);
+        const parts = { name: h('h3'), level: h('p', { class: 'big' }), target: h('p', { class: 'under' }), recent: h('p', { class: 'under recent' }) };
+        parts.el = h('div', { class: 'level' }, parts.name, parts.level, parts.target, parts.recent);
         this.tiers.set(tier.tier, parts);
         this.row.append(parts.el);
       }
@@ -127,6 +127,7 @@ export class Tiles {
       put(parts.name, t('tier.' + tier.tier));
       put(parts.level, tier.level === null ? '–' : percent(tier.level));
       put(parts.target, (kind ? sign(kind) + ' ' : '') + (tier.target !== null ? t('target', goal(tier.target)) : targets.size > 1 ? t('targets.differ') : t('no.target')));
+      put(parts.recent, t('recent', tier.recent === null ? '–' : percent(tier.recent)));
       mark(parts.el, 'data-standing', kind);
     }
   }
