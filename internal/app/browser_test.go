@@ -1,12 +1,15 @@
 package app_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -259,5 +262,47 @@ func TestAPlainPostIsEnough(t *testing.T) {
 	var answer struct{ Code, Message string }
 	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || res.StatusCode != http.StatusNotFound || answer.Code != "not_found" || answer.Message == "" {
 		t.Errorf("%s, %+v, %v", res.Status, answer, err)
+	}
+}
+
+// TestBrowsersShareOneConnectionOverTLS: HTTP/2 is spoken there, so that pages
+// with streams do not use up the few connections that a browser opens.
+func TestBrowsersShareOneConnectionOverTLS(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	pool := selfSigned(t, cert, key)
+	a := start(t, configOf(t, func(c *config.Config) { c.TLS = config.TLS{Cert: cert, Key: key} }), app.Options{})
+	b := newBrowser(t, a)
+	b.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true, MaxConnsPerHost: 1}}
+	t.Cleanup(b.http.CloseIdleConnections)
+	b.url = "https://" + a.HTTPAddr().String() + "/greenlane.v1."
+	listen := stream[pb.ListenRequest, pb.ListenResponse](ctx(t), b, "AgentService/Listen", &pb.ListenRequest{
+		AgentId: "a", SignIn: &pb.SignInRequest{Queues: []*pb.AgentQueue{{Queue: "default"}}},
+	})
+	if !listen.Receive() || listen.Msg().GetMessage().GetWelcome() == nil {
+		t.Fatal(listen.Err())
+	}
+	board, err := b.http.Get("https://" + a.HTTPAddr().String() + "/wallboard/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer board.Body.Close()
+	if line, err := bufio.NewReader(board.Body).ReadString('\n'); err != nil || line != "event: hello\n" || board.ProtoMajor != 2 {
+		t.Errorf("%s: %q, %v", board.Proto, line, err)
+	}
+	if _, err := unary[pb.CallArrivedRequest, pb.CallArrivedResponse](b, "SwitchService/CallArrived",
+		&pb.CallArrivedRequest{SwitchId: "s", CallId: "c", Caller: "13800138000"}); err != nil {
+		t.Fatal(err)
+	}
+	for listen.Receive() {
+		if listen.Msg().GetMessage().GetOffer().GetCall().GetCallId() == "c" {
+			stop(t, a)
+			break
+		}
+	}
+	for listen.Receive() {
+	}
+	if connect.CodeOf(listen.Err()) != connect.CodeUnavailable {
+		t.Errorf("the stream ended with %v", listen.Err())
 	}
 }

@@ -49,6 +49,9 @@ func TestListenPushesOffersAndRescinds(t *testing.T) {
 	if a := first.GetWelcome().GetAgent(); a.GetState() != pb.AgentState_AGENT_STATE_READY || !a.GetAvailable() {
 		t.Fatalf("the first message is %v", first)
 	}
+	if d := time.Since(first.GetWelcome().GetNow().AsTime()); d < 0 || d > time.Minute {
+		t.Errorf("the daemon's clock differs by %v", d)
+	}
 	r.arrive("c1", "13800138000")
 	offer := l.offer()
 	must(r.agent.Acknowledge(r.ctx(), &pb.AcknowledgeRequest{AgentId: "a", OfferId: offer.GetOfferId()}))(t)

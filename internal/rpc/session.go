@@ -110,7 +110,7 @@ func (ss *session) open(prefix string, hello *pb.SessionHello) error {
 	}
 	ss.seen = viewOf(res.Agent)
 	ss.out.put(&pb.SessionResponse{Sequence: begins, Message: &pb.SessionResponse_Welcome{Welcome: &pb.SessionWelcome{
-		Agent: toAgent(st.name, res.Agent), HeartbeatEvery: toDuration(ss.s.opts.HeartbeatEvery),
+		Agent: toAgent(st.name, res.Agent), HeartbeatEvery: toDuration(ss.s.opts.HeartbeatEvery), Now: toTime(st.now()),
 	}}})
 	if hello.After == nil {
 		ss.show(begins, res.Offer)

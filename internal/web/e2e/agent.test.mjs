@@ -30,12 +30,12 @@ test('an offer is accepted, and the wallboard follows within a second', async ()
   await billing.locator('.legend .idle b').getByText('1', { exact: true }).waitFor();
   await daemon.arrive('c1', '13800138001', 'billing', { attributes: { menu: 'bill question' } });
   const offer = agent.locator('.offer');
-  await offer.waitFor();
+  await offer.locator('.history li').waitFor();
   assert.match(await offer.innerText(), /VIP[\s\S]*\+86 138 0013 8001[\s\S]*queue billing[\s\S]*bill question[\s\S]*hung up after/);
   await shot(agent, 'agent-offer');
   const talking = billing.locator('.legend .talking b').getByText('1', { exact: true }).waitFor({ timeout: 5000 });
-  const pressed = performance.now();
   await button(agent, /^Accept/).click();
+  const pressed = performance.now();
   await talking;
   assert.ok(performance.now() - pressed < 1000, `the wallboard followed after ${Math.round(performance.now() - pressed)} ms`);
   await agent.locator('.talk').waitFor();
@@ -46,7 +46,7 @@ test('an offer is accepted, and the wallboard follows within a second', async ()
   await shot(agent, 'agent-wrap');
   await button(agent, 'Ready now').click();
   await agent.locator('.rest.free').waitFor();
-  await wallboard.locator('.level').filter({ hasText: 'VIP' }).getByText('50.0 %').waitFor();
+  await wallboard.locator('.level').filter({ hasText: 'VIP' }).getByText('50.0 %', { exact: true }).waitFor();
   await button(agent, 'Sign out').click();
   await button(agent, 'Sign in').waitFor();
 });
@@ -169,4 +169,20 @@ test('one window at a time has the agent', async () => {
   assert.equal(await second.locator('.offer').count(), 0);
   await daemon.hangUp('t1');
   await first.locator('.rest.free').waitFor();
+});
+
+test('waits are counted by the daemon’s clock, whatever this one shows', async () => {
+  for (const hours of [-3, 3]) {
+    const context = await browser.chromium.newContext();
+    const page = await context.newPage();
+    await page.addInitScript((ms) => { const real = Date.now; Date.now = () => real() + ms; }, hours * 3600e3);
+    await page.goto(daemon.url + '/agent');
+    await signIn(page, 'ida');
+    await page.getByText(/^free for 0:0\d$/).waitFor();
+    await daemon.arrive('clock' + hours, '13800138070');
+    await page.locator('.offer .huge').getByText(/^0:0\d$/).waitFor();
+    await page.getByText(/^goes back in (1\d|20) s$/).waitFor();
+    await daemon.hangUp('clock' + hours);
+    await context.close();
+  }
 });

@@ -88,6 +88,7 @@ export class Session {
     this.#heard = performance.now();
     if (message.welcome) {
       this.#beat = duration(message.welcome.heartbeatEvery) || 3000;
+      this.clock.reset(instant(message.welcome.now));
       this.#backoff.reset();
       this.state = 'open';
       this.offer = null;

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1413,8 +1414,11 @@ type SessionWelcome struct {
 	Agent *Agent `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
 	// How often each side sends something, if only a heartbeat. Default 3 s.
 	HeartbeatEvery *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_every,json=heartbeatEvery,proto3" json:"heartbeat_every,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The daemon's clock. Waits and expiries are by this clock; a softphone whose
+	// own differs counts with the difference.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionWelcome) Reset() {
@@ -1457,6 +1461,13 @@ func (x *SessionWelcome) GetAgent() *Agent {
 func (x *SessionWelcome) GetHeartbeatEvery() *durationpb.Duration {
 	if x != nil {
 		return x.HeartbeatEvery
+	}
+	return nil
+}
+
+func (x *SessionWelcome) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
 	}
 	return nil
 }
@@ -1910,7 +1921,7 @@ var File_greenlane_v1_agent_service_proto protoreflect.FileDescriptor
 
 const file_greenlane_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	" greenlane/v1/agent_service.proto\x12\fgreenlane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!greenlane/v1/switch_service.proto\x1a\x18greenlane/v1/types.proto\"\x85\x02\n" +
+	" greenlane/v1/agent_service.proto\x12\fgreenlane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!greenlane/v1/switch_service.proto\x1a\x18greenlane/v1/types.proto\"\x85\x02\n" +
 	"\rSignInRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -2000,10 +2011,11 @@ const file_greenlane_v1_agent_service_proto_rawDesc = "" +
 	"call_ended\x18\x06 \x01(\v2\x1e.greenlane.v1.SessionCallEndedH\x00R\tcallEnded\x125\n" +
 	"\x06result\x18\a \x01(\v2\x1b.greenlane.v1.SessionResultH\x00R\x06result\x127\n" +
 	"\theartbeat\x18\b \x01(\v2\x17.greenlane.v1.HeartbeatH\x00R\theartbeatB\t\n" +
-	"\amessage\"\x7f\n" +
+	"\amessage\"\xad\x01\n" +
 	"\x0eSessionWelcome\x12)\n" +
 	"\x05agent\x18\x01 \x01(\v2\x13.greenlane.v1.AgentR\x05agent\x12B\n" +
-	"\x0fheartbeat_every\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0eheartbeatEvery\"}\n" +
+	"\x0fheartbeat_every\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0eheartbeatEvery\x12,\n" +
+	"\x03now\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"}\n" +
 	"\x0eOfferRescinded\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x12\x16\n" +
@@ -2059,40 +2071,41 @@ func file_greenlane_v1_agent_service_proto_rawDescGZIP() []byte {
 
 var file_greenlane_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_greenlane_v1_agent_service_proto_goTypes = []any{
-	(*SignInRequest)(nil),        // 0: greenlane.v1.SignInRequest
-	(*SignInResponse)(nil),       // 1: greenlane.v1.SignInResponse
-	(*NextCallRequest)(nil),      // 2: greenlane.v1.NextCallRequest
-	(*NextCallResponse)(nil),     // 3: greenlane.v1.NextCallResponse
-	(*AcceptRequest)(nil),        // 4: greenlane.v1.AcceptRequest
-	(*AcceptResponse)(nil),       // 5: greenlane.v1.AcceptResponse
-	(*DeclineRequest)(nil),       // 6: greenlane.v1.DeclineRequest
-	(*DeclineResponse)(nil),      // 7: greenlane.v1.DeclineResponse
-	(*CompleteRequest)(nil),      // 8: greenlane.v1.CompleteRequest
-	(*CompleteResponse)(nil),     // 9: greenlane.v1.CompleteResponse
-	(*SetStateRequest)(nil),      // 10: greenlane.v1.SetStateRequest
-	(*SetStateResponse)(nil),     // 11: greenlane.v1.SetStateResponse
-	(*SignOutRequest)(nil),       // 12: greenlane.v1.SignOutRequest
-	(*SignOutResponse)(nil),      // 13: greenlane.v1.SignOutResponse
-	(*SessionRequest)(nil),       // 14: greenlane.v1.SessionRequest
-	(*SessionHello)(nil),         // 15: greenlane.v1.SessionHello
-	(*OfferAcknowledgement)(nil), // 16: greenlane.v1.OfferAcknowledgement
-	(*SessionResponse)(nil),      // 17: greenlane.v1.SessionResponse
-	(*SessionWelcome)(nil),       // 18: greenlane.v1.SessionWelcome
-	(*OfferRescinded)(nil),       // 19: greenlane.v1.OfferRescinded
-	(*SessionCallEnded)(nil),     // 20: greenlane.v1.SessionCallEnded
-	(*SessionResult)(nil),        // 21: greenlane.v1.SessionResult
-	(*ListenRequest)(nil),        // 22: greenlane.v1.ListenRequest
-	(*ListenResponse)(nil),       // 23: greenlane.v1.ListenResponse
-	(*AcknowledgeRequest)(nil),   // 24: greenlane.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),  // 25: greenlane.v1.AcknowledgeResponse
-	(*AgentQueue)(nil),           // 26: greenlane.v1.AgentQueue
-	(*durationpb.Duration)(nil),  // 27: google.protobuf.Duration
-	(*Agent)(nil),                // 28: greenlane.v1.Agent
-	(*Offer)(nil),                // 29: greenlane.v1.Offer
-	(*Call)(nil),                 // 30: greenlane.v1.Call
-	(*Callback)(nil),             // 31: greenlane.v1.Callback
-	(AgentState)(0),              // 32: greenlane.v1.AgentState
-	(*Heartbeat)(nil),            // 33: greenlane.v1.Heartbeat
+	(*SignInRequest)(nil),         // 0: greenlane.v1.SignInRequest
+	(*SignInResponse)(nil),        // 1: greenlane.v1.SignInResponse
+	(*NextCallRequest)(nil),       // 2: greenlane.v1.NextCallRequest
+	(*NextCallResponse)(nil),      // 3: greenlane.v1.NextCallResponse
+	(*AcceptRequest)(nil),         // 4: greenlane.v1.AcceptRequest
+	(*AcceptResponse)(nil),        // 5: greenlane.v1.AcceptResponse
+	(*DeclineRequest)(nil),        // 6: greenlane.v1.DeclineRequest
+	(*DeclineResponse)(nil),       // 7: greenlane.v1.DeclineResponse
+	(*CompleteRequest)(nil),       // 8: greenlane.v1.CompleteRequest
+	(*CompleteResponse)(nil),      // 9: greenlane.v1.CompleteResponse
+	(*SetStateRequest)(nil),       // 10: greenlane.v1.SetStateRequest
+	(*SetStateResponse)(nil),      // 11: greenlane.v1.SetStateResponse
+	(*SignOutRequest)(nil),        // 12: greenlane.v1.SignOutRequest
+	(*SignOutResponse)(nil),       // 13: greenlane.v1.SignOutResponse
+	(*SessionRequest)(nil),        // 14: greenlane.v1.SessionRequest
+	(*SessionHello)(nil),          // 15: greenlane.v1.SessionHello
+	(*OfferAcknowledgement)(nil),  // 16: greenlane.v1.OfferAcknowledgement
+	(*SessionResponse)(nil),       // 17: greenlane.v1.SessionResponse
+	(*SessionWelcome)(nil),        // 18: greenlane.v1.SessionWelcome
+	(*OfferRescinded)(nil),        // 19: greenlane.v1.OfferRescinded
+	(*SessionCallEnded)(nil),      // 20: greenlane.v1.SessionCallEnded
+	(*SessionResult)(nil),         // 21: greenlane.v1.SessionResult
+	(*ListenRequest)(nil),         // 22: greenlane.v1.ListenRequest
+	(*ListenResponse)(nil),        // 23: greenlane.v1.ListenResponse
+	(*AcknowledgeRequest)(nil),    // 24: greenlane.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),   // 25: greenlane.v1.AcknowledgeResponse
+	(*AgentQueue)(nil),            // 26: greenlane.v1.AgentQueue
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(*Agent)(nil),                 // 28: greenlane.v1.Agent
+	(*Offer)(nil),                 // 29: greenlane.v1.Offer
+	(*Call)(nil),                  // 30: greenlane.v1.Call
+	(*Callback)(nil),              // 31: greenlane.v1.Callback
+	(AgentState)(0),               // 32: greenlane.v1.AgentState
+	(*Heartbeat)(nil),             // 33: greenlane.v1.Heartbeat
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
 }
 var file_greenlane_v1_agent_service_proto_depIdxs = []int32{
 	26, // 0: greenlane.v1.SignInRequest.queues:type_name -> greenlane.v1.AgentQueue
@@ -2126,37 +2139,38 @@ var file_greenlane_v1_agent_service_proto_depIdxs = []int32{
 	33, // 28: greenlane.v1.SessionResponse.heartbeat:type_name -> greenlane.v1.Heartbeat
 	28, // 29: greenlane.v1.SessionWelcome.agent:type_name -> greenlane.v1.Agent
 	27, // 30: greenlane.v1.SessionWelcome.heartbeat_every:type_name -> google.protobuf.Duration
-	30, // 31: greenlane.v1.SessionCallEnded.call:type_name -> greenlane.v1.Call
-	30, // 32: greenlane.v1.SessionResult.call:type_name -> greenlane.v1.Call
-	31, // 33: greenlane.v1.SessionResult.callback:type_name -> greenlane.v1.Callback
-	28, // 34: greenlane.v1.SessionResult.agent:type_name -> greenlane.v1.Agent
-	0,  // 35: greenlane.v1.ListenRequest.sign_in:type_name -> greenlane.v1.SignInRequest
-	17, // 36: greenlane.v1.ListenResponse.message:type_name -> greenlane.v1.SessionResponse
-	0,  // 37: greenlane.v1.AgentService.SignIn:input_type -> greenlane.v1.SignInRequest
-	2,  // 38: greenlane.v1.AgentService.NextCall:input_type -> greenlane.v1.NextCallRequest
-	4,  // 39: greenlane.v1.AgentService.Accept:input_type -> greenlane.v1.AcceptRequest
-	6,  // 40: greenlane.v1.AgentService.Decline:input_type -> greenlane.v1.DeclineRequest
-	8,  // 41: greenlane.v1.AgentService.Complete:input_type -> greenlane.v1.CompleteRequest
-	10, // 42: greenlane.v1.AgentService.SetState:input_type -> greenlane.v1.SetStateRequest
-	12, // 43: greenlane.v1.AgentService.SignOut:input_type -> greenlane.v1.SignOutRequest
-	14, // 44: greenlane.v1.AgentService.Session:input_type -> greenlane.v1.SessionRequest
-	22, // 45: greenlane.v1.AgentService.Listen:input_type -> greenlane.v1.ListenRequest
-	24, // 46: greenlane.v1.AgentService.Acknowledge:input_type -> greenlane.v1.AcknowledgeRequest
-	1,  // 47: greenlane.v1.AgentService.SignIn:output_type -> greenlane.v1.SignInResponse
-	3,  // 48: greenlane.v1.AgentService.NextCall:output_type -> greenlane.v1.NextCallResponse
-	5,  // 49: greenlane.v1.AgentService.Accept:output_type -> greenlane.v1.AcceptResponse
-	7,  // 50: greenlane.v1.AgentService.Decline:output_type -> greenlane.v1.DeclineResponse
-	9,  // 51: greenlane.v1.AgentService.Complete:output_type -> greenlane.v1.CompleteResponse
-	11, // 52: greenlane.v1.AgentService.SetState:output_type -> greenlane.v1.SetStateResponse
-	13, // 53: greenlane.v1.AgentService.SignOut:output_type -> greenlane.v1.SignOutResponse
-	17, // 54: greenlane.v1.AgentService.Session:output_type -> greenlane.v1.SessionResponse
-	23, // 55: greenlane.v1.AgentService.Listen:output_type -> greenlane.v1.ListenResponse
-	25, // 56: greenlane.v1.AgentService.Acknowledge:output_type -> greenlane.v1.AcknowledgeResponse
-	47, // [47:57] is the sub-list for method output_type
-	37, // [37:47] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	34, // 31: greenlane.v1.SessionWelcome.now:type_name -> google.protobuf.Timestamp
+	30, // 32: greenlane.v1.SessionCallEnded.call:type_name -> greenlane.v1.Call
+	30, // 33: greenlane.v1.SessionResult.call:type_name -> greenlane.v1.Call
+	31, // 34: greenlane.v1.SessionResult.callback:type_name -> greenlane.v1.Callback
+	28, // 35: greenlane.v1.SessionResult.agent:type_name -> greenlane.v1.Agent
+	0,  // 36: greenlane.v1.ListenRequest.sign_in:type_name -> greenlane.v1.SignInRequest
+	17, // 37: greenlane.v1.ListenResponse.message:type_name -> greenlane.v1.SessionResponse
+	0,  // 38: greenlane.v1.AgentService.SignIn:input_type -> greenlane.v1.SignInRequest
+	2,  // 39: greenlane.v1.AgentService.NextCall:input_type -> greenlane.v1.NextCallRequest
+	4,  // 40: greenlane.v1.AgentService.Accept:input_type -> greenlane.v1.AcceptRequest
+	6,  // 41: greenlane.v1.AgentService.Decline:input_type -> greenlane.v1.DeclineRequest
+	8,  // 42: greenlane.v1.AgentService.Complete:input_type -> greenlane.v1.CompleteRequest
+	10, // 43: greenlane.v1.AgentService.SetState:input_type -> greenlane.v1.SetStateRequest
+	12, // 44: greenlane.v1.AgentService.SignOut:input_type -> greenlane.v1.SignOutRequest
+	14, // 45: greenlane.v1.AgentService.Session:input_type -> greenlane.v1.SessionRequest
+	22, // 46: greenlane.v1.AgentService.Listen:input_type -> greenlane.v1.ListenRequest
+	24, // 47: greenlane.v1.AgentService.Acknowledge:input_type -> greenlane.v1.AcknowledgeRequest
+	1,  // 48: greenlane.v1.AgentService.SignIn:output_type -> greenlane.v1.SignInResponse
+	3,  // 49: greenlane.v1.AgentService.NextCall:output_type -> greenlane.v1.NextCallResponse
+	5,  // 50: greenlane.v1.AgentService.Accept:output_type -> greenlane.v1.AcceptResponse
+	7,  // 51: greenlane.v1.AgentService.Decline:output_type -> greenlane.v1.DeclineResponse
+	9,  // 52: greenlane.v1.AgentService.Complete:output_type -> greenlane.v1.CompleteResponse
+	11, // 53: greenlane.v1.AgentService.SetState:output_type -> greenlane.v1.SetStateResponse
+	13, // 54: greenlane.v1.AgentService.SignOut:output_type -> greenlane.v1.SignOutResponse
+	17, // 55: greenlane.v1.AgentService.Session:output_type -> greenlane.v1.SessionResponse
+	23, // 56: greenlane.v1.AgentService.Listen:output_type -> greenlane.v1.ListenResponse
+	25, // 57: greenlane.v1.AgentService.Acknowledge:output_type -> greenlane.v1.AcknowledgeResponse
+	48, // [48:58] is the sub-list for method output_type
+	38, // [38:48] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_greenlane_v1_agent_service_proto_init() }

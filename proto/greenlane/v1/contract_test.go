@@ -46,7 +46,7 @@ var rpcs = map[string]struct{ in, out string }{
 	"AgentService.Complete":    {"request_id site agent_id call_id", "call agent"},
 	"AgentService.SetState":    {"request_id site agent_id state reason", "agent"},
 	"AgentService.SignOut":     {"request_id site agent_id", "agent"},
-	"AgentService.Listen>":     {"site agent_id after sign_in", "message message.sequence message.offer message.rescind"},
+	"AgentService.Listen>":     {"site agent_id after sign_in", "message message.sequence message.welcome message.offer message.rescind"},
 	"AgentService.Acknowledge": {"site agent_id offer_id", ""},
 	"<AgentService.Session>": {
 		"hello ack accept decline complete set_state heartbeat",
