@@ -22,6 +22,9 @@ async function busy() {
   }
   await daemon.call('AgentService/SignOut', { agentId: 'tool' });
   for (let i = 0; i < 4; i++) await daemon.arrive('w' + i, '1380013820' + i, 'support');
+  // Some wait for hours, which takes more room.
+  const calls = Array.from({ length: 120 }, (_, i) => ({ callId: 'old' + i, caller: '13800138202', queue: 'support', arrivedAt: new Date(Date.now() - 45e5).toISOString() }));
+  await daemon.call('SwitchService/Reconcile', { switchId: 'other', calls });
   await daemon.arrive('b0', '13800138201', 'support');
   await daemon.hangUp('b0');
   return daemon;
@@ -53,12 +56,13 @@ for (const theme of ['dark', 'light']) {
 
       looks(`the wallboard, ${name}`, '/', options, async (page) => {
         await page.locator('.queue .flag').nth(1).waitFor();
+        await page.locator('.tile.longest').getByText('1:15:0').waitFor();
         await page.locator('.day .now').waitFor();
         await accessible(page, 'wallboard');
         await fits(page, 'wallboard');
         await shot(page, 'wallboard-' + name);
         await page.locator('.queue .title').nth(1).click();
-        await page.locator('dialog tbody tr').nth(3).waitFor();
+        await page.locator('dialog tbody tr').nth(99).waitFor();
         await accessible(page, 'waiting list');
         await fits(page, 'waiting list');
         await page.locator('dialog tbody button').nth(3).click();

@@ -174,9 +174,10 @@ const formats = new Map();
 
 /** An instant as the site's people read it. */
 export function clock(ms, zone, parts = { hour: '2-digit', minute: '2-digit', second: '2-digit' }) {
-  const key = zone + Object.keys(parts).join();
+  const locale = window.greenlane.lang === 'en' ? 'en-GB' : 'zh-CN';
+  const key = locale + zone + Object.keys(parts).join();
   if (!formats.has(key)) {
-    formats.set(key, new Intl.DateTimeFormat('en-GB', { timeZone: zone || undefined, hourCycle: 'h23', ...parts }));
+    formats.set(key, new Intl.DateTimeFormat(locale, { timeZone: zone || undefined, hourCycle: 'h23', ...parts }));
   }
   return formats.get(key).format(ms);
 }

@@ -47,6 +47,12 @@ export class AgentBar {
   }
 }
 
+// large writes a figure as large as its tile allows.
+function large(el, text) {
+  put(el, text);
+  style(el, '--chars', String(text.length));
+}
+
 // worse says whether a tier's oldest call is the one to show: of those that have a
 // target, the oldest.
 function worse(a, b) {
@@ -101,12 +107,12 @@ export class Tiles {
       }
     }
     const threshold = seconds(Math.min(...figures.queues.map((q) => q.threshold)));
-    put(this.count, String(waiting));
+    large(this.count, String(waiting));
     put(this.beyond, late > 0 ? sign('late') + ' ' + t('beyond', late, threshold) : waiting > 0 ? t('none.beyond', threshold) : t('nobody'));
     mark(this.waiting.el, 'data-urgency', late > 0 && 'late');
     const wait = worst ? at - worst.tier.oldest : 0;
     const urgent = worst && urgency(wait, worst.q.threshold, worst.tier.target !== null);
-    put(this.wait, (urgent ? sign(urgent) + ' ' : '') + (worst ? span(wait) : '–'));
+    large(this.wait, (urgent ? sign(urgent) + ' ' : '') + (worst ? span(wait) : '–'));
     put(this.who, worst ? `${worst.q.name} · ${t('tier.' + worst.tier.tier)} · ${t('limit', seconds(worst.q.threshold))}` : t('limit', threshold));
     style(this.fill, 'width', worst ? Math.min(100, wait / worst.q.threshold * 100).toFixed(1) + '%' : '0%');
     mark(this.longest.el, 'data-urgency', urgent);
