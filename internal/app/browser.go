@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"time"
 
+	"connectrpc.com/connect"
 	"connectrpc.com/vanguard"
 	"connectrpc.com/vanguard/vanguardgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"greenlane/internal/rpc"
 	"greenlane/internal/web"
@@ -29,9 +31,9 @@ func (a *App) newBrowser(sites []queue.Site) (*web.Server, error) {
 	a.browser = grpc.NewServer(opts...)
 	a.later(a.browser.Stop)
 	a.server.Register(a.browser)
-	api, err := vanguardgrpc.NewTranscoder(a.browser, vanguard.WithDefaultServiceOptions(
+	api, err := vanguardgrpc.NewTranscoder(a.browser, vanguard.WithCodec(newJSON), vanguard.WithDefaultServiceOptions(
 		vanguard.WithTargetProtocols(vanguard.ProtocolGRPC), vanguard.WithTargetCodecs(vanguard.CodecProto),
-		vanguard.WithMaxMessageBufferBytes(rpc.MaxMessage),
+		vanguard.WithMaxMessageBufferBytes(rpc.MaxMessage), vanguard.WithNoTargetCompression(), // what comes packed is unpacked before
 	))
 	if err != nil {
 		return nil, fmt.Errorf("the API for browsers: %w", err)
@@ -59,4 +61,20 @@ func plain(api http.Handler) http.Handler {
 		}
 		api.ServeHTTP(w, r)
 	})
+}
+
+// jsonCodec is vanguard's, but for what it says of JSON that is none: that is the
+// client's mistake.
+type jsonCodec struct{ *vanguard.JSONCodec }
+
+func newJSON(types vanguard.TypeResolver) vanguard.Codec {
+	return jsonCodec{vanguard.NewJSONCodec(types)}
+}
+
+// Unmarshal implements vanguard.Codec.
+func (c jsonCodec) Unmarshal(text []byte, m proto.Message) error {
+	if err := c.JSONCodec.Unmarshal(text, m); err != nil {
+		return connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	return nil
 }

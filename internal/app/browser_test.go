@@ -2,7 +2,7 @@ package app_test
 
 import (
 	"bufio"
-	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -249,19 +249,49 @@ func TestWithoutPagesNobodyCallsTheAPIOverHTTP(t *testing.T) {
 	}
 }
 
-// TestAPlainPostIsEnough: what a page sends needs no library.
+// TestAPlainPostIsEnough: what a page sends needs no library, and a mistake gets an
+// answer that says so.
 func TestAPlainPostIsEnough(t *testing.T) {
 	a := start(t, configOf(t), app.Options{})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Post("http://"+a.HTTPAddr().String()+"/greenlane.v1.CallbackService/Claim", "application/json",
-		bytes.NewReader([]byte(`{"callbackId": "cb-1", "claimant": "a"}`)))
-	if err != nil {
-		t.Fatal(err)
+	pack := func(text string) string {
+		var b strings.Builder
+		z := gzip.NewWriter(&b)
+		z.Write([]byte(text))
+		z.Close()
+		return b.String()
 	}
-	defer res.Body.Close()
-	var answer struct{ Code, Message string }
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || res.StatusCode != http.StatusNotFound || answer.Code != "not_found" || answer.Message == "" {
-		t.Errorf("%s, %+v, %v", res.Status, answer, err)
+	const tooMuch = 64 << 20
+	for what, c := range map[string]struct {
+		path, body, encoding string
+		status               int
+		code                 string
+	}{
+		"an unknown callback":  {"CallbackService/Claim", `{"callbackId": "cb-1", "claimant": "a"}`, "", http.StatusNotFound, "not_found"},
+		"packed":               {"CallbackService/Claim", pack(`{"callbackId": "cb-1", "claimant": "a"}`), "gzip", http.StatusNotFound, "not_found"},
+		"packed with a bang":   {"CallbackService/Claim", pack(`{"claimant": "` + strings.Repeat("a", tooMuch) + `"}`), "gzip", http.StatusTooManyRequests, "resource_exhausted"},
+		"half of a message":    {"CallbackService/Claim", `{"callbackId"`, "", http.StatusBadRequest, "invalid_argument"},
+		"a number for a name":  {"CallbackService/Claim", `{"callbackId": 7}`, "", http.StatusBadRequest, "invalid_argument"},
+		"a field nobody knows": {"SupervisorService/GetSnapshot", `{"some": "thing"}`, "", http.StatusOK, ""},
+	} {
+		req, err := http.NewRequestWithContext(ctx(t), http.MethodPost, "http://"+a.HTTPAddr().String()+"/greenlane.v1."+c.path, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if c.encoding != "" {
+			req.Header.Set("Content-Encoding", c.encoding)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		var answer struct{ Code, Message string }
+		if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || res.StatusCode != c.status || answer.Code != c.code || (c.code != "") != (answer.Message != "") {
+			t.Errorf("%s: %s, %+v, %v", what, res.Status, answer, err)
+		}
+		res.Body.Close()
 	}
 }
 
