@@ -28,7 +28,7 @@ test('a call beyond its threshold is seen at once, in colour and in words', asyn
   await row.getByText(/▲ 0:0[2-9]/).waitFor();
   await page.locator('.tile.waiting').getByText('1 beyond').waitFor();
   assert.match(await page.title(), /^▲1 /);
-  assert.match(await page.locator('#news').innerText(), /support: a Ordinary caller waits beyond the threshold/);
+  assert.match(await page.locator('#news').innerText(), /support, Ordinary: a caller waits beyond the threshold/);
   // A blacklisted caller who waits as long is no cause for alarm.
   await daemon.tier('13800138101', 'BLACKLIST');
   await daemon.arrive('s2', '13800138101', 'support');

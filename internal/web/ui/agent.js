@@ -78,6 +78,7 @@ $('sound').addEventListener('click', () => {
 });
 addEventListener('pointerdown', () => ring.unlock(), { once: true });
 setInterval(() => desk?.tick(), 250);
+mark($('wallboard'), 'href', '/?site=' + encodeURIComponent(site));
 
 if (kept.get()) begin(kept.get());
 else askWho();

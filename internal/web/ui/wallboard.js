@@ -35,6 +35,7 @@ function show() {
   const at = live.at;
   const chosen = only.length ? figures.queues.filter((q) => only.includes(q.name)) : figures.queues;
   put($('site'), live.site);
+  mark($('agent'), 'href', '/agent?site=' + encodeURIComponent(live.site));
   tiles.show(figures, at);
   queues.show(chosen, at);
   put(dayTitle, t('curve'));
