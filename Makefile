@@ -51,9 +51,14 @@ demo: build ## a daemon and a synthetic day of calls, in one live screen
 	bin/greenlane demo $(ARGS)
 
 .PHONY: test
-test: ## every test, the crash test with GREENLANE_CRASH_KILLS kills included
+test: ## every test: installs what they need, or says in one line what is missing
 	@.ci/need $(NEEDS) || true
+	@.ci/browser || true
 	go test $(TESTFLAGS) ./...
+
+.PHONY: browser
+browser: ## install what the browser tests need: node, Chromium, their modules
+	.ci/browser
 
 .PHONY: check
 check: tidy vet lint proto dashboards-check race ## everything a change must pass, but for the long tests

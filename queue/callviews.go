@@ -25,7 +25,7 @@ func (m *Machine) Calls(f CallFilter) ([]Call, string, error) {
 	list := callPage{from: from, most: n + 1}
 	add := func(c *call) {
 		if (f.Queue == "" || c.queueName() == f.Queue) && (f.Tier == 0 || c.Tier == f.Tier) &&
-			(len(f.States) == 0 || slices.Contains(f.States, c.State)) {
+			(f.Caller == "" || c.Caller == f.Caller) && (len(f.States) == 0 || slices.Contains(f.States, c.State)) {
 			list.add(c)
 		}
 	}

@@ -46,6 +46,12 @@ type Engine interface {
 	// Positions returns every waiting call of one switch with its place.
 	Positions(ctx context.Context, switchID string) ([]Position, error)
 
+	// Cohorts returns what was counted of the calls that joined in the intervals
+	// beginning at from or later and before to, by start, then queue name, then
+	// tier, best first. Intervals in which nothing was counted may be missing, and
+	// those that are no longer kept are.
+	Cohorts(ctx context.Context, from, to instant.Instant) ([]Cohort, error)
+
 	// Events returns up to limit events after the given sequence, oldest first.
 	// It waits until there is at least one, or ctx ends. A cursor older than what
 	// is kept gets ErrTrimmed with the oldest sequence kept. Only committed events
@@ -67,6 +73,7 @@ type Engine interface {
 type CallFilter struct {
 	Queue  string
 	Tier   tiering.Tier
+	Caller tiering.Number
 	States []CallState
 	Limit  int    // 1 to 1000; 0 = 100
 	After  string // page token of the page before
@@ -83,6 +90,7 @@ type AgentFilter struct {
 // CallbackFilter selects callbacks.
 type CallbackFilter struct {
 	Queue  string
+	Caller tiering.Number
 	States []callback.State
 	Limit  int
 	After  string

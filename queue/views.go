@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"greenlane/callback"
@@ -129,7 +131,7 @@ func (m *Machine) Callbacks(f CallbackFilter) ([]callback.Callback, string, erro
 	rankOf := func(c *callback.Callback) rank { return rank{c.DueAt, c.Seq} }
 	var page []callback.Callback
 	for _, cb := range m.callbacks {
-		if f.Queue != "" && cb.Queue != f.Queue || len(f.States) > 0 && !slices.Contains(f.States, cb.State) || !from.before(rankOf(&cb.Callback)) {
+		if f.Queue != "" && cb.Queue != f.Queue || f.Caller != "" && cb.Caller != f.Caller || len(f.States) > 0 && !slices.Contains(f.States, cb.State) || !from.before(rankOf(&cb.Callback)) {
 			continue
 		}
 		page = append(page, cb.Callback)
@@ -220,6 +222,25 @@ func (m *Machine) Statistics(now instant.Instant) *Snapshot {
 	}
 	s.Callbacks = m.callbackSnapshot()
 	return s
+}
+
+// Cohorts answers as Engine.Cohorts does.
+func (m *Machine) Cohorts(from, to instant.Instant) []Cohort {
+	var out []Cohort
+	for _, q := range m.queueList {
+		for _, t := range tiering.Tiers {
+			kept := q.tiers[t].cohorts
+			for i := len(kept) - 1; i >= 0 && kept[i].Start >= from; i-- {
+				if kept[i].Start < to {
+					out = append(out, kept[i].Cohort)
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Cohort) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), strings.Compare(a.Queue, b.Queue), cmp.Compare(a.Tier, b.Tier))
+	})
+	return out
 }
 
 // shortView is how far the short view of a snapshot reaches back: the interval

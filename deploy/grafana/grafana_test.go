@@ -128,7 +128,7 @@ func TestEveryExpressionReturnsData(t *testing.T) {
 
 func startDaemon(ctx context.Context, t *testing.T) *daemon.Daemon {
 	t.Helper()
-	binary, err := daemon.Build(t.TempDir())
+	binary, err := daemon.Build(t.TempDir(), "-pgo=off")
 	if err != nil {
 		t.Fatal(err)
 	}

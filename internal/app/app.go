@@ -18,6 +18,7 @@ import (
 	"greenlane/internal/config"
 	"greenlane/internal/feed"
 	"greenlane/internal/rpc"
+	"greenlane/internal/web"
 	"greenlane/metrics/prom"
 	"greenlane/queue"
 	"greenlane/queue/embedded"
@@ -52,6 +53,8 @@ type App struct {
 	server  *rpc.Server
 	grpc    *grpc.Server
 	health  *health.Server
+	browser *grpc.Server // the API's way in over HTTP; nil when off
+	pages   *web.Server  // nil when off
 	web     *http.Server
 	secure  *tls.Config
 	listen  net.Listener
@@ -128,7 +131,11 @@ func (a *App) bind() error {
 	}
 	a.later(func() { a.http.Close() })
 	if a.secure != nil {
-		a.http = tls.NewListener(a.http, a.secure)
+		secure := a.secure.Clone()
+		// Browsers open few connections to one server, and a page's stream takes one of
+		// them: over HTTP/2 they share it.
+		secure.NextProtos = []string{"h2", "http/1.1"}
+		a.http = tls.NewListener(a.http, secure)
 	}
 	return nil
 }
@@ -155,6 +162,11 @@ func (a *App) serve() error {
 		return err
 	}
 	a.grpc, a.health = a.newGRPC()
+	if a.cfg.Web && a.http != nil {
+		if a.pages, err = a.newBrowser(sites); err != nil {
+			return err
+		}
+	}
 	if err := a.register(sites); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
@@ -231,7 +243,8 @@ func (a *App) Err() error {
 // Addr is where the API is served.
 func (a *App) Addr() net.Addr { return a.listen.Addr() }
 
-// HTTPAddr is where /metrics, /healthz and /readyz are served; nil when off.
+// HTTPAddr is where the pages, /metrics, /healthz and /readyz are served; nil when
+// off.
 func (a *App) HTTPAddr() net.Addr {
 	if a.http == nil {
 		return nil
@@ -257,6 +270,10 @@ func (a *App) stop(ctx context.Context) error {
 		if err := a.web.Shutdown(ctx); err != nil {
 			faults = append(faults, fmt.Errorf("http: %w", err), a.web.Close())
 		}
+	}
+	if a.pages != nil {
+		a.browser.Stop()
+		a.pages.Wait()
 	}
 	a.serving.Wait()
 	// Whatever ctx says, the data is closed properly: that takes one commit.

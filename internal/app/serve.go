@@ -76,6 +76,11 @@ func (a *App) register(sites []queue.Site) error {
 			return err
 		}
 	}
+	if a.pages != nil {
+		if err := a.daemon.Open("wallboard", a.pages.Readers); err != nil {
+			return err
+		}
+	}
 	return a.daemon.Tiers(func() prom.Tiers {
 		s := a.resolve.Stats()
 		return prom.Tiers{Failed: s.Failed, Skipped: s.Skipped, Delivered: s.Delivered, GaveUp: s.GaveUp, Pending: s.Pending, Down: s.Down}
@@ -98,7 +103,8 @@ func (a *App) feedStats(i int) func() prom.Feed {
 	}
 }
 
-// newWeb serves what Prometheus and whoever supervises the process ask for.
+// newWeb serves what people, Prometheus and whoever supervises the process ask
+// for.
 func (a *App) newWeb() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.scrape, promhttp.HandlerOpts{
@@ -113,6 +119,9 @@ func (a *App) newWeb() *http.Server {
 		}
 		answer(w, http.StatusOK, "serving")
 	})
+	if a.pages != nil {
+		mux.Handle("/", a.pages)
+	}
 	return &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,

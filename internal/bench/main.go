@@ -49,6 +49,7 @@ var measurements = []measurement{
 	{"restart", "restart after kill -9", measureRestart},
 	{"scrape", "a scrape of a large site", measureScrape},
 	{"counting", "what metrics cost a request", measureCounting},
+	{"wallboard", "200 wallboards", measureWallboard},
 }
 
 // bench is what the measurements share.

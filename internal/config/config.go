@@ -24,8 +24,14 @@ const (
 type Config struct {
 	// Listen is the address of the gRPC API, host:port; port 0 picks a free one.
 	Listen string `yaml:"listen"`
-	// HTTP is the address of /metrics, /healthz and /readyz; empty turns it off.
+	// HTTP is the address of the pages, /metrics, /healthz and /readyz; empty turns
+	// it off.
 	HTTP string `yaml:"http"`
+	// HTTPHosts are the names under which browsers reach HTTP, beside localhost and
+	// addresses.
+	HTTPHosts []string `yaml:"http_hosts"`
+	// Web serves the wallboard, the agent page and the API for browsers at HTTP.
+	Web bool `yaml:"web"`
 	// Data is the directory of the embedded engine and the embedded tier directory.
 	Data string `yaml:"data"`
 	// Engine is EngineEmbedded or EngineRedis.
@@ -103,7 +109,7 @@ type Weights struct {
 // Default returns the configuration of a daemon that was told nothing.
 func Default() *Config {
 	return &Config{
-		Listen: DefaultListen, HTTP: DefaultHTTP, Data: DefaultData, Engine: EngineEmbedded,
+		Listen: DefaultListen, HTTP: DefaultHTTP, HTTPHosts: []string{}, Web: true, Data: DefaultData, Engine: EngineEmbedded,
 		Redis:      Redis{Addresses: []string{}},
 		Reflection: true, Number: Number{Region: "CN"},
 		TierLookupDeadline: Duration(50 * time.Millisecond),

@@ -22,6 +22,11 @@ func (c *Config) Validate() error {
 	if c.HTTP != "" {
 		faults = append(faults, c.checkAddress("http", c.HTTP))
 	}
+	for _, name := range c.HTTPHosts {
+		if !hostName.MatchString(name) {
+			bad("http_hosts: %q is no host name: a name without port, such as wallboard.example.com, is allowed", name)
+		}
+	}
 	if c.Data == "" {
 		bad("data: must name a directory")
 	}
@@ -89,6 +94,8 @@ func (c *Config) BuildSites() ([]queue.Site, error) {
 	}
 	return out, errors.Join(faults...)
 }
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$`)
 
 var siteName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
 

@@ -134,6 +134,25 @@ func (s *Server) accept(ctx context.Context, req *pb.AcceptRequest) (*site, queu
 	return st, res, err
 }
 
+// Acknowledge implements the rpc.
+func (s *agentService) Acknowledge(ctx context.Context, req *pb.AcknowledgeRequest) (*pb.AcknowledgeResponse, error) {
+	var c check
+	c.name("site", req.GetSite(), false)
+	c.id("agent_id", req.GetAgentId())
+	epoch, err := c.offer(req.GetOfferId())
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.site(req.GetSite())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.do(ctx, st, &queue.Acknowledge{Agent: req.GetAgentId(), Offer: epoch}); err != nil {
+		return nil, err
+	}
+	return &pb.AcknowledgeResponse{}, nil
+}
+
 // Decline implements the rpc.
 func (s *agentService) Decline(ctx context.Context, req *pb.DeclineRequest) (*pb.DeclineResponse, error) {
 	st, res, err := s.decline(ctx, req)

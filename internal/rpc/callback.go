@@ -20,6 +20,7 @@ func (s *callbackService) List(ctx context.Context, req *pb.CallbackServiceListR
 	c.name("site", req.GetSite(), false)
 	c.name("queue", req.GetQueue(), false)
 	c.enum("state", int32(req.GetState()), pb.CallbackState_name, false)
+	caller := c.anyNumber(s.opts.Normalizer, req.GetCaller())
 	size := c.page(req.GetPageSize(), req.GetPageToken())
 	if err := c.err(); err != nil {
 		return nil, err
@@ -28,7 +29,7 @@ func (s *callbackService) List(ctx context.Context, req *pb.CallbackServiceListR
 	if err != nil {
 		return nil, err
 	}
-	f := queue.CallbackFilter{Queue: req.GetQueue(), Limit: size, After: req.GetPageToken()}
+	f := queue.CallbackFilter{Queue: req.GetQueue(), Caller: caller, Limit: size, After: req.GetPageToken()}
 	if req.GetState() != pb.CallbackState_CALLBACK_STATE_UNSPECIFIED {
 		f.States = []callback.State{fromCallbackState(req.GetState())}
 	}
@@ -72,6 +73,15 @@ func (s *callbackService) Create(ctx context.Context, req *pb.CallbackServiceCre
 		return nil, err
 	}
 	return &pb.CallbackServiceCreateResponse{Callback: toCallback(st.name, res.Callback)}, nil
+}
+
+// anyNumber reads a number by which a list is selected; an empty one selects
+// nothing.
+func (c *check) anyNumber(z *tiering.Normalizer, raw string) tiering.Number {
+	if raw == "" {
+		return ""
+	}
+	return c.number(z, raw)
 }
 
 // number reads a number that must be one.

@@ -34,6 +34,9 @@ func (s *supervisorService) Explain(ctx context.Context, req *pb.ExplainRequest)
 		IdleAgents: int32(info.Idle), AheadCallbacks: int32(info.AheadCallbacks),
 		Reasons: explain(st.config, info, now), Events: make([]*pb.Event, len(info.Events)),
 	}
+	if req.GetMaskCallers() {
+		out.Call.Caller = masked(out.Call.GetCaller())
+	}
 	for i := range info.Events {
 		out.Events[i] = toEvent(&info.Events[i])
 	}

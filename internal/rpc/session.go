@@ -3,11 +3,9 @@ package rpc
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 
 	"greenlane/internal/feed"
 	pb "greenlane/proto/greenlane/v1"
@@ -18,99 +16,69 @@ import (
 // already decided.
 const flushFor = time.Second
 
-// session is one softphone's stream.
+// session is one softphone's stream: a Session, or a Listen, which is the half of
+// it that the daemon speaks.
 //
-// Three goroutines work on it: Session (below), which waits for everything that
-// can happen; listen, which reads commands and carries them out one after the
-// other; and the outbox's, while there is something to send.
+// Three goroutines work on it: the rpc's, which waits for everything that can
+// happen; for a Session hearing, which reads commands and carries them out one
+// after the other; and the outbox's, while there is something to send.
 type session struct {
 	attachment
 	s      *Server
 	st     *site
-	stream grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]
+	stream grpc.ServerStream
 	out    *outbox[*pb.SessionResponse]
-	hello  chan *pb.SessionHello // the first message; closed when there is none
-	badly  error                 // why there is none
 	sub    *feed.Sub
 	shown  uint64    // the offer on the softphone's screen
 	seen   agentView // the agent as the softphone knows it
 	buf    []*queue.Event
 }
 
-// Session implements the rpc.
-func (s *agentService) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]) error {
-	ss := &session{
-		s: s.Server, stream: stream, hello: make(chan *pb.SessionHello, 1),
-		out:        newOutbox(s.opts.SlowReader, stream.Send),
+func (s *Server) newSession(stream grpc.ServerStream, send func(*pb.SessionResponse) error) *session {
+	return &session{
+		s: s, stream: stream, out: newOutbox(s.opts.SlowReader, send),
 		attachment: attachment{token: s.token(), replaced: make(chan struct{})},
 	}
-	opened := make(chan struct{})
-	go s.guarded("session", ss.out.fail, func() { ss.listen(opened) })
-	hello, err := ss.greet()
+}
+
+// Session implements the rpc.
+func (s *agentService) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]) error {
+	ss := s.newSession(stream, stream.Send)
+	h := &hearing{session: ss, recv: stream.Recv, hello: make(chan *pb.SessionHello, 1), opened: make(chan struct{})}
+	go s.guarded("session", ss.out.fail, h.listen)
+	hello, err := h.greet()
 	if err != nil {
 		return toError(s.log, err)
 	}
-	if err := ss.open(hello); err != nil {
-		return toError(s.log, err)
+	return ss.serve("hello.", hello, func() { close(h.opened) })
+}
+
+// Listen implements the rpc.
+func (s *agentService) Listen(req *pb.ListenRequest, stream grpc.ServerStreamingServer[pb.ListenResponse]) error {
+	ss := s.newSession(stream, func(m *pb.SessionResponse) error { return stream.Send(&pb.ListenResponse{Message: m}) })
+	hello := &pb.SessionHello{Site: req.GetSite(), AgentId: req.GetAgentId(), After: req.After, SignIn: req.GetSignIn()}
+	return ss.serve("", hello, func() {})
+}
+
+// serve runs the session from its hello, whose fields are named with a prefix, to
+// its end. It tells when commands may begin.
+func (ss *session) serve(prefix string, hello *pb.SessionHello, opened func()) error {
+	if err := ss.open(prefix, hello); err != nil {
+		return toError(ss.s.log, err)
 	}
-	defer ss.sub.Close()
-	s.counts.Sessions.Add(1)
-	defer s.counts.Sessions.Add(-1)
-	close(opened)
-	err = ss.run()
+	defer func() { ss.sub.Close() }()
+	ss.s.counts.Sessions.Add(1)
+	defer ss.s.counts.Sessions.Add(-1)
+	opened()
+	err := ss.run()
 	ss.close(err)
-	return toError(s.log, err)
-}
-
-// listen reads what the softphone says until it says no more. Commands wait
-// until the session is open.
-func (ss *session) listen(opened <-chan struct{}) {
-	first, err := ss.stream.Recv()
-	if err != nil || first.GetHello() == nil {
-		if ss.badly = err; err == nil || errors.Is(err, io.EOF) {
-			ss.badly = refuse(codes.InvalidArgument, "INVALID_ARGUMENT", "message: the first message must be hello", nil)
-		}
-		close(ss.hello)
-		return
-	}
-	ss.hello <- first.GetHello()
-	select {
-	case <-opened:
-	case <-ss.stream.Context().Done():
-		return
-	}
-	for {
-		req, err := ss.stream.Recv()
-		if err != nil {
-			return // half-closed, or gone: run notices the latter by the context
-		}
-		ss.command(ss.stream.Context(), req)
-	}
-}
-
-// greet waits for the first message.
-func (ss *session) greet() (*pb.SessionHello, error) {
-	t := time.NewTimer(ss.s.opts.HelloTimeout)
-	defer t.Stop()
-	select {
-	case hello, ok := <-ss.hello:
-		if !ok {
-			return nil, ss.badly
-		}
-		return hello, nil
-	case <-t.C:
-		return nil, refuse(codes.InvalidArgument, "INVALID_ARGUMENT", "message: no hello came in time", nil)
-	case <-ss.s.stopping:
-		return nil, errStopping
-	case <-ss.stream.Context().Done():
-		return nil, ss.stream.Context().Err()
-	}
+	return toError(ss.s.log, err)
 }
 
 // open checks the hello, makes the agent available and sends what the softphone
 // has to know first.
-func (ss *session) open(hello *pb.SessionHello) error {
-	st, signIn, err := ss.s.helloCommand(hello)
+func (ss *session) open(prefix string, hello *pb.SessionHello) error {
+	st, signIn, err := ss.s.helloCommand(prefix, hello)
 	if err != nil {
 		return err
 	}
@@ -142,7 +110,7 @@ func (ss *session) open(hello *pb.SessionHello) error {
 	}
 	ss.seen = viewOf(res.Agent)
 	ss.out.put(&pb.SessionResponse{Sequence: begins, Message: &pb.SessionResponse_Welcome{Welcome: &pb.SessionWelcome{
-		Agent: toAgent(st.name, res.Agent), HeartbeatEvery: toDuration(ss.s.opts.HeartbeatEvery),
+		Agent: toAgent(st.name, res.Agent), HeartbeatEvery: toDuration(ss.s.opts.HeartbeatEvery), Now: toTime(st.now()),
 	}}})
 	if hello.After == nil {
 		ss.show(begins, res.Offer)
@@ -164,16 +132,16 @@ func (ss *session) attach(ctx context.Context) (res queue.Result, err error) {
 }
 
 // helloCommand checks a hello, and makes the sign-in it may carry.
-func (s *Server) helloCommand(hello *pb.SessionHello) (*site, *queue.SignIn, error) {
+func (s *Server) helloCommand(prefix string, hello *pb.SessionHello) (*site, *queue.SignIn, error) {
 	var c check
-	c.name("hello.site", hello.GetSite(), false)
-	c.id("hello.agent_id", hello.GetAgentId())
+	c.name(prefix+"site", hello.GetSite(), false)
+	c.id(prefix+"agent_id", hello.GetAgentId())
 	in := hello.GetSignIn()
 	if !sameSite(in.GetSite(), hello.GetSite()) {
-		c.fault("hello.sign_in.site", "must be the session's or empty")
+		c.fault(prefix+"sign_in.site", "must be the session's or empty")
 	}
 	if in.GetAgentId() != "" && in.GetAgentId() != hello.GetAgentId() {
-		c.fault("hello.sign_in.agent_id", "must be the session's or empty")
+		c.fault(prefix+"sign_in.agent_id", "must be the session's or empty")
 	}
 	if err := c.err(); err != nil {
 		return nil, nil, err

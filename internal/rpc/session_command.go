@@ -2,6 +2,9 @@ package rpc
 
 import (
 	"context"
+	"errors"
+	"io"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -9,6 +12,60 @@ import (
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
 )
+
+// hearing is what a Session hears from its softphone.
+type hearing struct {
+	*session
+	recv   func() (*pb.SessionRequest, error)
+	hello  chan *pb.SessionHello // the first message; closed when there is none
+	badly  error                 // why there is none
+	opened chan struct{}         // closed when commands may begin
+}
+
+// listen reads what the softphone says until it says no more. Commands wait
+// until the session is open.
+func (h *hearing) listen() {
+	first, err := h.recv()
+	if err != nil || first.GetHello() == nil {
+		if h.badly = err; err == nil || errors.Is(err, io.EOF) {
+			h.badly = refuse(codes.InvalidArgument, "INVALID_ARGUMENT", "message: the first message must be hello", nil)
+		}
+		close(h.hello)
+		return
+	}
+	h.hello <- first.GetHello()
+	select {
+	case <-h.opened:
+	case <-h.stream.Context().Done():
+		return
+	}
+	for {
+		req, err := h.recv()
+		if err != nil {
+			return // half-closed, or gone: run notices the latter by the context
+		}
+		h.command(h.stream.Context(), req)
+	}
+}
+
+// greet waits for the first message.
+func (h *hearing) greet() (*pb.SessionHello, error) {
+	t := time.NewTimer(h.s.opts.HelloTimeout)
+	defer t.Stop()
+	select {
+	case hello, ok := <-h.hello:
+		if !ok {
+			return nil, h.badly
+		}
+		return hello, nil
+	case <-t.C:
+		return nil, refuse(codes.InvalidArgument, "INVALID_ARGUMENT", "message: no hello came in time", nil)
+	case <-h.s.stopping:
+		return nil, errStopping
+	case <-h.stream.Context().Done():
+		return nil, h.stream.Context().Err()
+	}
+}
 
 // command carries out one message of the softphone and answers it.
 func (ss *session) command(ctx context.Context, req *pb.SessionRequest) {

@@ -20,7 +20,7 @@ type agentView struct {
 	reason, call, callback string
 	offer                  uint64
 	wrapUntil              instant.Instant
-	available              bool
+	available, nextPause   bool
 	endpoint               string
 	services               int
 }
@@ -28,7 +28,7 @@ type agentView struct {
 func viewOf(a *queue.Agent) agentView {
 	return agentView{
 		state: a.State, reason: a.Reason, call: a.Call, callback: a.Callback, offer: a.Offer, wrapUntil: a.WrapUntil,
-		available: a.Presence != queue.Absent, endpoint: a.Endpoint, services: len(a.Services),
+		available: a.Presence != queue.Absent, nextPause: a.NextPause, endpoint: a.Endpoint, services: len(a.Services),
 	}
 }
 

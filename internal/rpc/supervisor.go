@@ -52,6 +52,7 @@ func (s *supervisorService) ListCalls(ctx context.Context, req *pb.ListCallsRequ
 		c.enum(index("states", i, ""), int32(state), pb.CallState_name, true)
 		states = append(states, fromCallState(state))
 	}
+	caller := c.anyNumber(s.opts.Normalizer, req.GetCaller())
 	size := c.page(req.GetPageSize(), req.GetPageToken())
 	if err := c.err(); err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (s *supervisorService) ListCalls(ctx context.Context, req *pb.ListCallsRequ
 		states = liveCalls
 	}
 	page, next, err := st.engine.Calls(ctx, queue.CallFilter{
-		Queue: req.GetQueue(), Tier: fromTier(req.GetTier()), States: states, Limit: size, After: req.GetPageToken(),
+		Queue: req.GetQueue(), Tier: fromTier(req.GetTier()), Caller: caller, States: states, Limit: size, After: req.GetPageToken(),
 	})
 	if err != nil {
 		return nil, toError(s.log, err)
@@ -73,6 +74,9 @@ func (s *supervisorService) ListCalls(ctx context.Context, req *pb.ListCallsRequ
 	now := st.now()
 	for i := range page {
 		out.Calls[i] = toCall(st.name, &page[i], now)
+		if req.GetMaskCallers() {
+			out.Calls[i].Caller = masked(out.Calls[i].GetCaller())
+		}
 	}
 	return out, nil
 }

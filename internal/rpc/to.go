@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -156,4 +157,14 @@ func toAgent(site string, a *queue.Agent) *pb.Agent {
 		p.IdleSince = stamp(&m.idle, a.IdleSince)
 	}
 	return p
+}
+
+// masked leaves the last four digits of a number, for a screen that everybody can
+// see.
+func masked(caller string) string {
+	const shown = 4
+	if len(caller) <= shown {
+		return caller
+	}
+	return strings.Repeat("*", len(caller)-shown) + caller[len(caller)-shown:]
 }

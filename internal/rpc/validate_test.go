@@ -26,15 +26,17 @@ func good() map[string]proto.Message {
 		"SwitchService/CallEnded":     &pb.CallEndedRequest{SwitchId: "s", CallId: "c"},
 		"SwitchService/Reconcile":     &pb.ReconcileRequest{SwitchId: "s"},
 
-		"AgentService/SignIn":   &pb.SignInRequest{AgentId: "a", Queues: []*pb.AgentQueue{{Queue: "default"}}},
-		"AgentService/NextCall": &pb.NextCallRequest{AgentId: "a", Wait: &durationpb.Duration{}},
-		"AgentService/Accept":   &pb.AcceptRequest{AgentId: "a", OfferId: "o-1"},
-		"AgentService/Decline":  &pb.DeclineRequest{AgentId: "a", OfferId: "o-1"},
-		"AgentService/Complete": &pb.CompleteRequest{AgentId: "a", CallId: "c"},
-		"AgentService/SetState": &pb.SetStateRequest{AgentId: "a", State: pb.AgentState_AGENT_STATE_READY},
-		"AgentService/SignOut":  &pb.SignOutRequest{AgentId: "a"},
+		"AgentService/SignIn":      &pb.SignInRequest{AgentId: "a", Queues: []*pb.AgentQueue{{Queue: "default"}}},
+		"AgentService/NextCall":    &pb.NextCallRequest{AgentId: "a", Wait: &durationpb.Duration{}},
+		"AgentService/Accept":      &pb.AcceptRequest{AgentId: "a", OfferId: "o-1"},
+		"AgentService/Decline":     &pb.DeclineRequest{AgentId: "a", OfferId: "o-1"},
+		"AgentService/Complete":    &pb.CompleteRequest{AgentId: "a", CallId: "c"},
+		"AgentService/SetState":    &pb.SetStateRequest{AgentId: "a", State: pb.AgentState_AGENT_STATE_READY},
+		"AgentService/SignOut":     &pb.SignOutRequest{AgentId: "a"},
+		"AgentService/Acknowledge": &pb.AcknowledgeRequest{AgentId: "a", OfferId: "o-1"},
 
 		"SupervisorService/GetSnapshot": &pb.GetSnapshotRequest{},
+		"SupervisorService/GetCohorts":  &pb.GetCohortsRequest{},
 		"SupervisorService/ListCalls":   &pb.ListCallsRequest{},
 		"SupervisorService/ListAgents":  &pb.ListAgentsRequest{},
 		"SupervisorService/Explain":     &pb.ExplainRequest{CallId: "c"},
@@ -109,7 +111,7 @@ func wrong(f protoreflect.FieldDescriptor) []protoreflect.Value {
 
 // free are the fields in which nothing can be wrong.
 var free = map[protoreflect.Name]bool{
-	"ring_by_switch": true, "force": true, "omit_agents": true, "remove": true,
+	"ring_by_switch": true, "force": true, "omit_agents": true, "remove": true, "mask_callers": true,
 }
 
 // TestEveryFieldOfEveryRequestIsChecked walks the API itself: a field that is

@@ -124,6 +124,14 @@ var walls = []wall{
 		deny:  []string{"github.com/redis", "go.etcd.io/bbolt", "/queue/", "/tiering/", "/internal/app"},
 	},
 	{
+		why:   "the pages read the port, and are handed the API; the wiring knows who is behind them",
+		rooms: []string{"internal/web/..."},
+		deny: []string{
+			"google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto", "connectrpc.com",
+			"github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus", "/queue/", "/tiering/", "/internal/app", "/internal/config",
+		},
+	},
+	{
 		why:   "only the wiring and the commands know the handlers",
 		rooms: []string{"."}, except: []string{"cmd/...", "internal/app/...", "internal/rpc/..."},
 		deny: []string{"/internal/rpc"}, tests: true,

@@ -231,6 +231,11 @@ func (e *Engine) Positions(ctx context.Context, switchID string) ([]queue.Positi
 	return ask(ctx, e, func(m *queue.Machine, _ instant.Instant) ([]queue.Position, error) { return m.Positions(switchID), nil })
 }
 
+// Cohorts implements queue.Engine.
+func (e *Engine) Cohorts(ctx context.Context, from, to instant.Instant) ([]queue.Cohort, error) {
+	return ask(ctx, e, func(m *queue.Machine, _ instant.Instant) ([]queue.Cohort, error) { return m.Cohorts(from, to), nil })
+}
+
 // Events implements queue.Engine. A limit of 0 means 1,000; 10,000 is the most
 // that is returned at once. A cursor beyond the last event is ErrInvalid of the
 // field "after": it belongs to another log.

@@ -206,6 +206,16 @@ func (e *Memory) Positions(ctx context.Context, switchID string) ([]queue.Positi
 	return e.machine.Positions(switchID), nil
 }
 
+// Cohorts implements queue.Engine.
+func (e *Memory) Cohorts(ctx context.Context, from, to instant.Instant) ([]queue.Cohort, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.usable(ctx); err != nil {
+		return nil, err
+	}
+	return e.machine.Cohorts(from, to), nil
+}
+
 // Events implements queue.Engine.
 func (e *Memory) Events(ctx context.Context, after uint64, limit int) ([]queue.Event, error) {
 	for {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"greenlane/callback"
+	"greenlane/internal/instant"
 	"greenlane/queue"
 	"greenlane/tiering"
 )
@@ -159,9 +161,9 @@ var questionCases = []testCase{
 			d.Errorf("got %v, want %v", ids, want)
 		}
 	}},
-	{says: "calls are selected by queue and tier and state", run: func(d *desk) {
+	{says: "calls are selected by queue and tier and caller and state", run: func(d *desk) {
 		d.arrive("c1", tier(tiering.VIP))
-		d.arrive("c2", inQueue("orders"))
+		d.arrive("c2", inQueue("orders"), caller("+8613800000077"))
 		d.arrive("c3")
 		d.do(&queue.Abandon{Call: "c3", Switch: "s1"})
 		for _, f := range []struct {
@@ -170,6 +172,8 @@ var questionCases = []testCase{
 		}{
 			{queue.CallFilter{Queue: "billing"}, []string{"c1", "c3"}},
 			{queue.CallFilter{Tier: tiering.VIP}, []string{"c1"}},
+			{queue.CallFilter{Caller: "+8613800000077"}, []string{"c2"}},
+			{queue.CallFilter{Caller: "+8613800000078"}, nil},
 			{queue.CallFilter{States: []queue.CallState{queue.CallWaiting}}, []string{"c1", "c2"}},
 			{queue.CallFilter{Queue: "billing", States: []queue.CallState{queue.CallAbandoned, queue.CallOffered}}, []string{"c3"}},
 			{queue.CallFilter{}, []string{"c1", "c2", "c3"}},
@@ -280,7 +284,7 @@ var questionCases = []testCase{
 			d.Error(err, err2)
 		}
 	}},
-	{says: "callbacks come by due time then by sequence and are selected by queue and state", run: func(d *desk) {
+	{says: "callbacks come by due time then by sequence and are selected by queue and caller and state", run: func(d *desk) {
 		third := d.do(&queue.CreateCallback{Caller: "+8613800000003", Queue: "orders", DueAt: d.now().Add(3 * time.Hour)}).Callback
 		first := d.do(&queue.CreateCallback{Caller: "+8613800000001", Queue: "billing", DueAt: d.now().Add(time.Hour)}).Callback
 		second := d.do(&queue.CreateCallback{Caller: "+8613800000002", Queue: "billing", DueAt: d.now().Add(time.Hour)}).Callback
@@ -291,6 +295,7 @@ var questionCases = []testCase{
 		}{
 			{queue.CallbackFilter{}, []string{first.ID, second.ID, third.ID}},
 			{queue.CallbackFilter{Queue: "billing"}, []string{first.ID, second.ID}},
+			{queue.CallbackFilter{Caller: "+8613800000003"}, []string{third.ID}},
 			{queue.CallbackFilter{States: []callback.State{callback.StatePending}}, []string{first.ID, third.ID}},
 		} {
 			page, _, err := d.e.Callbacks(d.ctx(), f.filter)
@@ -307,6 +312,40 @@ var questionCases = []testCase{
 		page, next, err = d.e.Callbacks(d.ctx(), queue.CallbackFilter{Limit: 2, After: next})
 		if err != nil || next != "" || len(page) != 1 || page[0].ID != third.ID {
 			d.Errorf("second page: %v, next %q, %v", page, next, err)
+		}
+	}},
+	{says: "cohorts are those of the intervals asked for by start then queue then tier", run: func(d *desk) {
+		began := d.now()
+		first := began - began%instant.Instant(queue.CohortInterval.Milliseconds())
+		d.arrive("c1", inQueue("orders"))
+		d.arrive("c2", tier(tiering.VIP))
+		d.arrive("c3")
+		for _, id := range []string{"c1", "c2", "c3"} {
+			d.do(&queue.Abandon{Call: id, Switch: "s1"})
+		}
+		d.pass(queue.CohortInterval)
+		d.arrive("c4")
+		d.do(&queue.Abandon{Call: "c4", Switch: "s1"})
+		second := first.Add(queue.CohortInterval)
+		for _, f := range []struct {
+			from, to instant.Instant
+			want     string
+		}{
+			{first, second.Add(time.Millisecond), "[billing vip 0 1] [billing ordinary 0 1] [orders ordinary 0 1] [billing ordinary 300000 1]"},
+			{first, second, "[billing vip 0 1] [billing ordinary 0 1] [orders ordinary 0 1]"},
+			{first.Add(time.Millisecond), second.Add(time.Millisecond), "[billing ordinary 300000 1]"},
+			{second.Add(time.Millisecond), second.Add(queue.CohortInterval), ""},
+		} {
+			list, err := d.e.Cohorts(d.ctx(), f.from, f.to)
+			var got []string
+			for _, c := range list {
+				if c.Counts != (queue.Counts{}) {
+					got = append(got, fmt.Sprintf("[%s %s %d %d]", c.Queue, c.Tier, c.Start-first, c.Counts.Abandoned()))
+				}
+			}
+			if joined := strings.Join(got, " "); err != nil || joined != f.want {
+				d.Errorf("from %d to %d: got %s and %v, want %s", f.from-first, f.to-first, joined, err, f.want)
+			}
 		}
 	}},
 	{says: "positions are those of every waiting call of one switch", run: func(d *desk) {

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1413,8 +1414,11 @@ type SessionWelcome struct {
 	Agent *Agent `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
 	// How often each side sends something, if only a heartbeat. Default 3 s.
 	HeartbeatEvery *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_every,json=heartbeatEvery,proto3" json:"heartbeat_every,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The daemon's clock. Waits and expiries are by this clock; a softphone whose
+	// own differs counts with the difference.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionWelcome) Reset() {
@@ -1457,6 +1461,13 @@ func (x *SessionWelcome) GetAgent() *Agent {
 func (x *SessionWelcome) GetHeartbeatEvery() *durationpb.Duration {
 	if x != nil {
 		return x.HeartbeatEvery
+	}
+	return nil
+}
+
+func (x *SessionWelcome) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
 	}
 	return nil
 }
@@ -1686,11 +1697,231 @@ func (x *SessionResult) GetAgent() *Agent {
 	return nil
 }
 
+// ListenRequest opens a Listen. Its fields are those of SessionHello.
+type ListenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site. Default "main".
+	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// The agent. Required.
+	AgentId string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// As SessionHello.after.
+	After *uint64 `protobuf:"varint,3,opt,name=after,proto3,oneof" json:"after,omitempty"`
+	// As SessionHello.sign_in.
+	SignIn        *SignInRequest `protobuf:"bytes,4,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenRequest) Reset() {
+	*x = ListenRequest{}
+	mi := &file_greenlane_v1_agent_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenRequest) ProtoMessage() {}
+
+func (x *ListenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_agent_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
+func (*ListenRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_agent_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListenRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *ListenRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ListenRequest) GetAfter() uint64 {
+	if x != nil && x.After != nil {
+		return *x.After
+	}
+	return 0
+}
+
+func (x *ListenRequest) GetSignIn() *SignInRequest {
+	if x != nil {
+		return x.SignIn
+	}
+	return nil
+}
+
+// ListenResponse is one message of the daemon to a softphone.
+type ListenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What a Session would send; never a `result`.
+	Message       *SessionResponse `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenResponse) Reset() {
+	*x = ListenResponse{}
+	mi := &file_greenlane_v1_agent_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenResponse) ProtoMessage() {}
+
+func (x *ListenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_agent_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
+func (*ListenResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_agent_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListenResponse) GetMessage() *SessionResponse {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// AcknowledgeRequest says that the softphone has an offer.
+type AcknowledgeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site. Default "main".
+	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// The agent. Required.
+	AgentId string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// The offer. Required.
+	OfferId       string `protobuf:"bytes,3,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeRequest) Reset() {
+	*x = AcknowledgeRequest{}
+	mi := &file_greenlane_v1_agent_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeRequest) ProtoMessage() {}
+
+func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_agent_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_agent_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *AcknowledgeRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *AcknowledgeRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *AcknowledgeRequest) GetOfferId() string {
+	if x != nil {
+		return x.OfferId
+	}
+	return ""
+}
+
+// AcknowledgeResponse says that the offer stands.
+type AcknowledgeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeResponse) Reset() {
+	*x = AcknowledgeResponse{}
+	mi := &file_greenlane_v1_agent_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeResponse) ProtoMessage() {}
+
+func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_agent_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
+func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_agent_service_proto_rawDescGZIP(), []int{25}
+}
+
 var File_greenlane_v1_agent_service_proto protoreflect.FileDescriptor
 
 const file_greenlane_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	" greenlane/v1/agent_service.proto\x12\fgreenlane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!greenlane/v1/switch_service.proto\x1a\x18greenlane/v1/types.proto\"\x85\x02\n" +
+	" greenlane/v1/agent_service.proto\x12\fgreenlane.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!greenlane/v1/switch_service.proto\x1a\x18greenlane/v1/types.proto\"\x85\x02\n" +
 	"\rSignInRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -1780,10 +2011,11 @@ const file_greenlane_v1_agent_service_proto_rawDesc = "" +
 	"call_ended\x18\x06 \x01(\v2\x1e.greenlane.v1.SessionCallEndedH\x00R\tcallEnded\x125\n" +
 	"\x06result\x18\a \x01(\v2\x1b.greenlane.v1.SessionResultH\x00R\x06result\x127\n" +
 	"\theartbeat\x18\b \x01(\v2\x17.greenlane.v1.HeartbeatH\x00R\theartbeatB\t\n" +
-	"\amessage\"\x7f\n" +
+	"\amessage\"\xad\x01\n" +
 	"\x0eSessionWelcome\x12)\n" +
 	"\x05agent\x18\x01 \x01(\v2\x13.greenlane.v1.AgentR\x05agent\x12B\n" +
-	"\x0fheartbeat_every\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0eheartbeatEvery\"}\n" +
+	"\x0fheartbeat_every\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0eheartbeatEvery\x12,\n" +
+	"\x03now\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"}\n" +
 	"\x0eOfferRescinded\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x12\x16\n" +
@@ -1799,7 +2031,20 @@ const file_greenlane_v1_agent_service_proto_rawDesc = "" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12&\n" +
 	"\x04call\x18\x04 \x01(\v2\x12.greenlane.v1.CallR\x04call\x122\n" +
 	"\bcallback\x18\x05 \x01(\v2\x16.greenlane.v1.CallbackR\bcallback\x12)\n" +
-	"\x05agent\x18\x06 \x01(\v2\x13.greenlane.v1.AgentR\x05agent2\xd5\x04\n" +
+	"\x05agent\x18\x06 \x01(\v2\x13.greenlane.v1.AgentR\x05agent\"\x99\x01\n" +
+	"\rListenRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x19\n" +
+	"\x05after\x18\x03 \x01(\x04H\x00R\x05after\x88\x01\x01\x124\n" +
+	"\asign_in\x18\x04 \x01(\v2\x1b.greenlane.v1.SignInRequestR\x06signInB\b\n" +
+	"\x06_after\"I\n" +
+	"\x0eListenResponse\x127\n" +
+	"\amessage\x18\x01 \x01(\v2\x1d.greenlane.v1.SessionResponseR\amessage\"^\n" +
+	"\x12AcknowledgeRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x19\n" +
+	"\boffer_id\x18\x03 \x01(\tR\aofferId\"\x15\n" +
+	"\x13AcknowledgeResponse2\xf0\x05\n" +
 	"\fAgentService\x12C\n" +
 	"\x06SignIn\x12\x1b.greenlane.v1.SignInRequest\x1a\x1c.greenlane.v1.SignInResponse\x12I\n" +
 	"\bNextCall\x12\x1d.greenlane.v1.NextCallRequest\x1a\x1e.greenlane.v1.NextCallResponse\x12C\n" +
@@ -1808,7 +2053,9 @@ const file_greenlane_v1_agent_service_proto_rawDesc = "" +
 	"\bComplete\x12\x1d.greenlane.v1.CompleteRequest\x1a\x1e.greenlane.v1.CompleteResponse\x12I\n" +
 	"\bSetState\x12\x1d.greenlane.v1.SetStateRequest\x1a\x1e.greenlane.v1.SetStateResponse\x12F\n" +
 	"\aSignOut\x12\x1c.greenlane.v1.SignOutRequest\x1a\x1d.greenlane.v1.SignOutResponse\x12J\n" +
-	"\aSession\x12\x1c.greenlane.v1.SessionRequest\x1a\x1d.greenlane.v1.SessionResponse(\x010\x01B*Z(greenlane/proto/greenlane/v1;greenlanev1b\x06proto3"
+	"\aSession\x12\x1c.greenlane.v1.SessionRequest\x1a\x1d.greenlane.v1.SessionResponse(\x010\x01\x12E\n" +
+	"\x06Listen\x12\x1b.greenlane.v1.ListenRequest\x1a\x1c.greenlane.v1.ListenResponse0\x01\x12R\n" +
+	"\vAcknowledge\x12 .greenlane.v1.AcknowledgeRequest\x1a!.greenlane.v1.AcknowledgeResponseB*Z(greenlane/proto/greenlane/v1;greenlanev1b\x06proto3"
 
 var (
 	file_greenlane_v1_agent_service_proto_rawDescOnce sync.Once
@@ -1822,96 +2069,108 @@ func file_greenlane_v1_agent_service_proto_rawDescGZIP() []byte {
 	return file_greenlane_v1_agent_service_proto_rawDescData
 }
 
-var file_greenlane_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_greenlane_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_greenlane_v1_agent_service_proto_goTypes = []any{
-	(*SignInRequest)(nil),        // 0: greenlane.v1.SignInRequest
-	(*SignInResponse)(nil),       // 1: greenlane.v1.SignInResponse
-	(*NextCallRequest)(nil),      // 2: greenlane.v1.NextCallRequest
-	(*NextCallResponse)(nil),     // 3: greenlane.v1.NextCallResponse
-	(*AcceptRequest)(nil),        // 4: greenlane.v1.AcceptRequest
-	(*AcceptResponse)(nil),       // 5: greenlane.v1.AcceptResponse
-	(*DeclineRequest)(nil),       // 6: greenlane.v1.DeclineRequest
-	(*DeclineResponse)(nil),      // 7: greenlane.v1.DeclineResponse
-	(*CompleteRequest)(nil),      // 8: greenlane.v1.CompleteRequest
-	(*CompleteResponse)(nil),     // 9: greenlane.v1.CompleteResponse
-	(*SetStateRequest)(nil),      // 10: greenlane.v1.SetStateRequest
-	(*SetStateResponse)(nil),     // 11: greenlane.v1.SetStateResponse
-	(*SignOutRequest)(nil),       // 12: greenlane.v1.SignOutRequest
-	(*SignOutResponse)(nil),      // 13: greenlane.v1.SignOutResponse
-	(*SessionRequest)(nil),       // 14: greenlane.v1.SessionRequest
-	(*SessionHello)(nil),         // 15: greenlane.v1.SessionHello
-	(*OfferAcknowledgement)(nil), // 16: greenlane.v1.OfferAcknowledgement
-	(*SessionResponse)(nil),      // 17: greenlane.v1.SessionResponse
-	(*SessionWelcome)(nil),       // 18: greenlane.v1.SessionWelcome
-	(*OfferRescinded)(nil),       // 19: greenlane.v1.OfferRescinded
-	(*SessionCallEnded)(nil),     // 20: greenlane.v1.SessionCallEnded
-	(*SessionResult)(nil),        // 21: greenlane.v1.SessionResult
-	(*AgentQueue)(nil),           // 22: greenlane.v1.AgentQueue
-	(*durationpb.Duration)(nil),  // 23: google.protobuf.Duration
-	(*Agent)(nil),                // 24: greenlane.v1.Agent
-	(*Offer)(nil),                // 25: greenlane.v1.Offer
-	(*Call)(nil),                 // 26: greenlane.v1.Call
-	(*Callback)(nil),             // 27: greenlane.v1.Callback
-	(AgentState)(0),              // 28: greenlane.v1.AgentState
-	(*Heartbeat)(nil),            // 29: greenlane.v1.Heartbeat
+	(*SignInRequest)(nil),         // 0: greenlane.v1.SignInRequest
+	(*SignInResponse)(nil),        // 1: greenlane.v1.SignInResponse
+	(*NextCallRequest)(nil),       // 2: greenlane.v1.NextCallRequest
+	(*NextCallResponse)(nil),      // 3: greenlane.v1.NextCallResponse
+	(*AcceptRequest)(nil),         // 4: greenlane.v1.AcceptRequest
+	(*AcceptResponse)(nil),        // 5: greenlane.v1.AcceptResponse
+	(*DeclineRequest)(nil),        // 6: greenlane.v1.DeclineRequest
+	(*DeclineResponse)(nil),       // 7: greenlane.v1.DeclineResponse
+	(*CompleteRequest)(nil),       // 8: greenlane.v1.CompleteRequest
+	(*CompleteResponse)(nil),      // 9: greenlane.v1.CompleteResponse
+	(*SetStateRequest)(nil),       // 10: greenlane.v1.SetStateRequest
+	(*SetStateResponse)(nil),      // 11: greenlane.v1.SetStateResponse
+	(*SignOutRequest)(nil),        // 12: greenlane.v1.SignOutRequest
+	(*SignOutResponse)(nil),       // 13: greenlane.v1.SignOutResponse
+	(*SessionRequest)(nil),        // 14: greenlane.v1.SessionRequest
+	(*SessionHello)(nil),          // 15: greenlane.v1.SessionHello
+	(*OfferAcknowledgement)(nil),  // 16: greenlane.v1.OfferAcknowledgement
+	(*SessionResponse)(nil),       // 17: greenlane.v1.SessionResponse
+	(*SessionWelcome)(nil),        // 18: greenlane.v1.SessionWelcome
+	(*OfferRescinded)(nil),        // 19: greenlane.v1.OfferRescinded
+	(*SessionCallEnded)(nil),      // 20: greenlane.v1.SessionCallEnded
+	(*SessionResult)(nil),         // 21: greenlane.v1.SessionResult
+	(*ListenRequest)(nil),         // 22: greenlane.v1.ListenRequest
+	(*ListenResponse)(nil),        // 23: greenlane.v1.ListenResponse
+	(*AcknowledgeRequest)(nil),    // 24: greenlane.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),   // 25: greenlane.v1.AcknowledgeResponse
+	(*AgentQueue)(nil),            // 26: greenlane.v1.AgentQueue
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(*Agent)(nil),                 // 28: greenlane.v1.Agent
+	(*Offer)(nil),                 // 29: greenlane.v1.Offer
+	(*Call)(nil),                  // 30: greenlane.v1.Call
+	(*Callback)(nil),              // 31: greenlane.v1.Callback
+	(AgentState)(0),               // 32: greenlane.v1.AgentState
+	(*Heartbeat)(nil),             // 33: greenlane.v1.Heartbeat
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
 }
 var file_greenlane_v1_agent_service_proto_depIdxs = []int32{
-	22, // 0: greenlane.v1.SignInRequest.queues:type_name -> greenlane.v1.AgentQueue
-	23, // 1: greenlane.v1.SignInRequest.wrap_up:type_name -> google.protobuf.Duration
-	24, // 2: greenlane.v1.SignInResponse.agent:type_name -> greenlane.v1.Agent
-	23, // 3: greenlane.v1.NextCallRequest.wait:type_name -> google.protobuf.Duration
-	25, // 4: greenlane.v1.NextCallResponse.offer:type_name -> greenlane.v1.Offer
-	24, // 5: greenlane.v1.NextCallResponse.agent:type_name -> greenlane.v1.Agent
-	26, // 6: greenlane.v1.AcceptResponse.call:type_name -> greenlane.v1.Call
-	27, // 7: greenlane.v1.AcceptResponse.callback:type_name -> greenlane.v1.Callback
-	24, // 8: greenlane.v1.DeclineResponse.agent:type_name -> greenlane.v1.Agent
-	26, // 9: greenlane.v1.CompleteResponse.call:type_name -> greenlane.v1.Call
-	24, // 10: greenlane.v1.CompleteResponse.agent:type_name -> greenlane.v1.Agent
-	28, // 11: greenlane.v1.SetStateRequest.state:type_name -> greenlane.v1.AgentState
-	24, // 12: greenlane.v1.SetStateResponse.agent:type_name -> greenlane.v1.Agent
-	24, // 13: greenlane.v1.SignOutResponse.agent:type_name -> greenlane.v1.Agent
+	26, // 0: greenlane.v1.SignInRequest.queues:type_name -> greenlane.v1.AgentQueue
+	27, // 1: greenlane.v1.SignInRequest.wrap_up:type_name -> google.protobuf.Duration
+	28, // 2: greenlane.v1.SignInResponse.agent:type_name -> greenlane.v1.Agent
+	27, // 3: greenlane.v1.NextCallRequest.wait:type_name -> google.protobuf.Duration
+	29, // 4: greenlane.v1.NextCallResponse.offer:type_name -> greenlane.v1.Offer
+	28, // 5: greenlane.v1.NextCallResponse.agent:type_name -> greenlane.v1.Agent
+	30, // 6: greenlane.v1.AcceptResponse.call:type_name -> greenlane.v1.Call
+	31, // 7: greenlane.v1.AcceptResponse.callback:type_name -> greenlane.v1.Callback
+	28, // 8: greenlane.v1.DeclineResponse.agent:type_name -> greenlane.v1.Agent
+	30, // 9: greenlane.v1.CompleteResponse.call:type_name -> greenlane.v1.Call
+	28, // 10: greenlane.v1.CompleteResponse.agent:type_name -> greenlane.v1.Agent
+	32, // 11: greenlane.v1.SetStateRequest.state:type_name -> greenlane.v1.AgentState
+	28, // 12: greenlane.v1.SetStateResponse.agent:type_name -> greenlane.v1.Agent
+	28, // 13: greenlane.v1.SignOutResponse.agent:type_name -> greenlane.v1.Agent
 	15, // 14: greenlane.v1.SessionRequest.hello:type_name -> greenlane.v1.SessionHello
 	16, // 15: greenlane.v1.SessionRequest.ack:type_name -> greenlane.v1.OfferAcknowledgement
 	4,  // 16: greenlane.v1.SessionRequest.accept:type_name -> greenlane.v1.AcceptRequest
 	6,  // 17: greenlane.v1.SessionRequest.decline:type_name -> greenlane.v1.DeclineRequest
 	8,  // 18: greenlane.v1.SessionRequest.complete:type_name -> greenlane.v1.CompleteRequest
 	10, // 19: greenlane.v1.SessionRequest.set_state:type_name -> greenlane.v1.SetStateRequest
-	29, // 20: greenlane.v1.SessionRequest.heartbeat:type_name -> greenlane.v1.Heartbeat
+	33, // 20: greenlane.v1.SessionRequest.heartbeat:type_name -> greenlane.v1.Heartbeat
 	0,  // 21: greenlane.v1.SessionHello.sign_in:type_name -> greenlane.v1.SignInRequest
 	18, // 22: greenlane.v1.SessionResponse.welcome:type_name -> greenlane.v1.SessionWelcome
-	25, // 23: greenlane.v1.SessionResponse.offer:type_name -> greenlane.v1.Offer
+	29, // 23: greenlane.v1.SessionResponse.offer:type_name -> greenlane.v1.Offer
 	19, // 24: greenlane.v1.SessionResponse.rescind:type_name -> greenlane.v1.OfferRescinded
-	24, // 25: greenlane.v1.SessionResponse.agent:type_name -> greenlane.v1.Agent
+	28, // 25: greenlane.v1.SessionResponse.agent:type_name -> greenlane.v1.Agent
 	20, // 26: greenlane.v1.SessionResponse.call_ended:type_name -> greenlane.v1.SessionCallEnded
 	21, // 27: greenlane.v1.SessionResponse.result:type_name -> greenlane.v1.SessionResult
-	29, // 28: greenlane.v1.SessionResponse.heartbeat:type_name -> greenlane.v1.Heartbeat
-	24, // 29: greenlane.v1.SessionWelcome.agent:type_name -> greenlane.v1.Agent
-	23, // 30: greenlane.v1.SessionWelcome.heartbeat_every:type_name -> google.protobuf.Duration
-	26, // 31: greenlane.v1.SessionCallEnded.call:type_name -> greenlane.v1.Call
-	26, // 32: greenlane.v1.SessionResult.call:type_name -> greenlane.v1.Call
-	27, // 33: greenlane.v1.SessionResult.callback:type_name -> greenlane.v1.Callback
-	24, // 34: greenlane.v1.SessionResult.agent:type_name -> greenlane.v1.Agent
-	0,  // 35: greenlane.v1.AgentService.SignIn:input_type -> greenlane.v1.SignInRequest
-	2,  // 36: greenlane.v1.AgentService.NextCall:input_type -> greenlane.v1.NextCallRequest
-	4,  // 37: greenlane.v1.AgentService.Accept:input_type -> greenlane.v1.AcceptRequest
-	6,  // 38: greenlane.v1.AgentService.Decline:input_type -> greenlane.v1.DeclineRequest
-	8,  // 39: greenlane.v1.AgentService.Complete:input_type -> greenlane.v1.CompleteRequest
-	10, // 40: greenlane.v1.AgentService.SetState:input_type -> greenlane.v1.SetStateRequest
-	12, // 41: greenlane.v1.AgentService.SignOut:input_type -> greenlane.v1.SignOutRequest
-	14, // 42: greenlane.v1.AgentService.Session:input_type -> greenlane.v1.SessionRequest
-	1,  // 43: greenlane.v1.AgentService.SignIn:output_type -> greenlane.v1.SignInResponse
-	3,  // 44: greenlane.v1.AgentService.NextCall:output_type -> greenlane.v1.NextCallResponse
-	5,  // 45: greenlane.v1.AgentService.Accept:output_type -> greenlane.v1.AcceptResponse
-	7,  // 46: greenlane.v1.AgentService.Decline:output_type -> greenlane.v1.DeclineResponse
-	9,  // 47: greenlane.v1.AgentService.Complete:output_type -> greenlane.v1.CompleteResponse
-	11, // 48: greenlane.v1.AgentService.SetState:output_type -> greenlane.v1.SetStateResponse
-	13, // 49: greenlane.v1.AgentService.SignOut:output_type -> greenlane.v1.SignOutResponse
-	17, // 50: greenlane.v1.AgentService.Session:output_type -> greenlane.v1.SessionResponse
-	43, // [43:51] is the sub-list for method output_type
-	35, // [35:43] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	33, // 28: greenlane.v1.SessionResponse.heartbeat:type_name -> greenlane.v1.Heartbeat
+	28, // 29: greenlane.v1.SessionWelcome.agent:type_name -> greenlane.v1.Agent
+	27, // 30: greenlane.v1.SessionWelcome.heartbeat_every:type_name -> google.protobuf.Duration
+	34, // 31: greenlane.v1.SessionWelcome.now:type_name -> google.protobuf.Timestamp
+	30, // 32: greenlane.v1.SessionCallEnded.call:type_name -> greenlane.v1.Call
+	30, // 33: greenlane.v1.SessionResult.call:type_name -> greenlane.v1.Call
+	31, // 34: greenlane.v1.SessionResult.callback:type_name -> greenlane.v1.Callback
+	28, // 35: greenlane.v1.SessionResult.agent:type_name -> greenlane.v1.Agent
+	0,  // 36: greenlane.v1.ListenRequest.sign_in:type_name -> greenlane.v1.SignInRequest
+	17, // 37: greenlane.v1.ListenResponse.message:type_name -> greenlane.v1.SessionResponse
+	0,  // 38: greenlane.v1.AgentService.SignIn:input_type -> greenlane.v1.SignInRequest
+	2,  // 39: greenlane.v1.AgentService.NextCall:input_type -> greenlane.v1.NextCallRequest
+	4,  // 40: greenlane.v1.AgentService.Accept:input_type -> greenlane.v1.AcceptRequest
+	6,  // 41: greenlane.v1.AgentService.Decline:input_type -> greenlane.v1.DeclineRequest
+	8,  // 42: greenlane.v1.AgentService.Complete:input_type -> greenlane.v1.CompleteRequest
+	10, // 43: greenlane.v1.AgentService.SetState:input_type -> greenlane.v1.SetStateRequest
+	12, // 44: greenlane.v1.AgentService.SignOut:input_type -> greenlane.v1.SignOutRequest
+	14, // 45: greenlane.v1.AgentService.Session:input_type -> greenlane.v1.SessionRequest
+	22, // 46: greenlane.v1.AgentService.Listen:input_type -> greenlane.v1.ListenRequest
+	24, // 47: greenlane.v1.AgentService.Acknowledge:input_type -> greenlane.v1.AcknowledgeRequest
+	1,  // 48: greenlane.v1.AgentService.SignIn:output_type -> greenlane.v1.SignInResponse
+	3,  // 49: greenlane.v1.AgentService.NextCall:output_type -> greenlane.v1.NextCallResponse
+	5,  // 50: greenlane.v1.AgentService.Accept:output_type -> greenlane.v1.AcceptResponse
+	7,  // 51: greenlane.v1.AgentService.Decline:output_type -> greenlane.v1.DeclineResponse
+	9,  // 52: greenlane.v1.AgentService.Complete:output_type -> greenlane.v1.CompleteResponse
+	11, // 53: greenlane.v1.AgentService.SetState:output_type -> greenlane.v1.SetStateResponse
+	13, // 54: greenlane.v1.AgentService.SignOut:output_type -> greenlane.v1.SignOutResponse
+	17, // 55: greenlane.v1.AgentService.Session:output_type -> greenlane.v1.SessionResponse
+	23, // 56: greenlane.v1.AgentService.Listen:output_type -> greenlane.v1.ListenResponse
+	25, // 57: greenlane.v1.AgentService.Acknowledge:output_type -> greenlane.v1.AcknowledgeResponse
+	48, // [48:58] is the sub-list for method output_type
+	38, // [38:48] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_greenlane_v1_agent_service_proto_init() }
@@ -1940,13 +2199,14 @@ func file_greenlane_v1_agent_service_proto_init() {
 		(*SessionResponse_Result)(nil),
 		(*SessionResponse_Heartbeat)(nil),
 	}
+	file_greenlane_v1_agent_service_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_greenlane_v1_agent_service_proto_rawDesc), len(file_greenlane_v1_agent_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

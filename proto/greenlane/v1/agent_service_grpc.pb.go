@@ -21,14 +21,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AgentService_SignIn_FullMethodName   = "/greenlane.v1.AgentService/SignIn"
-	AgentService_NextCall_FullMethodName = "/greenlane.v1.AgentService/NextCall"
-	AgentService_Accept_FullMethodName   = "/greenlane.v1.AgentService/Accept"
-	AgentService_Decline_FullMethodName  = "/greenlane.v1.AgentService/Decline"
-	AgentService_Complete_FullMethodName = "/greenlane.v1.AgentService/Complete"
-	AgentService_SetState_FullMethodName = "/greenlane.v1.AgentService/SetState"
-	AgentService_SignOut_FullMethodName  = "/greenlane.v1.AgentService/SignOut"
-	AgentService_Session_FullMethodName  = "/greenlane.v1.AgentService/Session"
+	AgentService_SignIn_FullMethodName      = "/greenlane.v1.AgentService/SignIn"
+	AgentService_NextCall_FullMethodName    = "/greenlane.v1.AgentService/NextCall"
+	AgentService_Accept_FullMethodName      = "/greenlane.v1.AgentService/Accept"
+	AgentService_Decline_FullMethodName     = "/greenlane.v1.AgentService/Decline"
+	AgentService_Complete_FullMethodName    = "/greenlane.v1.AgentService/Complete"
+	AgentService_SetState_FullMethodName    = "/greenlane.v1.AgentService/SetState"
+	AgentService_SignOut_FullMethodName     = "/greenlane.v1.AgentService/SignOut"
+	AgentService_Session_FullMethodName     = "/greenlane.v1.AgentService/Session"
+	AgentService_Listen_FullMethodName      = "/greenlane.v1.AgentService/Listen"
+	AgentService_Acknowledge_FullMethodName = "/greenlane.v1.AgentService/Acknowledge"
 )
 
 // AgentServiceClient is the client API for AgentService service.
@@ -38,10 +40,11 @@ const (
 // AgentService serves agents: who signs in, is ready and available gets offers,
 // one at a time, and accepts or declines them.
 //
-// There are three ways to be available: an open Session (offers are pushed), a
-// NextCall that waits (offers are pulled), or signing in with `ring_by_switch`
-// (the switch rings the agent's phone). One agent uses one of them at a time: the
-// latest counts, and ends the one before.
+// There are four ways to be available: an open Session (offers are pushed), an
+// open Listen (the same for clients that cannot stream both ways, such as
+// browsers), a NextCall that waits (offers are pulled), or signing in with
+// `ring_by_switch` (the switch rings the agent's phone). One agent uses one of
+// them at a time: the latest counts, and ends the one before.
 type AgentServiceClient interface {
 	// SignIn signs an agent in, READY. An agent who is then not available within
 	// 60 s (configurable) becomes NOT_READY with reason `lost`, and READY again
@@ -124,6 +127,26 @@ type AgentServiceClient interface {
 	// OutOfRange when `hello.after` has been trimmed; ResourceExhausted when the
 	// client does not read; Unavailable when the daemon stops.
 	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error)
+	// Listen is a Session for clients that cannot stream both ways, such as
+	// browsers: the daemon's half of it. While it is open the agent is available;
+	// when it breaks, an offer goes back to its place at once and the agent becomes
+	// NOT_READY with reason `lost`, until the next Listen. What the client has to
+	// say it says by the rpcs: Acknowledge every offer, then Accept or Decline it.
+	// The daemon sends something at least every `heartbeat_every`; a client that
+	// hears nothing for a few times as long should take the stream for broken.
+	//
+	// Errors: InvalidArgument for a bad request; NotFound for an agent who never
+	// signed in, or FailedPrecondition for one who is signed out, when there is no
+	// sign_in; otherwise the stream ends as a Session does.
+	Listen(ctx context.Context, in *ListenRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListenResponse], error)
+	// Acknowledge says that the softphone has an offer and shows it, as `ack` does
+	// in a Session. An offer of a Listen that is not acknowledged within 5 s
+	// (configurable) goes back to its place, and the agent becomes NOT_READY with
+	// reason `not_acknowledged`. Acknowledging again is harmless.
+	//
+	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
+	// offer is no longer live, or is another agent's: take it off the screen.
+	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
 }
 
 type agentServiceClient struct {
@@ -217,6 +240,35 @@ func (c *agentServiceClient) Session(ctx context.Context, opts ...grpc.CallOptio
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_SessionClient = grpc.BidiStreamingClient[SessionRequest, SessionResponse]
 
+func (c *agentServiceClient) Listen(ctx context.Context, in *ListenRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListenResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AgentService_ServiceDesc.Streams[1], AgentService_Listen_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListenRequest, ListenResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgentService_ListenClient = grpc.ServerStreamingClient[ListenResponse]
+
+func (c *agentServiceClient) Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcknowledgeResponse)
+	err := c.cc.Invoke(ctx, AgentService_Acknowledge_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServiceServer is the server API for AgentService service.
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
@@ -224,10 +276,11 @@ type AgentService_SessionClient = grpc.BidiStreamingClient[SessionRequest, Sessi
 // AgentService serves agents: who signs in, is ready and available gets offers,
 // one at a time, and accepts or declines them.
 //
-// There are three ways to be available: an open Session (offers are pushed), a
-// NextCall that waits (offers are pulled), or signing in with `ring_by_switch`
-// (the switch rings the agent's phone). One agent uses one of them at a time: the
-// latest counts, and ends the one before.
+// There are four ways to be available: an open Session (offers are pushed), an
+// open Listen (the same for clients that cannot stream both ways, such as
+// browsers), a NextCall that waits (offers are pulled), or signing in with
+// `ring_by_switch` (the switch rings the agent's phone). One agent uses one of
+// them at a time: the latest counts, and ends the one before.
 type AgentServiceServer interface {
 	// SignIn signs an agent in, READY. An agent who is then not available within
 	// 60 s (configurable) becomes NOT_READY with reason `lost`, and READY again
@@ -310,6 +363,26 @@ type AgentServiceServer interface {
 	// OutOfRange when `hello.after` has been trimmed; ResourceExhausted when the
 	// client does not read; Unavailable when the daemon stops.
 	Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error
+	// Listen is a Session for clients that cannot stream both ways, such as
+	// browsers: the daemon's half of it. While it is open the agent is available;
+	// when it breaks, an offer goes back to its place at once and the agent becomes
+	// NOT_READY with reason `lost`, until the next Listen. What the client has to
+	// say it says by the rpcs: Acknowledge every offer, then Accept or Decline it.
+	// The daemon sends something at least every `heartbeat_every`; a client that
+	// hears nothing for a few times as long should take the stream for broken.
+	//
+	// Errors: InvalidArgument for a bad request; NotFound for an agent who never
+	// signed in, or FailedPrecondition for one who is signed out, when there is no
+	// sign_in; otherwise the stream ends as a Session does.
+	Listen(*ListenRequest, grpc.ServerStreamingServer[ListenResponse]) error
+	// Acknowledge says that the softphone has an offer and shows it, as `ack` does
+	// in a Session. An offer of a Listen that is not acknowledged within 5 s
+	// (configurable) goes back to its place, and the agent becomes NOT_READY with
+	// reason `not_acknowledged`. Acknowledging again is harmless.
+	//
+	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
+	// offer is no longer live, or is another agent's: take it off the screen.
+	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
 	mustEmbedUnimplementedAgentServiceServer()
 }
 
@@ -343,6 +416,12 @@ func (UnimplementedAgentServiceServer) SignOut(context.Context, *SignOutRequest)
 }
 func (UnimplementedAgentServiceServer) Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error {
 	return status.Error(codes.Unimplemented, "method Session not implemented")
+}
+func (UnimplementedAgentServiceServer) Listen(*ListenRequest, grpc.ServerStreamingServer[ListenResponse]) error {
+	return status.Error(codes.Unimplemented, "method Listen not implemented")
+}
+func (UnimplementedAgentServiceServer) Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Acknowledge not implemented")
 }
 func (UnimplementedAgentServiceServer) mustEmbedUnimplementedAgentServiceServer() {}
 func (UnimplementedAgentServiceServer) testEmbeddedByValue()                      {}
@@ -498,6 +577,35 @@ func _AgentService_Session_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_SessionServer = grpc.BidiStreamingServer[SessionRequest, SessionResponse]
 
+func _AgentService_Listen_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListenRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AgentServiceServer).Listen(m, &grpc.GenericServerStream[ListenRequest, ListenResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgentService_ListenServer = grpc.ServerStreamingServer[ListenResponse]
+
+func _AgentService_Acknowledge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcknowledgeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServiceServer).Acknowledge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AgentService_Acknowledge_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServiceServer).Acknowledge(ctx, req.(*AcknowledgeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AgentService_ServiceDesc is the grpc.ServiceDesc for AgentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -533,6 +641,10 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "SignOut",
 			Handler:    _AgentService_SignOut_Handler,
 		},
+		{
+			MethodName: "Acknowledge",
+			Handler:    _AgentService_Acknowledge_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -540,6 +652,11 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _AgentService_Session_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Listen",
+			Handler:       _AgentService_Listen_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "greenlane/v1/agent_service.proto",

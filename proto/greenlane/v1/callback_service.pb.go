@@ -37,7 +37,10 @@ type CallbackServiceListRequest struct {
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before, with the other fields unchanged.
 	// Empty: the first page.
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only callbacks to this number, written in any form that the site can read.
+	// Default: all.
+	Caller        string `protobuf:"bytes,6,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -103,6 +106,13 @@ func (x *CallbackServiceListRequest) GetPageSize() int32 {
 func (x *CallbackServiceListRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *CallbackServiceListRequest) GetCaller() string {
+	if x != nil {
+		return x.Caller
 	}
 	return ""
 }
@@ -809,14 +819,15 @@ var File_greenlane_v1_callback_service_proto protoreflect.FileDescriptor
 
 const file_greenlane_v1_callback_service_proto_rawDesc = "" +
 	"\n" +
-	"#greenlane/v1/callback_service.proto\x12\fgreenlane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18greenlane/v1/types.proto\"\xb5\x01\n" +
+	"#greenlane/v1/callback_service.proto\x12\fgreenlane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18greenlane/v1/types.proto\"\xcd\x01\n" +
 	"\x1aCallbackServiceListRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.greenlane.v1.CallbackStateR\x05state\x12\x14\n" +
 	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tR\tpageToken\"{\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06caller\x18\x06 \x01(\tR\x06caller\"{\n" +
 	"\x1bCallbackServiceListResponse\x124\n" +
 	"\tcallbacks\x18\x01 \x03(\v2\x16.greenlane.v1.CallbackR\tcallbacks\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xee\x01\n" +

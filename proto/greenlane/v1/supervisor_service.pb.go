@@ -1295,6 +1295,229 @@ func (x *WatchResponse) GetSnapshot() *GetSnapshotResponse {
 	return nil
 }
 
+// GetCohortsRequest says which intervals to return.
+type GetCohortsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site. Default "main".
+	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Only of this queue. Default: all.
+	Queue string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Intervals that begin at this instant or later. Absent: midnight of today in
+	// the site's time zone.
+	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// Intervals that begin before this instant. Absent: now, the current one
+	// included.
+	To            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCohortsRequest) Reset() {
+	*x = GetCohortsRequest{}
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCohortsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCohortsRequest) ProtoMessage() {}
+
+func (x *GetCohortsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCohortsRequest.ProtoReflect.Descriptor instead.
+func (*GetCohortsRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetCohortsRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *GetCohortsRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *GetCohortsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *GetCohortsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// GetCohortsResponse has the intervals.
+type GetCohortsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By start, then queue, then tier, best first. Intervals in which nothing was
+	// counted, or that are no longer kept, are missing.
+	Cohorts []*Cohort `protobuf:"bytes,1,rep,name=cohorts,proto3" json:"cohorts,omitempty"`
+	// How long an interval is: 5 minutes.
+	Interval *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	// The name of the formula of `service_level`, as GetSnapshotResponse.formula.
+	Formula string `protobuf:"bytes,3,opt,name=formula,proto3" json:"formula,omitempty"`
+	// The instant of the answer.
+	TakenAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCohortsResponse) Reset() {
+	*x = GetCohortsResponse{}
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCohortsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCohortsResponse) ProtoMessage() {}
+
+func (x *GetCohortsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCohortsResponse.ProtoReflect.Descriptor instead.
+func (*GetCohortsResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetCohortsResponse) GetCohorts() []*Cohort {
+	if x != nil {
+		return x.Cohorts
+	}
+	return nil
+}
+
+func (x *GetCohortsResponse) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *GetCohortsResponse) GetFormula() string {
+	if x != nil {
+		return x.Formula
+	}
+	return ""
+}
+
+func (x *GetCohortsResponse) GetTakenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TakenAt
+	}
+	return nil
+}
+
+// Cohort counts the calls of one queue and tier that joined in one interval,
+// whenever they ended.
+type Cohort struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the interval begins.
+	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// The queue.
+	Queue string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// The tier.
+	Tier Tier `protobuf:"varint,3,opt,name=tier,proto3,enum=greenlane.v1.Tier" json:"tier,omitempty"`
+	// The counts.
+	Counts        *TierCounts `protobuf:"bytes,4,opt,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cohort) Reset() {
+	*x = Cohort{}
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cohort) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cohort) ProtoMessage() {}
+
+func (x *Cohort) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cohort.ProtoReflect.Descriptor instead.
+func (*Cohort) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Cohort) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *Cohort) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *Cohort) GetTier() Tier {
+	if x != nil {
+		return x.Tier
+	}
+	return Tier_TIER_UNSPECIFIED
+}
+
+func (x *Cohort) GetCounts() *TierCounts {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 // ListCallsRequest says which calls to return.
 type ListCallsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1311,14 +1534,20 @@ type ListCallsRequest struct {
 	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before, with the other fields unchanged.
 	// Empty: the first page.
-	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only calls of this number, written in any form that the site can read.
+	// Default: all.
+	Caller string `protobuf:"bytes,7,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Give numbers masked to their last four digits, for a screen that everybody
+	// can see. Default false.
+	MaskCallers   bool `protobuf:"varint,8,opt,name=mask_callers,json=maskCallers,proto3" json:"mask_callers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListCallsRequest) Reset() {
 	*x = ListCallsRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[11]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1559,7 @@ func (x *ListCallsRequest) String() string {
 func (*ListCallsRequest) ProtoMessage() {}
 
 func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[11]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1572,7 @@ func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallsRequest.ProtoReflect.Descriptor instead.
 func (*ListCallsRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{11}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListCallsRequest) GetSite() string {
@@ -1388,6 +1617,20 @@ func (x *ListCallsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListCallsRequest) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *ListCallsRequest) GetMaskCallers() bool {
+	if x != nil {
+		return x.MaskCallers
+	}
+	return false
+}
+
 // ListCallsResponse is one page of calls.
 type ListCallsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1401,7 +1644,7 @@ type ListCallsResponse struct {
 
 func (x *ListCallsResponse) Reset() {
 	*x = ListCallsResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[12]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1656,7 @@ func (x *ListCallsResponse) String() string {
 func (*ListCallsResponse) ProtoMessage() {}
 
 func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[12]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1669,7 @@ func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallsResponse.ProtoReflect.Descriptor instead.
 func (*ListCallsResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{12}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListCallsResponse) GetCalls() []*Call {
@@ -1463,7 +1706,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[13]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1718,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[13]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,7 +1731,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{13}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListAgentsRequest) GetSite() string {
@@ -1539,7 +1782,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[14]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1794,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[14]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1807,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{14}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*Agent {
@@ -1587,14 +1830,16 @@ type ExplainRequest struct {
 	// The site. Default "main".
 	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	// The call. Required.
-	CallId        string `protobuf:"bytes,2,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	CallId string `protobuf:"bytes,2,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	// Give numbers masked to their last four digits. Default false.
+	MaskCallers   bool `protobuf:"varint,3,opt,name=mask_callers,json=maskCallers,proto3" json:"mask_callers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[15]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1851,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[15]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1864,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{15}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExplainRequest) GetSite() string {
@@ -1634,6 +1879,13 @@ func (x *ExplainRequest) GetCallId() string {
 		return x.CallId
 	}
 	return ""
+}
+
+func (x *ExplainRequest) GetMaskCallers() bool {
+	if x != nil {
+		return x.MaskCallers
+	}
+	return false
 }
 
 // ExplainResponse is where a call stands, and why.
@@ -1666,7 +1918,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[16]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1678,7 +1930,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[16]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1691,7 +1943,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{16}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExplainResponse) GetCall() *Call {
@@ -1770,7 +2022,7 @@ type TierAhead struct {
 
 func (x *TierAhead) Reset() {
 	*x = TierAhead{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[17]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1782,7 +2034,7 @@ func (x *TierAhead) String() string {
 func (*TierAhead) ProtoMessage() {}
 
 func (x *TierAhead) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[17]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1795,7 +2047,7 @@ func (x *TierAhead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierAhead.ProtoReflect.Descriptor instead.
 func (*TierAhead) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{17}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TierAhead) GetTier() Tier {
@@ -1829,7 +2081,7 @@ type MoveCallRequest struct {
 
 func (x *MoveCallRequest) Reset() {
 	*x = MoveCallRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[18]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +2093,7 @@ func (x *MoveCallRequest) String() string {
 func (*MoveCallRequest) ProtoMessage() {}
 
 func (x *MoveCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[18]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2106,7 @@ func (x *MoveCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveCallRequest.ProtoReflect.Descriptor instead.
 func (*MoveCallRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{18}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MoveCallRequest) GetRequestId() string {
@@ -1896,7 +2148,7 @@ type MoveCallResponse struct {
 
 func (x *MoveCallResponse) Reset() {
 	*x = MoveCallResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[19]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2160,7 @@ func (x *MoveCallResponse) String() string {
 func (*MoveCallResponse) ProtoMessage() {}
 
 func (x *MoveCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[19]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2173,7 @@ func (x *MoveCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveCallResponse.ProtoReflect.Descriptor instead.
 func (*MoveCallResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{19}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MoveCallResponse) GetCall() *Call {
@@ -1948,7 +2200,7 @@ type SetTierRequest struct {
 
 func (x *SetTierRequest) Reset() {
 	*x = SetTierRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[20]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2212,7 @@ func (x *SetTierRequest) String() string {
 func (*SetTierRequest) ProtoMessage() {}
 
 func (x *SetTierRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[20]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2225,7 @@ func (x *SetTierRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTierRequest.ProtoReflect.Descriptor instead.
 func (*SetTierRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{20}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SetTierRequest) GetRequestId() string {
@@ -2015,7 +2267,7 @@ type SetTierResponse struct {
 
 func (x *SetTierResponse) Reset() {
 	*x = SetTierResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[21]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2279,7 @@ func (x *SetTierResponse) String() string {
 func (*SetTierResponse) ProtoMessage() {}
 
 func (x *SetTierResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[21]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2292,7 @@ func (x *SetTierResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTierResponse.ProtoReflect.Descriptor instead.
 func (*SetTierResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{21}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetTierResponse) GetCall() *Call {
@@ -2069,7 +2321,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[22]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2081,7 +2333,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[22]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2094,7 +2346,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{22}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StreamEventsRequest) GetSite() string {
@@ -2136,7 +2388,7 @@ type StreamEventsResponse struct {
 
 func (x *StreamEventsResponse) Reset() {
 	*x = StreamEventsResponse{}
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[23]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +2400,7 @@ func (x *StreamEventsResponse) String() string {
 func (*StreamEventsResponse) ProtoMessage() {}
 
 func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[23]
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +2413,7 @@ func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsResponse.ProtoReflect.Descriptor instead.
 func (*StreamEventsResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{23}
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *StreamEventsResponse) GetEvent() *Event {
@@ -2302,7 +2554,22 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\vomit_agents\x18\x03 \x01(\bR\n" +
 	"omitAgents\"N\n" +
 	"\rWatchResponse\x12=\n" +
-	"\bsnapshot\x18\x01 \x01(\v2!.greenlane.v1.GetSnapshotResponseR\bsnapshot\"\xd1\x01\n" +
+	"\bsnapshot\x18\x01 \x01(\v2!.greenlane.v1.GetSnapshotResponseR\bsnapshot\"\x99\x01\n" +
+	"\x11GetCohortsRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\xcc\x01\n" +
+	"\x12GetCohortsResponse\x12.\n" +
+	"\acohorts\x18\x01 \x03(\v2\x14.greenlane.v1.CohortR\acohorts\x125\n" +
+	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x18\n" +
+	"\aformula\x18\x03 \x01(\tR\aformula\x125\n" +
+	"\btaken_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\"\xaa\x01\n" +
+	"\x06Cohort\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12&\n" +
+	"\x04tier\x18\x03 \x01(\x0e2\x12.greenlane.v1.TierR\x04tier\x120\n" +
+	"\x06counts\x18\x04 \x01(\v2\x18.greenlane.v1.TierCountsR\x06counts\"\x8c\x02\n" +
 	"\x10ListCallsRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12&\n" +
@@ -2310,7 +2577,9 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\x06states\x18\x04 \x03(\x0e2\x17.greenlane.v1.CallStateR\x06states\x12\x1b\n" +
 	"\tpage_size\x18\x05 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x06 \x01(\tR\tpageToken\"e\n" +
+	"page_token\x18\x06 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06caller\x18\a \x01(\tR\x06caller\x12!\n" +
+	"\fmask_callers\x18\b \x01(\bR\vmaskCallers\"e\n" +
 	"\x11ListCallsResponse\x12(\n" +
 	"\x05calls\x18\x01 \x03(\v2\x12.greenlane.v1.CallR\x05calls\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xab\x01\n" +
@@ -2323,10 +2592,11 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"i\n" +
 	"\x12ListAgentsResponse\x12+\n" +
 	"\x06agents\x18\x01 \x03(\v2\x13.greenlane.v1.AgentR\x06agents\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"`\n" +
 	"\x0eExplainRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x17\n" +
-	"\acall_id\x18\x02 \x01(\tR\x06callId\"\x8e\x03\n" +
+	"\acall_id\x18\x02 \x01(\tR\x06callId\x12!\n" +
+	"\fmask_callers\x18\x03 \x01(\bR\vmaskCallers\"\x8e\x03\n" +
 	"\x0fExplainResponse\x12&\n" +
 	"\x04call\x18\x01 \x01(\v2\x12.greenlane.v1.CallR\x04call\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x05R\bposition\x12;\n" +
@@ -2364,10 +2634,12 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\x05types\x18\x04 \x03(\x0e2\x17.greenlane.v1.EventTypeR\x05typesB\t\n" +
 	"\a_follow\"A\n" +
 	"\x14StreamEventsResponse\x12)\n" +
-	"\x05event\x18\x01 \x01(\v2\x13.greenlane.v1.EventR\x05event2\xfe\x04\n" +
+	"\x05event\x18\x01 \x01(\v2\x13.greenlane.v1.EventR\x05event2\xcf\x05\n" +
 	"\x11SupervisorService\x12R\n" +
 	"\vGetSnapshot\x12 .greenlane.v1.GetSnapshotRequest\x1a!.greenlane.v1.GetSnapshotResponse\x12B\n" +
-	"\x05Watch\x12\x1a.greenlane.v1.WatchRequest\x1a\x1b.greenlane.v1.WatchResponse0\x01\x12L\n" +
+	"\x05Watch\x12\x1a.greenlane.v1.WatchRequest\x1a\x1b.greenlane.v1.WatchResponse0\x01\x12O\n" +
+	"\n" +
+	"GetCohorts\x12\x1f.greenlane.v1.GetCohortsRequest\x1a .greenlane.v1.GetCohortsResponse\x12L\n" +
 	"\tListCalls\x12\x1e.greenlane.v1.ListCallsRequest\x1a\x1f.greenlane.v1.ListCallsResponse\x12O\n" +
 	"\n" +
 	"ListAgents\x12\x1f.greenlane.v1.ListAgentsRequest\x1a .greenlane.v1.ListAgentsResponse\x12F\n" +
@@ -2388,7 +2660,7 @@ func file_greenlane_v1_supervisor_service_proto_rawDescGZIP() []byte {
 	return file_greenlane_v1_supervisor_service_proto_rawDescData
 }
 
-var file_greenlane_v1_supervisor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_greenlane_v1_supervisor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_greenlane_v1_supervisor_service_proto_goTypes = []any{
 	(*GetSnapshotRequest)(nil),    // 0: greenlane.v1.GetSnapshotRequest
 	(*GetSnapshotResponse)(nil),   // 1: greenlane.v1.GetSnapshotResponse
@@ -2401,90 +2673,103 @@ var file_greenlane_v1_supervisor_service_proto_goTypes = []any{
 	(*CallbackTotals)(nil),        // 8: greenlane.v1.CallbackTotals
 	(*WatchRequest)(nil),          // 9: greenlane.v1.WatchRequest
 	(*WatchResponse)(nil),         // 10: greenlane.v1.WatchResponse
-	(*ListCallsRequest)(nil),      // 11: greenlane.v1.ListCallsRequest
-	(*ListCallsResponse)(nil),     // 12: greenlane.v1.ListCallsResponse
-	(*ListAgentsRequest)(nil),     // 13: greenlane.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),    // 14: greenlane.v1.ListAgentsResponse
-	(*ExplainRequest)(nil),        // 15: greenlane.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 16: greenlane.v1.ExplainResponse
-	(*TierAhead)(nil),             // 17: greenlane.v1.TierAhead
-	(*MoveCallRequest)(nil),       // 18: greenlane.v1.MoveCallRequest
-	(*MoveCallResponse)(nil),      // 19: greenlane.v1.MoveCallResponse
-	(*SetTierRequest)(nil),        // 20: greenlane.v1.SetTierRequest
-	(*SetTierResponse)(nil),       // 21: greenlane.v1.SetTierResponse
-	(*StreamEventsRequest)(nil),   // 22: greenlane.v1.StreamEventsRequest
-	(*StreamEventsResponse)(nil),  // 23: greenlane.v1.StreamEventsResponse
-	(*Agent)(nil),                 // 24: greenlane.v1.Agent
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
-	(Tier)(0),                     // 27: greenlane.v1.Tier
-	(CallState)(0),                // 28: greenlane.v1.CallState
-	(*Call)(nil),                  // 29: greenlane.v1.Call
-	(AgentState)(0),               // 30: greenlane.v1.AgentState
-	(*Event)(nil),                 // 31: greenlane.v1.Event
-	(EventType)(0),                // 32: greenlane.v1.EventType
+	(*GetCohortsRequest)(nil),     // 11: greenlane.v1.GetCohortsRequest
+	(*GetCohortsResponse)(nil),    // 12: greenlane.v1.GetCohortsResponse
+	(*Cohort)(nil),                // 13: greenlane.v1.Cohort
+	(*ListCallsRequest)(nil),      // 14: greenlane.v1.ListCallsRequest
+	(*ListCallsResponse)(nil),     // 15: greenlane.v1.ListCallsResponse
+	(*ListAgentsRequest)(nil),     // 16: greenlane.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),    // 17: greenlane.v1.ListAgentsResponse
+	(*ExplainRequest)(nil),        // 18: greenlane.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 19: greenlane.v1.ExplainResponse
+	(*TierAhead)(nil),             // 20: greenlane.v1.TierAhead
+	(*MoveCallRequest)(nil),       // 21: greenlane.v1.MoveCallRequest
+	(*MoveCallResponse)(nil),      // 22: greenlane.v1.MoveCallResponse
+	(*SetTierRequest)(nil),        // 23: greenlane.v1.SetTierRequest
+	(*SetTierResponse)(nil),       // 24: greenlane.v1.SetTierResponse
+	(*StreamEventsRequest)(nil),   // 25: greenlane.v1.StreamEventsRequest
+	(*StreamEventsResponse)(nil),  // 26: greenlane.v1.StreamEventsResponse
+	(*Agent)(nil),                 // 27: greenlane.v1.Agent
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(Tier)(0),                     // 30: greenlane.v1.Tier
+	(CallState)(0),                // 31: greenlane.v1.CallState
+	(*Call)(nil),                  // 32: greenlane.v1.Call
+	(AgentState)(0),               // 33: greenlane.v1.AgentState
+	(*Event)(nil),                 // 34: greenlane.v1.Event
+	(EventType)(0),                // 35: greenlane.v1.EventType
 }
 var file_greenlane_v1_supervisor_service_proto_depIdxs = []int32{
 	2,  // 0: greenlane.v1.GetSnapshotResponse.queues:type_name -> greenlane.v1.QueueSnapshot
-	24, // 1: greenlane.v1.GetSnapshotResponse.agents:type_name -> greenlane.v1.Agent
-	25, // 2: greenlane.v1.GetSnapshotResponse.taken_at:type_name -> google.protobuf.Timestamp
+	27, // 1: greenlane.v1.GetSnapshotResponse.agents:type_name -> greenlane.v1.Agent
+	28, // 2: greenlane.v1.GetSnapshotResponse.taken_at:type_name -> google.protobuf.Timestamp
 	7,  // 3: greenlane.v1.GetSnapshotResponse.callbacks:type_name -> greenlane.v1.CallbackSummary
-	25, // 4: greenlane.v1.GetSnapshotResponse.day_start:type_name -> google.protobuf.Timestamp
-	26, // 5: greenlane.v1.GetSnapshotResponse.short_abandon:type_name -> google.protobuf.Duration
+	28, // 4: greenlane.v1.GetSnapshotResponse.day_start:type_name -> google.protobuf.Timestamp
+	29, // 5: greenlane.v1.GetSnapshotResponse.short_abandon:type_name -> google.protobuf.Duration
 	4,  // 6: greenlane.v1.QueueSnapshot.tiers:type_name -> greenlane.v1.TierSnapshot
-	26, // 7: greenlane.v1.QueueSnapshot.threshold:type_name -> google.protobuf.Duration
-	26, // 8: greenlane.v1.QueueSnapshot.oldest_wait:type_name -> google.protobuf.Duration
+	29, // 7: greenlane.v1.QueueSnapshot.threshold:type_name -> google.protobuf.Duration
+	29, // 8: greenlane.v1.QueueSnapshot.oldest_wait:type_name -> google.protobuf.Duration
 	3,  // 9: greenlane.v1.QueueSnapshot.agents:type_name -> greenlane.v1.AgentCounts
-	27, // 10: greenlane.v1.TierSnapshot.tier:type_name -> greenlane.v1.Tier
-	26, // 11: greenlane.v1.TierSnapshot.oldest_wait:type_name -> google.protobuf.Duration
-	26, // 12: greenlane.v1.TierSnapshot.answered_wait:type_name -> google.protobuf.Duration
+	30, // 10: greenlane.v1.TierSnapshot.tier:type_name -> greenlane.v1.Tier
+	29, // 11: greenlane.v1.TierSnapshot.oldest_wait:type_name -> google.protobuf.Duration
+	29, // 12: greenlane.v1.TierSnapshot.answered_wait:type_name -> google.protobuf.Duration
 	5,  // 13: greenlane.v1.TierSnapshot.last_30_min:type_name -> greenlane.v1.TierCounts
 	6,  // 14: greenlane.v1.TierSnapshot.totals:type_name -> greenlane.v1.TierTotals
-	26, // 15: greenlane.v1.TierCounts.answered_wait:type_name -> google.protobuf.Duration
-	26, // 16: greenlane.v1.TierTotals.answered_wait:type_name -> google.protobuf.Duration
-	26, // 17: greenlane.v1.TierTotals.abandoned_wait:type_name -> google.protobuf.Duration
-	26, // 18: greenlane.v1.TierTotals.talk:type_name -> google.protobuf.Duration
-	25, // 19: greenlane.v1.CallbackSummary.next_due:type_name -> google.protobuf.Timestamp
-	25, // 20: greenlane.v1.CallbackSummary.next_deadline:type_name -> google.protobuf.Timestamp
+	29, // 15: greenlane.v1.TierCounts.answered_wait:type_name -> google.protobuf.Duration
+	29, // 16: greenlane.v1.TierTotals.answered_wait:type_name -> google.protobuf.Duration
+	29, // 17: greenlane.v1.TierTotals.abandoned_wait:type_name -> google.protobuf.Duration
+	29, // 18: greenlane.v1.TierTotals.talk:type_name -> google.protobuf.Duration
+	28, // 19: greenlane.v1.CallbackSummary.next_due:type_name -> google.protobuf.Timestamp
+	28, // 20: greenlane.v1.CallbackSummary.next_deadline:type_name -> google.protobuf.Timestamp
 	8,  // 21: greenlane.v1.CallbackSummary.totals:type_name -> greenlane.v1.CallbackTotals
-	26, // 22: greenlane.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
+	29, // 22: greenlane.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
 	1,  // 23: greenlane.v1.WatchResponse.snapshot:type_name -> greenlane.v1.GetSnapshotResponse
-	27, // 24: greenlane.v1.ListCallsRequest.tier:type_name -> greenlane.v1.Tier
-	28, // 25: greenlane.v1.ListCallsRequest.states:type_name -> greenlane.v1.CallState
-	29, // 26: greenlane.v1.ListCallsResponse.calls:type_name -> greenlane.v1.Call
-	30, // 27: greenlane.v1.ListAgentsRequest.states:type_name -> greenlane.v1.AgentState
-	24, // 28: greenlane.v1.ListAgentsResponse.agents:type_name -> greenlane.v1.Agent
-	29, // 29: greenlane.v1.ExplainResponse.call:type_name -> greenlane.v1.Call
-	17, // 30: greenlane.v1.ExplainResponse.ahead_by_tier:type_name -> greenlane.v1.TierAhead
-	31, // 31: greenlane.v1.ExplainResponse.events:type_name -> greenlane.v1.Event
-	26, // 32: greenlane.v1.ExplainResponse.estimated_wait:type_name -> google.protobuf.Duration
-	27, // 33: greenlane.v1.TierAhead.tier:type_name -> greenlane.v1.Tier
-	29, // 34: greenlane.v1.MoveCallResponse.call:type_name -> greenlane.v1.Call
-	27, // 35: greenlane.v1.SetTierRequest.tier:type_name -> greenlane.v1.Tier
-	29, // 36: greenlane.v1.SetTierResponse.call:type_name -> greenlane.v1.Call
-	32, // 37: greenlane.v1.StreamEventsRequest.types:type_name -> greenlane.v1.EventType
-	31, // 38: greenlane.v1.StreamEventsResponse.event:type_name -> greenlane.v1.Event
-	0,  // 39: greenlane.v1.SupervisorService.GetSnapshot:input_type -> greenlane.v1.GetSnapshotRequest
-	9,  // 40: greenlane.v1.SupervisorService.Watch:input_type -> greenlane.v1.WatchRequest
-	11, // 41: greenlane.v1.SupervisorService.ListCalls:input_type -> greenlane.v1.ListCallsRequest
-	13, // 42: greenlane.v1.SupervisorService.ListAgents:input_type -> greenlane.v1.ListAgentsRequest
-	15, // 43: greenlane.v1.SupervisorService.Explain:input_type -> greenlane.v1.ExplainRequest
-	18, // 44: greenlane.v1.SupervisorService.MoveCall:input_type -> greenlane.v1.MoveCallRequest
-	20, // 45: greenlane.v1.SupervisorService.SetTier:input_type -> greenlane.v1.SetTierRequest
-	22, // 46: greenlane.v1.SupervisorService.StreamEvents:input_type -> greenlane.v1.StreamEventsRequest
-	1,  // 47: greenlane.v1.SupervisorService.GetSnapshot:output_type -> greenlane.v1.GetSnapshotResponse
-	10, // 48: greenlane.v1.SupervisorService.Watch:output_type -> greenlane.v1.WatchResponse
-	12, // 49: greenlane.v1.SupervisorService.ListCalls:output_type -> greenlane.v1.ListCallsResponse
-	14, // 50: greenlane.v1.SupervisorService.ListAgents:output_type -> greenlane.v1.ListAgentsResponse
-	16, // 51: greenlane.v1.SupervisorService.Explain:output_type -> greenlane.v1.ExplainResponse
-	19, // 52: greenlane.v1.SupervisorService.MoveCall:output_type -> greenlane.v1.MoveCallResponse
-	21, // 53: greenlane.v1.SupervisorService.SetTier:output_type -> greenlane.v1.SetTierResponse
-	23, // 54: greenlane.v1.SupervisorService.StreamEvents:output_type -> greenlane.v1.StreamEventsResponse
-	47, // [47:55] is the sub-list for method output_type
-	39, // [39:47] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	28, // 24: greenlane.v1.GetCohortsRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 25: greenlane.v1.GetCohortsRequest.to:type_name -> google.protobuf.Timestamp
+	13, // 26: greenlane.v1.GetCohortsResponse.cohorts:type_name -> greenlane.v1.Cohort
+	29, // 27: greenlane.v1.GetCohortsResponse.interval:type_name -> google.protobuf.Duration
+	28, // 28: greenlane.v1.GetCohortsResponse.taken_at:type_name -> google.protobuf.Timestamp
+	28, // 29: greenlane.v1.Cohort.start:type_name -> google.protobuf.Timestamp
+	30, // 30: greenlane.v1.Cohort.tier:type_name -> greenlane.v1.Tier
+	5,  // 31: greenlane.v1.Cohort.counts:type_name -> greenlane.v1.TierCounts
+	30, // 32: greenlane.v1.ListCallsRequest.tier:type_name -> greenlane.v1.Tier
+	31, // 33: greenlane.v1.ListCallsRequest.states:type_name -> greenlane.v1.CallState
+	32, // 34: greenlane.v1.ListCallsResponse.calls:type_name -> greenlane.v1.Call
+	33, // 35: greenlane.v1.ListAgentsRequest.states:type_name -> greenlane.v1.AgentState
+	27, // 36: greenlane.v1.ListAgentsResponse.agents:type_name -> greenlane.v1.Agent
+	32, // 37: greenlane.v1.ExplainResponse.call:type_name -> greenlane.v1.Call
+	20, // 38: greenlane.v1.ExplainResponse.ahead_by_tier:type_name -> greenlane.v1.TierAhead
+	34, // 39: greenlane.v1.ExplainResponse.events:type_name -> greenlane.v1.Event
+	29, // 40: greenlane.v1.ExplainResponse.estimated_wait:type_name -> google.protobuf.Duration
+	30, // 41: greenlane.v1.TierAhead.tier:type_name -> greenlane.v1.Tier
+	32, // 42: greenlane.v1.MoveCallResponse.call:type_name -> greenlane.v1.Call
+	30, // 43: greenlane.v1.SetTierRequest.tier:type_name -> greenlane.v1.Tier
+	32, // 44: greenlane.v1.SetTierResponse.call:type_name -> greenlane.v1.Call
+	35, // 45: greenlane.v1.StreamEventsRequest.types:type_name -> greenlane.v1.EventType
+	34, // 46: greenlane.v1.StreamEventsResponse.event:type_name -> greenlane.v1.Event
+	0,  // 47: greenlane.v1.SupervisorService.GetSnapshot:input_type -> greenlane.v1.GetSnapshotRequest
+	9,  // 48: greenlane.v1.SupervisorService.Watch:input_type -> greenlane.v1.WatchRequest
+	11, // 49: greenlane.v1.SupervisorService.GetCohorts:input_type -> greenlane.v1.GetCohortsRequest
+	14, // 50: greenlane.v1.SupervisorService.ListCalls:input_type -> greenlane.v1.ListCallsRequest
+	16, // 51: greenlane.v1.SupervisorService.ListAgents:input_type -> greenlane.v1.ListAgentsRequest
+	18, // 52: greenlane.v1.SupervisorService.Explain:input_type -> greenlane.v1.ExplainRequest
+	21, // 53: greenlane.v1.SupervisorService.MoveCall:input_type -> greenlane.v1.MoveCallRequest
+	23, // 54: greenlane.v1.SupervisorService.SetTier:input_type -> greenlane.v1.SetTierRequest
+	25, // 55: greenlane.v1.SupervisorService.StreamEvents:input_type -> greenlane.v1.StreamEventsRequest
+	1,  // 56: greenlane.v1.SupervisorService.GetSnapshot:output_type -> greenlane.v1.GetSnapshotResponse
+	10, // 57: greenlane.v1.SupervisorService.Watch:output_type -> greenlane.v1.WatchResponse
+	12, // 58: greenlane.v1.SupervisorService.GetCohorts:output_type -> greenlane.v1.GetCohortsResponse
+	15, // 59: greenlane.v1.SupervisorService.ListCalls:output_type -> greenlane.v1.ListCallsResponse
+	17, // 60: greenlane.v1.SupervisorService.ListAgents:output_type -> greenlane.v1.ListAgentsResponse
+	19, // 61: greenlane.v1.SupervisorService.Explain:output_type -> greenlane.v1.ExplainResponse
+	22, // 62: greenlane.v1.SupervisorService.MoveCall:output_type -> greenlane.v1.MoveCallResponse
+	24, // 63: greenlane.v1.SupervisorService.SetTier:output_type -> greenlane.v1.SetTierResponse
+	26, // 64: greenlane.v1.SupervisorService.StreamEvents:output_type -> greenlane.v1.StreamEventsResponse
+	56, // [56:65] is the sub-list for method output_type
+	47, // [47:56] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_greenlane_v1_supervisor_service_proto_init() }
@@ -2496,14 +2781,14 @@ func file_greenlane_v1_supervisor_service_proto_init() {
 	file_greenlane_v1_types_proto_init()
 	file_greenlane_v1_supervisor_service_proto_msgTypes[4].OneofWrappers = []any{}
 	file_greenlane_v1_supervisor_service_proto_msgTypes[5].OneofWrappers = []any{}
-	file_greenlane_v1_supervisor_service_proto_msgTypes[22].OneofWrappers = []any{}
+	file_greenlane_v1_supervisor_service_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_greenlane_v1_supervisor_service_proto_rawDesc), len(file_greenlane_v1_supervisor_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

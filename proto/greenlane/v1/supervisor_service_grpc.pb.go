@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	SupervisorService_GetSnapshot_FullMethodName  = "/greenlane.v1.SupervisorService/GetSnapshot"
 	SupervisorService_Watch_FullMethodName        = "/greenlane.v1.SupervisorService/Watch"
+	SupervisorService_GetCohorts_FullMethodName   = "/greenlane.v1.SupervisorService/GetCohorts"
 	SupervisorService_ListCalls_FullMethodName    = "/greenlane.v1.SupervisorService/ListCalls"
 	SupervisorService_ListAgents_FullMethodName   = "/greenlane.v1.SupervisorService/ListAgents"
 	SupervisorService_Explain_FullMethodName      = "/greenlane.v1.SupervisorService/Explain"
@@ -50,6 +51,13 @@ type SupervisorServiceClient interface {
 	// Errors: InvalidArgument for a `min_interval` outside 100 ms to 1 h; NotFound
 	// for an unknown site.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
+	// GetCohorts returns what was counted of the calls that joined in each interval
+	// of 5 minutes: today's curve, or that of the days that are kept. Refused calls
+	// are counted where they tried to join.
+	//
+	// Errors: InvalidArgument for a span that ends before it begins or is longer
+	// than 7 days; NotFound for an unknown queue.
+	GetCohorts(ctx context.Context, in *GetCohortsRequest, opts ...grpc.CallOption) (*GetCohortsResponse, error)
 	// ListCalls returns calls, oldest arrival first. Each page is read on its own:
 	// a call that changes state between two pages may be on both or neither.
 	//
@@ -126,6 +134,16 @@ func (c *supervisorServiceClient) Watch(ctx context.Context, in *WatchRequest, o
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SupervisorService_WatchClient = grpc.ServerStreamingClient[WatchResponse]
+
+func (c *supervisorServiceClient) GetCohorts(ctx context.Context, in *GetCohortsRequest, opts ...grpc.CallOption) (*GetCohortsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCohortsResponse)
+	err := c.cc.Invoke(ctx, SupervisorService_GetCohorts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *supervisorServiceClient) ListCalls(ctx context.Context, in *ListCallsRequest, opts ...grpc.CallOption) (*ListCallsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -215,6 +233,13 @@ type SupervisorServiceServer interface {
 	// Errors: InvalidArgument for a `min_interval` outside 100 ms to 1 h; NotFound
 	// for an unknown site.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
+	// GetCohorts returns what was counted of the calls that joined in each interval
+	// of 5 minutes: today's curve, or that of the days that are kept. Refused calls
+	// are counted where they tried to join.
+	//
+	// Errors: InvalidArgument for a span that ends before it begins or is longer
+	// than 7 days; NotFound for an unknown queue.
+	GetCohorts(context.Context, *GetCohortsRequest) (*GetCohortsResponse, error)
 	// ListCalls returns calls, oldest arrival first. Each page is read on its own:
 	// a call that changes state between two pages may be on both or neither.
 	//
@@ -268,6 +293,9 @@ func (UnimplementedSupervisorServiceServer) GetSnapshot(context.Context, *GetSna
 }
 func (UnimplementedSupervisorServiceServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedSupervisorServiceServer) GetCohorts(context.Context, *GetCohortsRequest) (*GetCohortsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCohorts not implemented")
 }
 func (UnimplementedSupervisorServiceServer) ListCalls(context.Context, *ListCallsRequest) (*ListCallsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCalls not implemented")
@@ -336,6 +364,24 @@ func _SupervisorService_Watch_Handler(srv interface{}, stream grpc.ServerStream)
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SupervisorService_WatchServer = grpc.ServerStreamingServer[WatchResponse]
+
+func _SupervisorService_GetCohorts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCohortsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SupervisorServiceServer).GetCohorts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SupervisorService_GetCohorts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SupervisorServiceServer).GetCohorts(ctx, req.(*GetCohortsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _SupervisorService_ListCalls_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListCallsRequest)
@@ -448,6 +494,10 @@ var SupervisorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetSnapshot",
 			Handler:    _SupervisorService_GetSnapshot_Handler,
+		},
+		{
+			MethodName: "GetCohorts",
+			Handler:    _SupervisorService_GetCohorts_Handler,
 		},
 		{
 			MethodName: "ListCalls",
