@@ -11,32 +11,40 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"greenlane/internal/cli"
 )
 
-// The tool's exit codes.
+// The tool's exit codes that its own commands use; cli.ExitCodes has them all.
 const (
-	exitFailed = 1 // the command failed, or found what should not be
-	exitUsage  = 2 // the command line is wrong
+	exitFailed = cli.ExitFailed // the command failed, or found what should not be
+	exitUsage  = cli.ExitUsage  // the command line is wrong
 )
 
 func main() {
-	root := command()
-	err := root.Execute()
+	cmd, err := command().ExecuteC()
+	line, code := explain(err)
+	if line != "" {
+		fmt.Fprintln(os.Stderr, "greenlane:", line)
+	}
+	if code == exitUsage {
+		fmt.Fprintf(os.Stderr, "Try '%s --help'.\n", cmd.CommandPath())
+	}
+	if code != 0 {
+		os.Exit(code)
+	}
+}
+
+// explain turns an error into the line that the user gets and the exit code.
+func explain(err error) (line string, code int) {
 	var usage usageError
 	switch {
-	case err == nil:
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "greenlane: %v\nTry 'greenlane --help'.\n", err)
-		os.Exit(exitUsage)
+		return err.Error(), exitUsage
 	case errors.Is(err, errDifferences):
-		os.Exit(exitFailed) // What differs has been listed.
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "greenlane: broken off")
-		os.Exit(exitFailed)
-	default:
-		fmt.Fprintf(os.Stderr, "greenlane: %v\n", err)
-		os.Exit(exitFailed)
+		return "", exitFailed // What differs has been listed.
 	}
+	return cli.Explain(err)
 }
 
 // usageError is a wrong command line.
@@ -56,7 +64,8 @@ func command() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(loadCommand(), demoCommand(), reportCommand(), versionCommand())
+	root.AddCommand(cli.Commands()...)
+	root.AddCommand(tiersCommand(), loadCommand(), demoCommand(), reportCommand(), versionCommand())
 	return root
 }
 
