@@ -119,6 +119,10 @@ dashboards: ## write the Grafana dashboards, after a change to internal/tools/da
 dashboards-check: ## fail if the dashboards are not what their program writes
 	$(DASHBOARDS) -check
 
+.PHONY: cli-docs
+cli-docs: ## write docs/cli.md from the commands of the operator's tool
+	go test ./cmd/greenlane -run '^TestReference$$' -update
+
 .PHONY: fmt
 fmt: ## format the Go code as `make lint` wants it
 	$(LINT) fmt

@@ -27,12 +27,20 @@ func main() {
 	if line != "" {
 		fmt.Fprintln(os.Stderr, "greenlane:", line)
 	}
-	if code == exitUsage {
+	if isUsage(err) {
 		fmt.Fprintf(os.Stderr, "Try '%s --help'.\n", cmd.CommandPath())
 	}
 	if code != 0 {
 		os.Exit(code)
 	}
+}
+
+// isUsage says whether the command line is wrong as it stands, whatever a daemon
+// thinks of it.
+func isUsage(err error) bool {
+	var own usageError
+	var line cli.UsageError
+	return errors.As(err, &own) || errors.As(err, &line)
 }
 
 // explain turns an error into the line that the user gets and the exit code.
@@ -66,7 +74,25 @@ func command() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(cli.Commands()...)
 	root.AddCommand(tiersCommand(), loadCommand(), demoCommand(), reportCommand(), versionCommand())
+	usageOfArgs(root)
 	return root
+}
+
+// usageOfArgs makes wrong arguments of every command errors of usage, as wrong
+// flags are.
+func usageOfArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			if err != nil && !isUsage(err) {
+				err = usageError{err}
+			}
+			return err
+		}
+	}
+	for _, child := range cmd.Commands() {
+		usageOfArgs(child)
+	}
 }
 
 // version is set by the linker of a release build.

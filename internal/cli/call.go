@@ -185,11 +185,13 @@ func callListCommand() *cobra.Command {
 	fl.StringSliceVar(&states, "state", nil, "only calls in this `state`: "+strings.Join(words(pb.CallState(0)), ", ")+"; may be given more than once")
 	fl.BoolVar(&all, "all", false, "ended calls too, for as long as they are kept")
 	fl.BoolVar(&mask, "mask", false, "show only the last four digits of numbers")
-	cmd.MarkFlagsMutuallyExclusive("all", "state")
 	complete(cmd, "tier", words(pb.Tier(0))...)
 	complete(cmd, "state", words(pb.CallState(0))...)
 	completeQueues(cmd)
 	return leaf(cmd, false, func(ctx context.Context, s *session, _ []string) error {
+		if err := exclusive(cmd, "all", "state"); err != nil {
+			return err
+		}
 		if all {
 			states = words(pb.CallState(0))
 		}
@@ -246,8 +248,10 @@ func explainCommand() *cobra.Command {
 	})
 }
 
-func (s *session) switches() pb.SwitchServiceClient       { return pb.NewSwitchServiceClient(s.conn) }
-func (s *session) supervisor() pb.SupervisorServiceClient { return pb.NewSupervisorServiceClient(s.conn) }
+func (s *session) switches() pb.SwitchServiceClient { return pb.NewSwitchServiceClient(s.conn) }
+func (s *session) supervisor() pb.SupervisorServiceClient {
+	return pb.NewSupervisorServiceClient(s.conn)
+}
 
 func callTable(t *table, s *session, calls ...*pb.Call) {
 	t.head = []string{"CALL", "STATE", "TIER", "QUEUE", "CALLER", "WAITED", "JOINED", "AGENT", "REASON", "CALLBACK"}

@@ -121,8 +121,10 @@ func callbackListCommand() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "ended ones too, for as long as they are kept")
-	cmd.MarkFlagsMutuallyExclusive("all", "state")
 	return leaf(cmd, false, func(ctx context.Context, s *session, _ []string) error {
+		if err := exclusive(cmd, "all", "state"); err != nil {
+			return err
+		}
 		all, err := f.read(ctx, s)
 		if err != nil {
 			return err

@@ -52,6 +52,17 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return usagef("%q is no command of %q", args[0], cmd.CommandPath())
 }
 
+// exclusive refuses a flag together with any of others. (Cobra's own groups answer
+// with an error that cannot be told from other failures.)
+func exclusive(cmd *cobra.Command, flag string, others ...string) error {
+	for _, other := range others {
+		if cmd.Flags().Changed(flag) && cmd.Flags().Changed(other) {
+			return usagef("--%s: not allowed together with --%s", flag, other)
+		}
+	}
+	return nil
+}
+
 // leaf completes a command that talks to a daemon: its common flags, and run
 // with a connection that is closed after it. The first Ctrl-C ends ctx.
 func leaf(cmd *cobra.Command, changes bool, run func(ctx context.Context, s *session, args []string) error) *cobra.Command {

@@ -62,19 +62,24 @@ func Explain(err error) (line string, code int) {
 	if !ok {
 		return err.Error(), ExitFailed
 	}
-	before, _ := strings.CutSuffix(err.Error(), st.Err().Error()) // what a wrapping error said
-	said := st.Message()
-	if inner, ok := bareStatus(err); ok {
-		before, _ = strings.CutSuffix(err.Error(), inner.Err().Error())
-		said = inner.Message()
-		st = inner
+	before, said := "", st.Message()
+	if bare, ok := bareStatus(err); ok {
+		before, said = strings.TrimSuffix(err.Error(), bare.Err().Error()), bare.Message()
 	}
 	code, next := meaning(st)
-	line = before + strings.TrimSpace(said)
+	line = before + dialling(said)
 	if next != "" {
 		line += "; " + next
 	}
 	return line, code
+}
+
+// dialling takes gRPC's own words off what a connection failed of.
+func dialling(said string) string {
+	if _, rest, ok := strings.Cut(said, "transport: Error while dialing: "); ok {
+		return "the daemon was not reached: " + strings.TrimSuffix(rest, `"`)
+	}
+	return said
 }
 
 // bareStatus finds the status of an error without what wraps it.
@@ -122,6 +127,9 @@ func meaning(st *status.Status) (code int, next string) {
 	case codes.FailedPrecondition, codes.AlreadyExists, codes.Aborted:
 		return ExitRefused, next
 	case codes.OutOfRange:
+		if next == "" {
+			next = "has the daemon got other data than before? begin with --after 0, and with another --cursor file if there is one"
+		}
 		return ExitTrimmed, next
 	case codes.Unavailable:
 		if next == "" {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -179,11 +180,13 @@ is listed with its line and column and left out; the exit code is then 3.`,
 	fl.Float64Var(&req.OrderAmount, "order-amount", 0, "how much the customer orders, a `figure` of 0 to 100")
 	fl.Float64Var(&req.ProfitContribution, "profit-contribution", 0, "how much the customer contributes to profit, a `figure` of 0 to 100")
 	fl.StringVar(&file, "file", "", "CSV `file` of customers")
-	for _, flag := range []string{"payment-record", "order-amount", "profit-contribution"} {
-		cmd.MarkFlagsMutuallyExclusive("file", flag)
-	}
-	cmd.MarkFlagsOneRequired("file", "payment-record", "order-amount", "profit-contribution")
 	return leaf(cmd, false, func(ctx context.Context, s *session, _ []string) error {
+		if err := exclusive(cmd, "file", "payment-record", "order-amount", "profit-contribution"); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc([]string{"file", "payment-record", "order-amount", "profit-contribution"}, fl.Changed) {
+			return usagef("give the customer's figures, or --file")
+		}
 		if file != "" {
 			return s.scoreFile(ctx, file)
 		}

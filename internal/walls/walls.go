@@ -141,7 +141,7 @@ var walls = []wall{
 		rooms: []string{"."},
 		except: []string{
 			"cmd/...", "internal/app/...", "internal/rpc/...", "proto/...",
-			"internal/bench/...", "internal/load/...", "internal/report/...", // clients, as cmd is
+			"internal/bench/...", "internal/cli/...", "internal/load/...", "internal/report/...", // clients, as cmd is
 		},
 		deny: []string{"/proto"},
 	},
