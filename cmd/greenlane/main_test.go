@@ -37,6 +37,11 @@ func TestWrongCommandLinesAreNamed(t *testing.T) {
 		{"load --speed 0", "--speed:"},
 		{"demo --for 0s", "--for:"},
 		{"demo --from 20", "--from:"},
+		{"plaec", "plaec"},
+		{"tiers plaec", "plaec"},
+		{"call plaec", `"plaec" is no command of "greenlane call"`},
+		{"call end", "it is used as: greenlane call end CALL"},
+		{"load more", "more"},
 	} {
 		_, err := execute(strings.Fields(c.args)...)
 		var usage usageError

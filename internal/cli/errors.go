@@ -101,6 +101,7 @@ var nextSteps = map[string]string{
 	"QUEUE_NOT_FOUND":    "the daemon's configuration lists the queues, and so does greenlane report",
 	"SITE_NOT_FOUND":     "name another with --site; the daemon's configuration lists them",
 	"CALLBACK_EXISTS":    "see it: greenlane callbacks list --caller NUMBER",
+	"CALLBACK_STATE":     "see how it stands, and claim it to report on it: greenlane callbacks list --all",
 	"CALLBACK_CLAIMED":   "see who has it: greenlane callbacks list",
 	"NOT_CLAIMANT":       "claim it first: greenlane callbacks claim CALLBACK --as NAME",
 	"CALL_EXISTS":        "name the switch that has the call with --switch, or give another call id",

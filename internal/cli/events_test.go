@@ -1,0 +1,288 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"greenlane/internal/config"
+	"greenlane/internal/load/daemon"
+)
+
+// sequences are those of JSON lines.
+func sequences(t *testing.T, text string) []uint64 {
+	t.Helper()
+	var all []uint64
+	for line := range strings.Lines(text) {
+		var ev struct {
+			Sequence string `json:"sequence"`
+		}
+		if err := json.Unmarshal([]byte(line), &ev); err != nil {
+			t.Fatalf("%v: %q", err, line)
+		}
+		n, err := strconv.ParseUint(ev.Sequence, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+// count checks that the sequences are 1 to n, each once and in order.
+func count(t *testing.T, all []uint64, n int) {
+	t.Helper()
+	if len(all) != n {
+		t.Errorf("%d events, want %d", len(all), n)
+	}
+	for i, seq := range all {
+		if seq != uint64(i+1) {
+			t.Fatalf("event %d stands at place %d", seq, i+1)
+		}
+	}
+}
+
+func TestARangeOfTheLog(t *testing.T) {
+	g := serve(t)
+	for i := range 6 {
+		g.must("call", "place", fmt.Sprint("c", i))
+	}
+	g.must("call", "abandon", "c3")
+	count(t, sequences(t, g.must("events")), 7)
+	if got := sequences(t, g.must("events", "--after", "2", "--until", "4")); len(got) != 2 || got[0] != 3 || got[1] != 4 {
+		t.Errorf("after 2 until 4 is %v", got)
+	}
+	if got := sequences(t, g.must("events", "--type", "call-abandoned")); len(got) != 1 || got[0] != 7 {
+		t.Errorf("the one that hung up is %v", got)
+	}
+	g.fails(ExitTrimmed, "--after 0", "events", "--after", "99")
+	g.fails(ExitUsage, "json or queue_log", "events", "--format", "xml")
+	g.fails(ExitUsage, "--type", "events", "--format", "queue_log", "--type", "call-joined")
+	g.fails(ExitUsage, "is no cursor file", "events", "--cursor", g.file("cursor", "{"))
+	if out := g.must("events", "--after", "7", "--until", "3"); out != "" {
+		t.Errorf("nothing was asked for, and came: %s", out)
+	}
+}
+
+func TestACursorGoesOnWhereItWas(t *testing.T) {
+	g := serve(t)
+	dir := t.TempDir()
+	cursorFile, to := filepath.Join(dir, "cursor"), filepath.Join(dir, "log")
+	read := func(args ...string) { g.must(append([]string{"events", "--cursor", cursorFile, "--to", to}, args...)...) }
+	read() // an empty log
+	for i := range 5 {
+		g.must("call", "place", fmt.Sprint("c", i))
+	}
+	read("--until", "3")
+	read()
+	read()
+	// A run that was killed has written lines, and half of one, that its cursor does
+	// not know.
+	before, err := os.ReadFile(cursorFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.must("call", "place", "c5")
+	read()
+	if err := os.WriteFile(cursorFile, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(to, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString(`{"sequence":"7","at":"20`)
+	f.Close()
+	read()
+	text, err := os.ReadFile(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count(t, sequences(t, string(text)), 6)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	g.fails(ExitUsage, "belongs to site", "events", "--cursor", cursorFile, "--format", "queue_log")
+	// The file was rotated: what comes is appended to the new one.
+	if err := os.Remove(to); err != nil {
+		t.Fatal(err)
+	}
+	g.must("call", "place", "c6")
+	read()
+	if text, err = os.ReadFile(to); err != nil {
+		t.Fatal(err)
+	}
+	if got := sequences(t, string(text)); len(got) != 1 || got[0] != 7 {
+		t.Errorf("the new file has %v", got)
+	}
+}
+
+// TestFollowingOverAKill: a reader that follows misses nothing and doubles nothing
+// when the daemon is killed under it, and a second reader goes on after the first.
+func TestFollowingOverAKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and kills a daemon")
+	}
+	binary, err := daemon.Build(t.TempDir(), "-pgo=off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := daemon.New(daemon.Options{Binary: binary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Remove() })
+	if _, err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g := &tool{t, d.Addr()}
+	cursorFile := filepath.Join(t.TempDir(), "cursor")
+	var out output
+	follow := func(ctx context.Context, errs *output) <-chan int {
+		code := make(chan int, 1)
+		go func() { code <- g.into(ctx, &out, errs, "events", "--follow", "--cursor", cursorFile) }()
+		return code
+	}
+	lines := func(n int) <-chan struct{} {
+		return out.await(func(s string) bool { return strings.Count(s, "\n") >= n })
+	}
+	until := func(c <-chan struct{}, what string) {
+		t.Helper()
+		select {
+		case <-c:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%s did not come; so far:\n%s", what, out.String())
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var errs output
+	code := follow(ctx, &errs)
+	n := 0
+	place := func() {
+		n++
+		g.must("call", "place", fmt.Sprint("c", n), "--request-id", fmt.Sprint("r", n))
+	}
+	for range 3 {
+		for range 20 {
+			place()
+		}
+		until(lines(n), "what was placed")
+		away := errs.await(func(s string) bool { return strings.Contains(s, "is away; waiting for it") })
+		if err := d.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		until(away, "that the daemon is away")
+		if _, err := d.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		place()
+		until(lines(n), "what was placed after the restart")
+	}
+	stop()
+	if got := <-code; got != 0 {
+		t.Errorf("broken off, it ends with %d: %s", got, errs.String())
+	}
+	place()
+	ctx, stop = context.WithCancel(t.Context())
+	code = follow(ctx, &output{})
+	until(lines(n), "what was placed while nobody read")
+	stop()
+	<-code
+	count(t, sequences(t, out.String()), n)
+}
+
+// TestQueueLog is a queue's day in Asterisk's words.
+func TestQueueLog(t *testing.T) {
+	g := serve(t, func(c *config.Config) {
+		usual := c.Sites[0].Queues[0]
+		other := usual
+		other.Name = "spare"
+		c.Sites[0].Queues = append(c.Sites[0].Queues, other)
+		c.Sites[0].Queues[0].OfferTimeout = config.Duration(150 * time.Millisecond)
+	})
+	offered := func() string {
+		t.Helper()
+		return at(g.object("agent", "next", "a|1"), "offer", "offer_id").(string)
+	}
+	g.must("tiers", "set", "13800138009", "vip")
+	g.must("agent", "sign-in", "a|1", "--queue", "default")
+	g.must("call", "place", "c1", "--from", "13800138001")
+	g.must("call", "place", "c2", "--from", "13800138002")
+	g.must("call", "place", "c3", "--from", "13800138009") // a VIP: before the others
+	offered()                                              // c3, and nobody answers
+	var out output
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan int, 1)
+	go func() { done <- g.into(ctx, &out, &output{}, "events", "--follow", "--format", "queue_log", "--callers") }()
+	select {
+	case <-out.await(func(s string) bool { return strings.Contains(s, "PAUSE") }):
+	case <-time.After(20 * time.Second):
+		t.Fatalf("no pause came:\n%s", out.String())
+	}
+	stop()
+	<-done
+	g.must("agent", "ready", "a|1")
+	g.must("call", "abandon", "c2")
+	g.must("agent", "sign-in", "a|1", "--queue", "spare", "--queue", "default")
+	g.must("agent", "accept", "a|1", offered()) // c3 again: nobody else can serve it
+	g.must("agent", "not-ready", "a|1", "--reason", "tea")
+	g.must("agent", "complete", "a|1")
+	g.must("agent", "ready", "a|1")
+	g.must("agent", "accept", "a|1", offered())
+	g.must("call", "end", "c1")
+	g.must("agent", "sign-out", "a|1")
+
+	got := g.must("events", "--format", "queue_log", "--callers")
+	got = regexp.MustCompile(`(?m)^\d{10}\|`).ReplaceAllString(got, "T|")
+	got = regexp.MustCompile(`RINGNOANSWER\|[1-9]\d{2,4}\n`).ReplaceAllString(got, "RINGNOANSWER|150\n")
+	want := `T|NONE|default|a_1|ADDMEMBER|
+T|NONE|spare|a_1|ADDMEMBER|
+T|c1|default|NONE|ENTERQUEUE||+8613800138001|1
+T|c2|default|NONE|ENTERQUEUE||+8613800138002|2
+T|c3|default|NONE|ENTERQUEUE||+8613800138009|1
+T|c3|default|a_1|RINGNOANSWER|150
+T|NONE|default|a_1|PAUSE|no_answer
+T|NONE|spare|a_1|PAUSE|no_answer
+T|NONE|default|a_1|UNPAUSE|
+T|NONE|spare|a_1|UNPAUSE|
+T|c2|default|NONE|ABANDON|3|2|0
+T|c3|default|a_1|CONNECT|0|o-2|0
+T|NONE|default|a_1|PAUSE|tea
+T|NONE|spare|a_1|PAUSE|tea
+T|c3|default|a_1|COMPLETEAGENT|0|0|1
+T|NONE|default|a_1|UNPAUSE|
+T|NONE|spare|a_1|UNPAUSE|
+T|c1|default|a_1|CONNECT|0|o-3|0
+T|c1|default|a_1|COMPLETECALLER|0|0|1
+T|NONE|default|a_1|REMOVEMEMBER|
+T|NONE|spare|a_1|REMOVEMEMBER|
+`
+	if got != want {
+		t.Errorf("the log is\n%s\nwant\n%s", got, want)
+	}
+
+	// Read in two parts over a cursor it is the same, and so it is from the middle:
+	// what came before is learnt from without being written.
+	cursorFile := filepath.Join(t.TempDir(), "cursor")
+	whole := g.must("events", "--format", "queue_log")
+	for until := 1; until < 20; until += 3 {
+		part := g.must("events", "--format", "queue_log", "--cursor", cursorFile, "--until", fmt.Sprint(until))
+		part += g.must("events", "--format", "queue_log", "--cursor", cursorFile)
+		if part != whole {
+			t.Errorf("in two parts at %d it is\n%s", until, part)
+		}
+		if err := os.Remove(cursorFile); err != nil {
+			t.Fatal(err)
+		}
+		if rest := g.must("events", "--format", "queue_log", "--after", fmt.Sprint(until)); !strings.HasSuffix(whole, rest) {
+			t.Errorf("after %d it is\n%s", until, rest)
+		}
+	}
+}
