@@ -44,8 +44,7 @@ func TestWrongCommandLinesAreNamed(t *testing.T) {
 		{"load more", "more"},
 	} {
 		_, err := execute(strings.Fields(c.args)...)
-		var usage usageError
-		if err == nil || !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
+		if !isUsage(err) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("greenlane %s: %v, want a wrong command line with %q", c.args, err, c.want)
 		}
 	}

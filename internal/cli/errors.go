@@ -55,7 +55,7 @@ func Explain(err error) (line string, code int) {
 		return err.Error(), ExitNoOffer
 	case errors.As(err, &usage):
 		return err.Error(), ExitUsage
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), status.Code(err) == codes.Canceled:
 		return "broken off", ExitFailed
 	}
 	st, ok := status.FromError(err)

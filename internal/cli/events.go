@@ -135,8 +135,13 @@ func (w *eventWriter) queueLog(s *session, r *eventReader, callers bool) {
 	}
 }
 
-// saveEvery is the longest time that the cursor is behind what was written.
-const saveEvery = 200 * time.Millisecond
+// The cursor is saved so long after the first event that it does not know; where
+// saving takes long, because many calls are live, it takes at most one part in
+// saveShare of the time.
+const (
+	saveEvery = 200 * time.Millisecond
+	saveShare = 20
+)
 
 // run writes what the reader reads. Lines go out as soon as no more events are at
 // hand; the cursor follows a little later, since it has to reach the disk.
@@ -161,7 +166,7 @@ func (w *eventWriter) run(ctx context.Context, r *eventReader) (fault error) {
 	save := time.NewTimer(saveEvery)
 	save.Stop()
 	defer save.Stop()
-	pending := false
+	pending, took := false, time.Duration(0)
 	for {
 		select {
 		case ev, ok := <-events:
@@ -181,13 +186,14 @@ func (w *eventWriter) run(ctx context.Context, r *eventReader) (fault error) {
 			}
 			if !pending {
 				pending = true
-				save.Reset(saveEvery)
+				save.Reset(max(saveEvery, saveShare*took))
 			}
 		case <-save.C:
-			pending = false
+			began := time.Now()
 			if err := w.save(out); err != nil {
 				return err
 			}
+			pending, took = false, time.Since(began)
 		}
 	}
 }

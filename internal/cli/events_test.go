@@ -75,7 +75,9 @@ func TestACursorGoesOnWhereItWas(t *testing.T) {
 	g := serve(t)
 	dir := t.TempDir()
 	cursorFile, to := filepath.Join(dir, "cursor"), filepath.Join(dir, "log")
-	read := func(args ...string) { g.must(append([]string{"events", "--cursor", cursorFile, "--to", to}, args...)...) }
+	read := func(args ...string) {
+		g.must(append([]string{"events", "--cursor", cursorFile, "--to", to}, args...)...)
+	}
 	read() // an empty log
 	for i := range 5 {
 		g.must("call", "place", fmt.Sprint("c", i))
@@ -220,7 +222,9 @@ func TestQueueLog(t *testing.T) {
 	var out output
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan int, 1)
-	go func() { done <- g.into(ctx, &out, &output{}, "events", "--follow", "--format", "queue_log", "--callers") }()
+	go func() {
+		done <- g.into(ctx, &out, &output{}, "events", "--follow", "--format", "queue_log", "--callers")
+	}()
 	select {
 	case <-out.await(func(s string) bool { return strings.Contains(s, "PAUSE") }):
 	case <-time.After(20 * time.Second):

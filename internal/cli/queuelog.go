@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,6 +22,8 @@ import (
 type queueLog struct {
 	Calls  map[string]*logCall  `json:"calls"`
 	Agents map[string]*logAgent `json:"agents"`
+
+	order map[string][]*logCall // the calls that wait, by queue, next one first; made from Calls
 
 	serves func(ctx context.Context, agent string, sequence uint64) ([]string, error) // the agent's queues
 	caller func(ctx context.Context, call string) (string, error)                     // the number for ENTERQUEUE
@@ -82,14 +85,18 @@ func (q *queueLog) callLines(ctx context.Context, ev *pb.Event) ([]string, error
 	}
 	switch ev.GetType() {
 	case pb.EventType_EVENT_TYPE_CALL_JOINED:
-		c = &logCall{Tier: ev.GetTier(), Joined: ev.GetJoinedAt().AsTime(), Sequence: ev.GetSequence()}
+		c = &logCall{Queue: ev.GetQueue(), Tier: ev.GetTier(), Joined: ev.GetJoinedAt().AsTime(), Sequence: ev.GetSequence()}
 		q.Calls[ev.GetCallId()] = c
 		return q.enter(ctx, ev, c)
 	case pb.EventType_EVENT_TYPE_CALL_RERANKED:
+		q.leave(c)
 		c.Tier = ev.GetTier()
+		q.join(c)
 	case pb.EventType_EVENT_TYPE_CALL_MOVED:
 		c.Queue = ev.GetFromQueue()
 		left := out("EXITWITHTIMEOUT", places()...)
+		q.leave(c)
+		c.Queue = ev.GetQueue()
 		entered, err := q.enter(ctx, ev, c)
 		return append(left, entered...), err
 	case pb.EventType_EVENT_TYPE_CALL_OFFERED:
@@ -99,6 +106,7 @@ func (q *queueLog) callLines(ctx context.Context, ev *pb.Event) ([]string, error
 			return out("RINGNOANSWER", fmt.Sprint(c.rang(ev).Milliseconds())), nil
 		}
 	case pb.EventType_EVENT_TYPE_CALL_ANSWERED:
+		q.leave(c)
 		c.Answered = true
 		return out("CONNECT", whole(ev.GetWait().AsDuration()), ev.GetOfferId(), whole(c.rang(ev))), nil
 	case pb.EventType_EVENT_TYPE_CALL_COMPLETED:
@@ -110,10 +118,12 @@ func (q *queueLog) callLines(ctx context.Context, ev *pb.Event) ([]string, error
 		return out(event, whole(ev.GetWait().AsDuration()), whole(ev.GetTalk().AsDuration()), fmt.Sprint(c.Origin)), nil
 	case pb.EventType_EVENT_TYPE_CALL_ABANDONED:
 		data := places()
+		q.leave(c)
 		delete(q.Calls, ev.GetCallId())
 		return out("ABANDON", data...), nil
 	case pb.EventType_EVENT_TYPE_CALL_TIMED_OUT, pb.EventType_EVENT_TYPE_CALL_OVERFLOWED:
 		data := places()
+		q.leave(c)
 		delete(q.Calls, ev.GetCallId())
 		return out("EXITWITHTIMEOUT", data...), nil
 	}
@@ -123,10 +133,8 @@ func (q *queueLog) callLines(ctx context.Context, ev *pb.Event) ([]string, error
 // enter is a call's coming into the event's queue: ENTERQUEUE with the URL that
 // Greenlane has none of, the number, and the place.
 func (q *queueLog) enter(ctx context.Context, ev *pb.Event, c *logCall) ([]string, error) {
-	c.Queue = ev.GetQueue()
-	if c.Sequence > 0 {
-		c.Origin = q.place(c)
-	}
+	q.join(c)
+	c.Origin = q.place(c)
 	number, err := q.caller(ctx, ev.GetCallId())
 	if err != nil {
 		return nil, err
@@ -154,26 +162,50 @@ func (c *logCall) rang(ev *pb.Event) time.Duration {
 // place is a waiting call's place in its queue, 1 for the next; 0 when it is not
 // known.
 func (q *queueLog) place(c *logCall) int {
-	if c.Sequence == 0 {
+	i, found := q.find(c)
+	if !found {
 		return 0
 	}
-	n := 1
-	for _, o := range q.Calls {
-		if o != c && o.Queue == c.Queue && !o.Answered && o.before(c) {
-			n++
-		}
-	}
-	return n
+	return i + 1
 }
 
-func (c *logCall) before(o *logCall) bool {
-	if c.Tier != o.Tier {
-		return c.Tier < o.Tier // the best tier has the lowest number
+// find is where a call stands, or would stand, among those that wait in its queue.
+func (q *queueLog) find(c *logCall) (int, bool) {
+	if q.order == nil {
+		q.order = map[string][]*logCall{}
+		for _, o := range q.Calls {
+			if !o.Answered {
+				q.order[o.Queue] = append(q.order[o.Queue], o)
+			}
+		}
+		for _, all := range q.order {
+			slices.SortFunc(all, (*logCall).compare)
+		}
 	}
-	if !c.Joined.Equal(o.Joined) {
-		return c.Joined.Before(o.Joined)
+	return slices.BinarySearchFunc(q.order[c.Queue], c, (*logCall).compare)
+}
+
+// join puts a call among those that wait in its queue, unless too little is known
+// of it.
+func (q *queueLog) join(c *logCall) {
+	if i, found := q.find(c); !found && c.Sequence > 0 && !c.Answered {
+		q.order[c.Queue] = slices.Insert(q.order[c.Queue], i, c)
 	}
-	return c.Sequence < o.Sequence
+}
+
+func (q *queueLog) leave(c *logCall) {
+	if i, found := q.find(c); found {
+		q.order[c.Queue] = slices.Delete(q.order[c.Queue], i, i+1)
+	}
+}
+
+// compare puts the call that is served first, first.
+func (c *logCall) compare(o *logCall) int {
+	return cmp.Or(
+		cmp.Compare(c.Tier, o.Tier), // the best tier has the lowest number
+		c.Joined.Compare(o.Joined),
+		cmp.Compare(c.Sequence, o.Sequence),
+	)
 }
 
 func whole(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }
