@@ -385,31 +385,3 @@ func agentStateCell(state pb.AgentState) cell {
 	}
 	return c
 }
-
-// completeQueues offers the daemon's queues for --queue to the shell.
-func completeQueues(cmd *cobra.Command) {
-	err := cmd.RegisterFlagCompletionFunc("queue", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		f := flags{output: "table", timeout: time.Second}
-		f.addr, _ = cmd.Flags().GetString("addr") //nolint:errcheck // the flag is there
-		f.site, _ = cmd.Flags().GetString("site") //nolint:errcheck // the flag is there
-		s, err := f.open(cmd)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		defer s.conn.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), f.timeout)
-		defer cancel()
-		snap, err := pb.NewSupervisorServiceClient(s.conn).GetSnapshot(ctx, &pb.GetSnapshotRequest{Site: s.site, OmitAgents: true})
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var names []string
-		for _, q := range snap.GetQueues() {
-			names = append(names, q.GetQueue())
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil {
-		panic(err) // the command has no --queue: an error in this package
-	}
-}

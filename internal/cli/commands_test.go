@@ -187,7 +187,7 @@ func TestCallbacks(t *testing.T) {
 	g.must("callbacks", "claim", claimed, "--as", "back-office")
 	g.fails(ExitRefused, "greenlane callbacks list", "callbacks", "claim", claimed, "--as", "another")
 	out := g.must("callbacks", "list")
-	if i, j, k := strings.Index(out, claimed+" "), strings.Index(out, soon+" "), strings.Index(out, late+" "); !(0 < i && i < j && j < k) {
+	if i, j, k := strings.Index(out, claimed+" "), strings.Index(out, soon+" "), strings.Index(out, late+" "); i < 0 || j < i || k < j {
 		t.Errorf("the order is wrong:\n%s", out)
 	}
 	g.must("callbacks", "reschedule", late, "--due", time.Now().Add(2*time.Hour).UTC().Format(time.RFC3339))
@@ -261,4 +261,25 @@ func TestADaemonThatIsNotThere(t *testing.T) {
 	g.fails(ExitUnavailable, "connection refused; is greenlaned running there?", "call", "list")
 	g.fails(ExitUsage, "--timeout", "call", "list", "--timeout", "0s")
 	g.fails(ExitUsage, "table or json", "call", "list", "--output", "xml")
+}
+
+// TestCompletion: the shell offers words, and the daemon's queues.
+func TestCompletion(t *testing.T) {
+	g := serve(t)
+	for _, c := range []struct{ want, args string }{
+		{"default\n", "agent sign-in 1001 --addr " + g.addr + " --queue "},
+		{"no-answer\n", "callbacks report cb-1 --result "},
+		{"blacklist\n", "tiers set 13800138000 "},
+		{"queue_log\n", "events --format "},
+		{"sign-in\t", "agent "},
+	} {
+		cmd := root()
+		var out, errs output
+		cmd.SetOut(&out)
+		cmd.SetErr(&errs)
+		cmd.SetArgs(append([]string{"__complete"}, strings.Split(c.args, " ")...))
+		if err := cmd.ExecuteContext(t.Context()); err != nil || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s offers %q, %v; want %q", c.args, out.String(), err, c.want)
+		}
+	}
 }

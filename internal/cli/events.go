@@ -156,7 +156,8 @@ func (w *eventWriter) run(ctx context.Context, r *eventReader) (fault error) {
 	}()
 	defer func() {
 		cancel()
-		for range events { //nolint:revive // the reader must not be left waiting
+		for range events {
+			continue // the reader must not be left waiting
 		}
 		if err := <-ended; fault == nil && !errors.Is(err, context.Canceled) {
 			fault = err

@@ -27,6 +27,10 @@ func TestQueueLogOfRareEvents(t *testing.T) {
 	moved := waited(pb.EventType_EVENT_TYPE_CALL_MOVED, "c1", "r", 30*time.Second)
 	moved.FromQueue = "q"
 	gone := waited(pb.EventType_EVENT_TYPE_CALL_ABANDONED, "older", "q", 99*time.Second)
+	answered := waited(pb.EventType_EVENT_TYPE_CALL_ANSWERED, "c0", "q", 70*time.Second)
+	answered.AgentId, answered.OfferId = "a", "o-7"
+	completed := waited(pb.EventType_EVENT_TYPE_CALL_COMPLETED, "c0", "q", 70*time.Second)
+	completed.AgentId, completed.Talk, completed.Reason = "a", durationpb.New(5*time.Second), "agent_completed"
 	events := []*pb.Event{
 		joined("c1", pb.Tier_TIER_ORDINARY, 0),
 		joined("c2", pb.Tier_TIER_ORDINARY, time.Second),
@@ -45,6 +49,10 @@ func TestQueueLogOfRareEvents(t *testing.T) {
 		{Type: pb.EventType_EVENT_TYPE_AGENT_STATE_CHANGED, AgentId: "early", AgentState: pb.AgentState_AGENT_STATE_NOT_READY, Reason: "tea|cake\n"},
 		{Type: pb.EventType_EVENT_TYPE_AGENT_SIGNED_OUT, AgentId: "early", AgentState: pb.AgentState_AGENT_STATE_SIGNED_OUT},
 		{Type: pb.EventType_EVENT_TYPE_AGENT_SIGNED_OUT, AgentId: "unknown", AgentState: pb.AgentState_AGENT_STATE_SIGNED_OUT},
+		ringing(pb.EventType_EVENT_TYPE_CALL_OFFERED, "c0", ""),
+		{Type: pb.EventType_EVENT_TYPE_OFFER_ACKNOWLEDGED, CallId: "c0", Queue: "q", AgentId: "a", OfferId: "o-7"},
+		answered,
+		completed,
 	}
 	q := &queueLog{
 		Calls: map[string]*logCall{}, Agents: map[string]*logAgent{},
@@ -78,11 +86,13 @@ func TestQueueLogOfRareEvents(t *testing.T) {
 		"1015|NONE|q|early|REMOVEMEMBER|",
 		"1015|NONE|r|early|REMOVEMEMBER|",
 		"1016|NONE|NONE|unknown|REMOVEMEMBER|",
+		"1019|c0|q|a|CONNECT|70|o-7|2",
+		"1020|c0|q|a|COMPLETEAGENT|70|5|2",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("the log is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if len(q.Calls) != 2 || len(q.Agents) != 0 {
+	if len(q.Calls) != 1 || len(q.Agents) != 0 {
 		t.Errorf("what has ended is kept: %v, %v", q.Calls, q.Agents)
 	}
 }

@@ -42,14 +42,6 @@ func (f *flags) register(cmd *cobra.Command, changes bool) {
 	}
 }
 
-// complete offers words for a flag to the shell.
-func complete(cmd *cobra.Command, flag string, words ...string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-	if err != nil {
-		panic(err) // the flag does not exist: an error in this package
-	}
-}
-
 // session is one run of a command: a connection, and where its output goes.
 type session struct {
 	flags

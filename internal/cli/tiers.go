@@ -266,11 +266,16 @@ func flush(w *csv.Writer) error {
 	return w.Error()
 }
 
+func parseFigure(text string) (float64, bool) {
+	v, err := strconv.ParseFloat(text, 64)
+	return v, err == nil && v >= 0 && v <= 100
+}
+
 func (s *session) scoreLine(ctx context.Context, rec *record) (*pb.TierServiceScoreResponse, *badLine, error) {
 	var req pb.TierServiceScoreRequest
 	for i, into := range []*float64{&req.PaymentRecord, &req.OrderAmount, &req.ProfitContribution} {
-		v, err := strconv.ParseFloat(rec.values[figures[i]], 64)
-		if err != nil || !(v >= 0 && v <= 100) {
+		v, ok := parseFigure(rec.values[figures[i]])
+		if !ok {
 			return nil, rec.bad(figures[i], fmt.Sprintf("%s: %q is no figure of 0 to 100", figures[i], rec.values[figures[i]])), nil
 		}
 		*into = v
