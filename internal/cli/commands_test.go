@@ -124,7 +124,7 @@ func TestCallsOfAFile(t *testing.T) {
 		"c4,,,,yesterday,\r\n" +
 		"c5,\"13\r\n" +
 		"c6,,\r\n" +
-		"\r\n" +
+		"c\xff,,,,,\r\n" +
 		"c1,,,,,\r\n" +
 		",,,,,\r\n" +
 		"c7,,,," + time.Now().UTC().Format(time.RFC3339) + ",en\r\n" +
@@ -136,12 +136,12 @@ func TestCallsOfAFile(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &got); err != nil {
 			t.Fatal(err)
 		}
-		if code != ExitPartly || got.Placed != 2 || got.Bad != 8 || len(got.Lines) != 8 {
+		if code != ExitPartly || got.Placed != 2 || got.Bad != 9 || len(got.Lines) != 9 {
 			t.Errorf("exit code %d: %s", code, out)
 		}
 		for _, want := range []string{
 			":3:5: queue", ":4:6: attestation: \"sure\"", ":5:7: arrived_at", ":6:", ":7:5: 3 values, but the header names 6 columns",
-			":9:1: call_id: \"c1\" is also on line 2", ":10:1: call_id: must be given", ":12:7: 5 values",
+			":8:2: the line is no UTF-8", ":9:1: call_id: \"c1\" is also on line 2", ":10:1: call_id: must be given", ":12:7: 5 values",
 		} {
 			if !strings.Contains(errs, want) {
 				t.Errorf("%q is not said in\n%s", want, errs)

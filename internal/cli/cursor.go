@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // cursor is how far a reader of the log has come, as its file says it.
@@ -25,6 +26,9 @@ func loadCursor(name, site, format string, after uint64) (*cursor, error) {
 	}
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Dir(name)); err != nil {
+			return nil, usagef("--cursor: %w", err) // now, and not after the first lines
+		}
 		return begin, nil
 	}
 	if err != nil {
@@ -55,7 +59,7 @@ func (c *cursor) save(name string) error {
 // cursor was written by a run that was killed before it could say so, and comes
 // again: it is cut off. A file that is shorter has been rotated.
 func (c *cursor) openOutput(name string, resumed bool) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, UsageError{err}
 	}

@@ -35,6 +35,9 @@ func (r *eventReader) read(ctx context.Context, events chan<- *pb.Event) error {
 		before, began := r.last, time.Now()
 		err := r.stream(ctx, events)
 		if errors.Is(err, io.EOF) && !r.follow {
+			if r.last < r.must {
+				return status.Errorf(codes.OutOfRange, "%d is beyond the end of the log, which is at %d", r.must, r.last)
+			}
 			return nil
 		}
 		if ctx.Err() != nil {

@@ -63,7 +63,10 @@ func TestARangeOfTheLog(t *testing.T) {
 		t.Errorf("the one that hung up is %v", got)
 	}
 	g.fails(ExitTrimmed, "--after 0", "events", "--after", "99")
+	g.fails(ExitTrimmed, "--after 0", "events", "--after", "99", "--format", "queue_log")
 	g.fails(ExitUsage, "json or queue_log", "events", "--format", "xml")
+	g.fails(ExitUsage, "--cursor", "events", "--cursor", "/nowhere/at/all")
+	g.fails(ExitUsage, "no ordinary file", "callbacks", "export", "--to", t.TempDir())
 	g.fails(ExitUsage, "--type", "events", "--format", "queue_log", "--type", "call-joined")
 	g.fails(ExitUsage, "is no cursor file", "events", "--cursor", g.file("cursor", "{"))
 	if out := g.must("events", "--after", "7", "--until", "3"); out != "" {

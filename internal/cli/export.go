@@ -5,8 +5,10 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -88,8 +90,17 @@ func utc(t *timestamppb.Timestamp) string {
 }
 
 // replaceFile writes a file beside the old one and puts it in its place once it is
-// on disk: whoever reads it sees the old one or the new one, whole.
+// on disk: whoever reads it sees the old one or the new one, whole. The new one is
+// for the eyes of whom the old one was for, else of its owner's only. What is no
+// file, such as /dev/stdout, is left alone.
 func replaceFile(name string, write func(io.Writer) error) (fault error) {
+	old, err := os.Lstat(name)
+	switch {
+	case err == nil && !old.Mode().IsRegular():
+		return usagef("%s is there and is no ordinary file; name another", name)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {
 		return err
@@ -102,14 +113,22 @@ func replaceFile(name string, write func(io.Writer) error) (fault error) {
 	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
+	if old != nil {
+		if err := os.Chmod(f.Name(), old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
 	if err := os.Rename(f.Name(), name); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(name))
 }
 
-// syncDir makes a rename in a directory last.
+// syncDir makes a rename in a directory last. Windows does so by itself.
 func syncDir(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	dir, err := os.Open(name)
 	if err != nil {
 		return err

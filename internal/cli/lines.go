@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxLine is the longest line of a file that is read, in bytes.
@@ -149,6 +150,10 @@ func (f *lineFile) next() (*record, *badLine, error) {
 
 // split parses one line of CSV and says in which column each value begins.
 func split(text string) (values []string, columns []int, bad *badLine) {
+	if !utf8.ValidString(text) {
+		good := strings.IndexFunc(text, func(r rune) bool { return r == utf8.RuneError })
+		return nil, nil, &badLine{Column: good + 1, Message: "the line is no UTF-8; save the file in that encoding"}
+	}
 	r := csv.NewReader(strings.NewReader(text))
 	values, err := r.Read()
 	var fault *csv.ParseError

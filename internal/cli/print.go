@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/width"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -52,7 +53,7 @@ func (t *table) write(w io.Writer, s style) error {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
+			widths[i] = max(widths[i], columns(row[i].text))
 		}
 	}
 	var b strings.Builder
@@ -64,12 +65,28 @@ func (t *table) write(w io.Writer, s style) error {
 				b.WriteString(s.paint(c.color, c.text))
 				gap = 0
 			}
-			gap += widths[i] - utf8.RuneCountInString(c.text) + 2
+			gap += widths[i] - columns(c.text) + 2
 		}
 		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// columns is how many columns a terminal needs for a text: two for each Chinese
+// character.
+func columns(s string) int {
+	n := 0
+	for _, r := range s {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+		case width.LookupRune(r).Kind() == width.EastAsianWide, width.LookupRune(r).Kind() == width.EastAsianFullwidth:
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // printable takes out what could move the cursor or change the terminal: names

@@ -18,19 +18,19 @@ import (
 func TestTable(t *testing.T) {
 	tab := table{head: []string{"A", "LONGER", "C"}}
 	tab.add(cell{text: "x"}, cell{text: "\x1b[31mred\nline"}, cell{text: "z", color: red})
-	tab.add(cell{text: "12345"})
+	tab.add(cell{text: "12345"}, cell{text: "\u7b49\u5019\u4e2d"}, cell{text: "end"})
 	var b bytes.Buffer
 	if err := tab.write(&b, style{}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "A      LONGER         C\nx      ?[31mred?line  z\n12345\n"; b.String() != want {
+	if want := "A      LONGER         C\nx      ?[31mred?line  z\n12345  \u7b49\u5019\u4e2d         end\n"; b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
 	}
 	b.Reset()
 	if err := tab.write(&b, style{on: true}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "\x1b[1mA\x1b[0m      \x1b[1mLONGER\x1b[0m         \x1b[1mC\x1b[0m\nx      ?[31mred?line  \x1b[31mz\x1b[0m\n12345\n"; b.String() != want {
+	if want := "\x1b[1mA\x1b[0m      \x1b[1mLONGER\x1b[0m         \x1b[1mC\x1b[0m\nx      ?[31mred?line  \x1b[31mz\x1b[0m\n12345  \u7b49\u5019\u4e2d         end\n"; b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
 	}
 }
