@@ -259,6 +259,7 @@ func TestTiers(t *testing.T) {
 func TestADaemonThatIsNotThere(t *testing.T) {
 	g := &tool{t, "127.0.0.1:1"}
 	g.fails(ExitUnavailable, "connection refused; is greenlaned running there?", "call", "list")
+	g.fails(ExitUnavailable, "is greenlaned running there?", "events", "--follow")
 	g.fails(ExitUsage, "--timeout", "call", "list", "--timeout", "0s")
 	g.fails(ExitUsage, "table or json", "call", "list", "--output", "xml")
 }

@@ -67,7 +67,7 @@ func Explain(err error) (line string, code int) {
 		before, said = strings.TrimSuffix(err.Error(), bare.Err().Error()), bare.Message()
 	}
 	code, next := meaning(st)
-	line = before + dialling(said)
+	line = before + strings.TrimSpace(dialling(said))
 	if next != "" {
 		line += "; " + next
 	}
@@ -76,7 +76,8 @@ func Explain(err error) (line string, code int) {
 
 // dialling takes gRPC's own words off what a connection failed of.
 func dialling(said string) string {
-	if _, rest, ok := strings.Cut(said, "transport: Error while dialing: "); ok {
+	if rest, ok := strings.CutPrefix(said, `connection error: desc = "`); ok {
+		rest = strings.TrimPrefix(rest, "transport: Error while dialing: ")
 		return "the daemon was not reached: " + strings.TrimSuffix(rest, `"`)
 	}
 	return said

@@ -21,6 +21,7 @@ type eventReader struct {
 	last   uint64 // the last event that was read
 	must   uint64 // the log must still have what comes after this one
 	seen   bool   // whether the daemon was ever reached
+	away   bool   // whether the user was told that it is away
 }
 
 // longestPause is how long a reader waits at most between two tries to reach a
@@ -33,7 +34,7 @@ func (r *eventReader) read(ctx context.Context, events chan<- *pb.Event) error {
 	pause, failed := firstPause, 0
 	for {
 		before, began := r.last, time.Now()
-		err := r.stream(ctx, events)
+		reached, err := r.stream(ctx, events)
 		if errors.Is(err, io.EOF) && !r.follow {
 			if r.last < r.must {
 				return status.Errorf(codes.OutOfRange, "%d is beyond the end of the log, which is at %d", r.must, r.last)
@@ -46,17 +47,16 @@ func (r *eventReader) read(ctx context.Context, events chan<- *pb.Event) error {
 		if code := status.Code(err); !errors.Is(err, io.EOF) && code != codes.Unavailable && code != codes.ResourceExhausted {
 			return err
 		}
-		if r.last > before || time.Since(began) > time.Second {
-			if r.seen = true; failed > 0 {
-				fmt.Fprintln(r.s.err, "greenlane: the daemon is back")
-			}
+		r.seen = r.seen || reached
+		if r.last > before || r.follow && reached && time.Since(began) > time.Second {
 			pause, failed = firstPause, 0
 		}
 		failed++
 		if failed >= tries && (!r.follow || !r.seen) {
 			return err
 		}
-		if failed == 1 && r.follow && r.seen {
+		if r.follow && r.seen && !r.away {
+			r.away = true
 			fmt.Fprintf(r.s.err, "greenlane: the daemon at %s is away; waiting for it, to go on after event %d\n", r.s.addr, r.last)
 		}
 		if !wait(ctx, pause) {
@@ -66,32 +66,36 @@ func (r *eventReader) read(ctx context.Context, events chan<- *pb.Event) error {
 	}
 }
 
-// stream reads one stream to its end.
-func (r *eventReader) stream(ctx context.Context, events chan<- *pb.Event) error {
+// stream reads one stream to its end; reached says that there was a daemon at all.
+func (r *eventReader) stream(ctx context.Context, events chan<- *pb.Event) (reached bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := r.s.supervisor().StreamEvents(ctx, &pb.StreamEventsRequest{Site: r.s.site, After: r.last, Follow: &r.follow})
 	if err != nil {
-		return err
+		return false, err
+	}
+	if r.away {
+		r.away = false
+		fmt.Fprintln(r.s.err, "greenlane: the daemon is back")
 	}
 	for {
 		res, err := stream.Recv()
 		if err != nil {
-			return err
+			return true, err
 		}
 		ev := res.GetEvent()
 		switch seq := ev.GetSequence(); {
 		case r.last == 0 && seq > r.must+1 && r.must > 0:
-			return status.Errorf(codes.OutOfRange, "events after %d are no longer kept; the oldest is %d: begin with --after 0", r.must, seq)
+			return true, status.Errorf(codes.OutOfRange, "events after %d are no longer kept; the oldest is %d: begin with --after 0", r.must, seq)
 		case r.last > 0 && seq <= r.last:
 			continue // had already
 		case r.last > 0 && seq != r.last+1:
-			return fmt.Errorf("the daemon sent event %d after event %d: the log has a gap; nothing after it was written", seq, r.last)
+			return true, fmt.Errorf("the daemon sent event %d after event %d: the log has a gap; nothing after it was written", seq, r.last)
 		}
 		select {
 		case events <- ev:
 		case <-ctx.Done():
-			return ctx.Err()
+			return true, ctx.Err()
 		}
 		r.last = ev.GetSequence()
 	}

@@ -174,12 +174,12 @@ func TestFollowingOverAKill(t *testing.T) {
 		n++
 		g.must("call", "place", fmt.Sprint("c", n), "--request-id", fmt.Sprint("r", n))
 	}
-	for range 3 {
+	for kills := 1; kills <= 3; kills++ {
 		for range 20 {
 			place()
 		}
 		until(lines(n), "what was placed")
-		away := errs.await(func(s string) bool { return strings.Contains(s, "is away; waiting for it") })
+		away := errs.await(func(s string) bool { return strings.Count(s, "is away; waiting for it") == kills })
 		if err := d.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -189,6 +189,7 @@ func TestFollowingOverAKill(t *testing.T) {
 		}
 		place()
 		until(lines(n), "what was placed after the restart")
+		until(errs.await(func(s string) bool { return strings.Count(s, "is away") == strings.Count(s, "is back") }), "that the daemon is back")
 	}
 	stop()
 	if got := <-code; got != 0 {
