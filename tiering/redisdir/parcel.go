@@ -18,6 +18,7 @@ const (
 	withLong    = 8  // store a long value
 	withoutLong = 16 // delete one
 	withAside   = 32 // set aside what was there
+	sameBucket  = 64 // as the group before
 )
 
 // parcel is one script's worth of runs, all of one shard.
@@ -31,8 +32,8 @@ type parcel struct {
 	removes bool // nothing is stored by it
 }
 
-// maxBuckets is how many buckets a byte of lua/put.lua can tell apart.
-const maxBuckets = 250
+// maxGroup is how many changes a byte of lua/put.lua can count.
+const maxGroup = 255
 
 // parcels packs the runs, which are in the order of their places.
 func (b *batch) parcels(runs []*run) []*parcel {
@@ -41,7 +42,7 @@ func (b *batch) parcels(runs []*run) []*parcel {
 	bucket := uint32(0)
 	for _, r := range runs {
 		size := len(r.stored.value) + len(r.want) + 2*len(r.long) + len(r.field)
-		if p == nil || p.shard != r.shard() || len(p.runs) >= callChanges || p.keys >= maxBuckets || p.bytes+size > callBytes {
+		if p == nil || p.shard != r.shard() || len(p.runs) >= callChanges || p.bytes+size > callBytes {
 			p = &parcel{shard: r.shard(), removes: true}
 			out, bucket = append(out, p), buckets
 		}
@@ -67,12 +68,15 @@ func (b *batch) pack(p *parcel) {
 	}
 	p.call.keys = make([]string, 0, 3+p.keys)
 	p.call.keys = append(p.call.keys, countsKey(b.site, p.shard), extraKey(b.site, p.shard), asideKey(b.site, p.shard))
-	heads := make([]byte, 0, 5*len(p.runs))
+	const fixed = 6
+	p.args = make([]any, fixed, fixed+3*len(p.runs))
+	heads, groups := make([]byte, 0, 3*len(p.runs)), make([]byte, 0, 2*len(p.runs))
 	messages := make([]byte, 0, 24*len(p.runs))
-	p.args = append(make([]any, 0, 4+4*len(p.runs)), channel, messageStart(b.d.origin, b.site), "", "")
+	var grown [len(tiering.Tiers) + 1]int
 	bucket := uint32(buckets)
 	for _, r := range p.runs {
-		if r.bucket != bucket {
+		same := r.bucket == bucket
+		if !same {
 			p.call.keys = append(p.call.keys, bucketKey(b.site, r.bucket))
 			bucket = r.bucket
 		}
@@ -80,27 +84,53 @@ func (b *batch) pack(p *parcel) {
 		if alters(r.stored.entry, r.after) || r.cause != nil {
 			messages = appendChange(messages, r.place, r.want, r.long)
 		}
-		what := r.what()
-		heads = append(heads, byte(len(p.call.keys)-3), what, r.tiers())
+		from, to := r.tiers()
+		grown[from]--
+		grown[to]++
+		heads = append(heads, byte(from)<<3|byte(to))
 		heads = binary.BigEndian.AppendUint16(heads, uint16(len(messages)-before))
-		p.args = append(p.args, r.field)
-		if op := what & 7; op == opReplace || op == opDelete {
-			p.args = append(p.args, r.stored.value)
-		}
-		if r.want != "" {
-			p.args = append(p.args, r.want)
-		}
-		switch {
-		case what&withLong != 0:
-			p.args = append(p.args, r.extraField(), r.long)
-		case what&withoutLong != 0:
-			p.args = append(p.args, r.extraField())
-		}
-		if what&withAside != 0 {
-			p.args = append(p.args, asideField(r.bucket, r.field))
-		}
+		groups = appendGroup(groups, r.what(), same)
+		p.args = r.appendArgs(p.args)
 	}
-	p.args[2], p.args[3] = string(messages), string(heads)
+	grows := fmt.Sprintf("%d %d %d %d", grown[tiering.VIP], grown[tiering.Mid], grown[tiering.Ordinary], grown[tiering.Blacklist])
+	for i, arg := range [fixed]string{channel, messageStart(b.d.origin, b.site), string(messages), grows, string(heads), string(groups)} {
+		p.args[i] = arg
+	}
+}
+
+// appendGroup adds one change: to the last group when both only insert into the
+// same bucket, else as a group of its own.
+func appendGroup(groups []byte, what byte, same bool) []byte {
+	if n := len(groups); same && what == opInsert && groups[n-1]&^sameBucket == opInsert && groups[n-2] < maxGroup {
+		groups[n-2]++
+		return groups
+	}
+	if same {
+		what |= sameBucket
+	}
+	return append(groups, 1, what)
+}
+
+// appendArgs adds what lua/put.lua has to know of the run.
+func (r *run) appendArgs(args []any) []any {
+	what := r.what()
+	args = append(args, r.field)
+	if op := what & 7; op == opReplace || op == opDelete {
+		args = append(args, r.stored.value)
+	}
+	if r.want != "" {
+		args = append(args, r.want)
+	}
+	switch {
+	case what&withLong != 0:
+		args = append(args, r.extraField(), r.long)
+	case what&withoutLong != 0:
+		args = append(args, r.extraField())
+	}
+	if what&withAside != 0 {
+		args = append(args, asideField(r.bucket, r.field))
+	}
+	return args
 }
 
 // what returns the operation of lua/put.lua that makes the run's value.
@@ -128,18 +158,16 @@ func (r *run) what() byte {
 	return op
 }
 
-// tiers returns the tiers counted until now and from now on, as lua/put.lua reads
-// them. Under what something unreadable was counted, nobody knows: the shard is
+// tiers returns the tiers counted until now and from now on; unset for none. Under what something unreadable was counted, nobody knows: the shard is
 // counted anew.
-func (r *run) tiers() byte {
-	var from, to tiering.Tier
+func (r *run) tiers() (from, to tiering.Tier) {
 	if r.stored.value != "" && r.cause == nil {
 		from = tierOf(r.stored.value)
 	}
 	if r.want != "" {
 		to = tierOf(r.want)
 	}
-	return byte(from)<<3 | byte(to)
+	return from, to
 }
 
 // asideField is the name under which something unreadable is kept: the instant

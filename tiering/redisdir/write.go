@@ -42,15 +42,7 @@ func (d *Directory) SetBatch(ctx context.Context, site string, cs []tiering.Chan
 	}
 	defer end()
 	b.listeners = d.listeners()
-	runs := b.gather()
-	for pass := 0; len(runs) > 0; pass++ {
-		if pass == writePasses {
-			b.fail(runs, fmt.Errorf("%w: others kept changing the same callers", tiering.ErrUnavailable))
-			break
-		}
-		b.write(ctx, runs)
-		runs = b.left(ctx, runs)
-	}
+	b.make(ctx, runsOf(b.gather()), d.opt.Writers)
 	return b.results
 }
 
@@ -59,8 +51,9 @@ type batch struct {
 	d         *Directory
 	site      string
 	changes   []tiering.Change
-	results   []tiering.Result
+	results   []tiering.Result // one for each change; nil when nobody wants to know
 	listeners []*subscriber
+	faults    []error // why runs failed
 }
 
 // A run is what becomes of one caller: its changes in their order.
@@ -78,12 +71,14 @@ type run struct {
 	done bool
 }
 
-// gather checks the changes and returns the runs, in the order of their places.
-func (b *batch) gather() []*run {
-	type placed struct {
-		place
-		change int32
-	}
+// placed is a change and where its caller's entry is.
+type placed struct {
+	place
+	change int32 // index of the batch's change
+}
+
+// gather checks the changes and returns the good ones in the order of their places.
+func (b *batch) gather() []placed {
 	good := make([]placed, 0, len(b.changes))
 	for i := range b.changes {
 		if err := b.changes[i].Check(); err != nil {
@@ -98,15 +93,20 @@ func (b *batch) gather() []*run {
 		}
 		return cmp.Or(cmp.Compare(x.field, y.field), cmp.Compare(x.change, y.change))
 	})
-	all, indices := make([]run, 0, len(good)), make([]int32, len(good))
-	for i, g := range good {
+	return good
+}
+
+// runsOf makes the runs of changes that are in the order of their places.
+func runsOf(sorted []placed) []*run {
+	all, indices := make([]run, 0, len(sorted)), make([]int32, len(sorted))
+	for i, g := range sorted {
 		indices[i] = g.change
 		if n := len(all); n > 0 && all[n-1].place == g.place {
 			last := &all[n-1]
 			last.changes = last.changes[:len(last.changes)+1] // the next of indices
 			continue
 		}
-		all = append(all, run{place: g.place, changes: indices[i : i+1 : len(good)]})
+		all = append(all, run{place: g.place, changes: indices[i : i+1 : len(sorted)]})
 	}
 	runs := make([]*run, len(all))
 	for i := range all {
@@ -115,8 +115,21 @@ func (b *batch) gather() []*run {
 	return runs
 }
 
+// make makes the runs, with so many pipelines at once. What failed stands in the
+// results and faults.
+func (b *batch) make(ctx context.Context, runs []*run, writers int) {
+	for pass := 0; len(runs) > 0; pass++ {
+		if pass == writePasses {
+			b.fail(runs, fmt.Errorf("%w: others kept changing the same callers", tiering.ErrUnavailable))
+			return
+		}
+		b.write(ctx, runs, writers)
+		runs = b.left(ctx, runs)
+	}
+}
+
 // write tries the runs once. Which of them are done, stands in them.
-func (b *batch) write(ctx context.Context, runs []*run) {
+func (b *batch) write(ctx context.Context, runs []*run, writers int) {
 	var todo []*run
 	for _, r := range runs {
 		b.compute(r)
@@ -125,14 +138,16 @@ func (b *batch) write(ctx context.Context, runs []*run) {
 		}
 	}
 	pipelines := slices.Collect(slices.Chunk(b.parcels(todo), pipelineCalls))
-	if len(pipelines) == 1 {
-		b.send(ctx, pipelines[0])
+	if writers = min(writers, len(pipelines)); writers <= 1 {
+		for _, p := range pipelines {
+			b.send(ctx, p)
+		}
 		return
 	}
 	next := make(chan []*parcel)
-	var writers sync.WaitGroup
-	for range min(b.d.opt.Writers, len(pipelines)) {
-		writers.Go(func() {
+	var working sync.WaitGroup
+	for range writers {
+		working.Go(func() {
 			for p := range next {
 				b.send(ctx, p)
 			}
@@ -142,7 +157,7 @@ func (b *batch) write(ctx context.Context, runs []*run) {
 		next <- p
 	}
 	close(next)
-	writers.Wait()
+	working.Wait()
 }
 
 // compute applies the run's changes to what is there and says what shall be. A
@@ -154,9 +169,9 @@ func (b *batch) compute(r *run) {
 	}
 	keep := false
 	for _, i := range r.changes {
-		e, kept := b.changes[i].Apply(old)
-		b.results[i].Entry = e
-		old, keep = e, kept
+		if old, keep = b.changes[i].Apply(old); b.results != nil {
+			b.results[i].Entry = old
+		}
 	}
 	r.after, r.want, r.long = old, "", ""
 	if keep {
@@ -197,6 +212,10 @@ func (b *batch) left(ctx context.Context, runs []*run) []*run {
 }
 
 func (b *batch) fail(runs []*run, err error) {
+	b.faults = append(b.faults, err)
+	if b.results == nil {
+		return
+	}
 	for _, r := range runs {
 		for _, i := range r.changes {
 			b.results[i] = tiering.Result{Err: err}
@@ -272,12 +291,16 @@ func (b *batch) finish(r *run) {
 	r.done = true
 	b.d.forget(b.site, r)
 	if r.cause != nil {
-		b.d.report(b.site, b.changes[r.changes[0]].Number.Masked(), r.cause)
+		n, _ := r.number() // only the masked form is shown, empty or not
+		b.d.report(b.site, n.Masked(), r.cause)
 	}
 	if len(b.listeners) == 0 || !alters(r.stored.entry, r.after) {
 		return
 	}
-	n := b.changes[r.changes[0]].Number
+	n, err := r.number()
+	if err != nil {
+		return // not a place that a change of a caller leads to
+	}
 	b.d.ears.changedHere(b.site, n)
 	for _, s := range b.listeners {
 		s.fn(b.site, n, r.after)
