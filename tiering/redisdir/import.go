@@ -16,18 +16,18 @@ import (
 // Import collects very many changes of one site and makes them together, several
 // times as fast as SetBatch and in much less memory: sorted by where the entries
 // are, those of a bucket travel together. The more are collected, the more a
-// bucket has; ImportSize is a good number. Memory is 16 bytes for a plain change,
+// bucket has; ImportSize is a good number. Memory is 8 bytes for a plain change,
 // which is an OpGrade of an E.164 number without end, flags or note at the
 // Import's instant, and about 150 bytes and the note for any other.
 //
-// An Import is for one goroutine. It may be used again after Write.
+// An Import is for one goroutine, and may be used again after Write. Of several,
+// one after the other is written.
 type Import struct {
 	d    *Directory
 	site string
 	at   instant.Instant
 
 	items   []item
-	sorted  []item // memory for sorting
 	special []tiering.Change
 	notes   int // bytes of notes in special
 
@@ -39,9 +39,9 @@ type Import struct {
 // Moves counts callers by the tier they had and the tier they have.
 type Moves [len(tiering.Tiers) + 1][len(tiering.Tiers) + 1]int64
 
-// ImportSize is how many changes of an Import are worth collecting: eight for
-// each bucket.
-const ImportSize = 8 * buckets
+// ImportSize is how many changes of an Import are worth collecting: six for each
+// bucket.
+const ImportSize = 6 * buckets
 
 // item is a change. In its low placeBits bits are bucket and field; above them
 // stands the tier of a plain change, or 0: then the field's bits are the change's
@@ -61,7 +61,7 @@ func (im *Import) Len() int { return len(im.items) }
 
 // Bytes returns about how much memory the changes take.
 func (im *Import) Bytes() int {
-	const itemSize, changeSize = 16, 150 // an item twice, for sorting; a change with what it points to
+	const itemSize, changeSize = 8, 150 // a change with what it points to
 	return len(im.items)*itemSize + len(im.special)*changeSize + im.notes
 }
 
@@ -97,6 +97,8 @@ func (im *Import) Write(ctx context.Context) error {
 		return err
 	}
 	defer end()
+	im.d.importing.Lock()
+	defer im.d.importing.Unlock()
 	im.sort()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -141,10 +143,10 @@ func (im *Import) Write(ctx context.Context) error {
 // caller keep their order. Two passes over nine bits each do most of it.
 func (im *Import) sort() {
 	const bits, values = (shardBits + bucketBits) / 2, 1 << ((shardBits + bucketBits) / 2)
-	if cap(im.sorted) < len(im.items) {
-		im.sorted = make([]item, len(im.items))
+	if cap(im.d.sorting) < len(im.items) {
+		im.d.sorting = make([]item, len(im.items))
 	}
-	from, to := im.items, im.sorted[:len(im.items)]
+	from, to := im.items, im.d.sorting[:len(im.items)]
 	for shift := fieldBits; shift < placeBits; shift += bits {
 		var starts [values + 1]int
 		for i := range from {
@@ -160,7 +162,7 @@ func (im *Import) sort() {
 		}
 		from, to = to, from
 	}
-	im.items, im.sorted = from, to
+	im.items, im.d.sorting = from, to
 	for start := 0; start < len(from); {
 		end := start + 1
 		for end < len(from) && from[end].bucket() == from[start].bucket() {

@@ -78,6 +78,9 @@ type Directory struct {
 	// been told, so that they hear of the changes of one number in their order.
 	told [shards]sync.Mutex
 
+	importing sync.Mutex // held by the Import that is being written
+	sorting   []item     // its memory for sorting
+
 	mu          sync.Mutex
 	closed      bool
 	subscribers []*subscriber
