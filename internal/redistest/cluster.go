@@ -19,6 +19,8 @@ type ClusterOptions struct {
 	Masters     int           // zero for 3
 	Replicas    int           // of each master
 	NodeTimeout time.Duration // silence after which a node counts as failing; zero for 2 s
+
+	ReplicaUser, ReplicaPassword string // that replicas log in as; empty: Server.Username
 }
 
 // Cluster is a Redis Cluster.
@@ -45,12 +47,7 @@ func StartCluster(t T, o ClusterOptions) *Cluster {
 			fmt.Sprintf("cluster-node-timeout %d", or(o.NodeTimeout, 2*time.Second).Milliseconds()),
 			"cluster-replica-validity-factor 0",
 		}, o.Server.Config...)
-		if opt.Password != "" {
-			opt.Config = append(opt.Config, "masterauth "+opt.Password)
-			if opt.Username != "" {
-				opt.Config = append(opt.Config, "masteruser "+opt.Username)
-			}
-		}
+		opt.Config = append(opt.Config, masterAuth(opt, o.ReplicaUser, o.ReplicaPassword)...)
 		c.Nodes = append(c.Nodes, Start(t, opt))
 	}
 	c.join()

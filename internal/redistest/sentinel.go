@@ -22,8 +22,10 @@ type SentinelOptions struct {
 	Replicas  int           // zero for 2
 	Sentinels int           // zero for 3
 	DownAfter time.Duration // silence after which the master counts as down; zero for 1 s
-	// SentinelConf is a configuration to start from, as Options.Include.
-	SentinelConf string
+
+	// Users that the Sentinels and the replicas log in as; empty: Server.Username.
+	SentinelUser, SentinelPassword string
+	ReplicaUser, ReplicaPassword   string
 }
 
 // Sentinel is a master with its replicas and the Sentinels that watch them.
@@ -43,12 +45,7 @@ func StartSentinel(t T, o SentinelOptions) *Sentinel {
 	for i := range 1 + replicas {
 		opt := o.Server
 		opt.Config = append([]string{}, o.Server.Config...)
-		if opt.Password != "" {
-			opt.Config = append(opt.Config, "masterauth "+opt.Password)
-			if opt.Username != "" {
-				opt.Config = append(opt.Config, "masteruser "+opt.Username)
-			}
-		}
+		opt.Config = append(opt.Config, masterAuth(opt, o.ReplicaUser, o.ReplicaPassword)...)
 		if i > 0 {
 			opt.Config = append(opt.Config, fmt.Sprintf("replicaof 127.0.0.1 %v", s.Servers[0].port))
 		}
@@ -61,15 +58,16 @@ func StartSentinel(t T, o SentinelOptions) *Sentinel {
 	master := s.Servers[0].port
 	for range sentinels {
 		lines := []string{fmt.Sprintf("sentinel monitor %s 127.0.0.1 %v %d", MasterName, master, sentinels/2+1)}
-		if o.Server.Password != "" {
-			lines = append(lines, fmt.Sprintf("sentinel auth-pass %s %s", MasterName, o.Server.Password))
-			if o.Server.Username != "" {
-				lines = append(lines, fmt.Sprintf("sentinel auth-user %s %s", MasterName, o.Server.Username))
-			}
+		user, password := or(o.SentinelUser, o.Server.Username), or(o.SentinelPassword, o.Server.Password)
+		if password != "" {
+			lines = append(lines, fmt.Sprintf("sentinel auth-pass %s %s", MasterName, password))
+		}
+		if user != "" {
+			lines = append(lines, fmt.Sprintf("sentinel auth-user %s %s", MasterName, user))
 		}
 		lines = append(lines, fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, down.Milliseconds()),
 			fmt.Sprintf("sentinel failover-timeout %s %d", MasterName, max(10*down, 5*time.Second).Milliseconds()))
-		s.Sentinels = append(s.Sentinels, start(t, "redis-sentinel", Options{Include: o.SentinelConf, Config: lines}))
+		s.Sentinels = append(s.Sentinels, start(t, "redis-sentinel", Options{Config: lines}))
 	}
 	s.wait("the Sentinels don't know each other", func(ctx context.Context) bool { return s.known(ctx, replicas, sentinels) })
 	return s
@@ -166,4 +164,15 @@ func or[V comparable](given, otherwise V) V {
 		return otherwise
 	}
 	return given
+}
+
+// masterAuth returns the lines with which a replica logs in at its master.
+func masterAuth(o Options, user, password string) (lines []string) {
+	if password = or(password, o.Password); password != "" {
+		lines = append(lines, "masterauth "+password)
+	}
+	if user = or(user, o.Username); user != "" {
+		lines = append(lines, "masteruser "+user)
+	}
+	return lines
 }

@@ -117,19 +117,30 @@ func Open(ctx context.Context, client redis.UniversalClient, o Options) (*Direct
 }
 
 func (d *Directory) checkSchema(ctx context.Context) error {
-	if err := d.client.SetNX(ctx, schemaKey, schema, 0).Err(); err != nil {
+	err := d.client.SetArgs(ctx, schemaKey, schema, redis.SetArgs{Mode: "NX"}).Err()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return d.fault(ctx, err)
 	}
-	got, err := d.client.Get(ctx, schemaKey).Result()
-	if err != nil {
-		return d.fault(ctx, err)
+	if err = CheckSchema(ctx, d.client); errors.Is(err, ErrSchema) {
+		return err
 	}
-	if got != schema {
-		return fmt.Errorf("%w: the key %s says version %q and this program knows only %q: use the program that wrote it, "+
-			"or export the tiers with that (greenlane tiers export) and import them into an empty Redis with this one",
-			ErrSchema, schemaKey, got, schema)
+	return d.fault(ctx, err)
+}
+
+// CheckSchema returns nil when the tiers in a Redis, if any, are of the layout
+// that this program knows, else ErrSchema with what to do, or Redis's own error.
+// It changes nothing.
+func CheckSchema(ctx context.Context, client redis.UniversalClient) error {
+	got, err := client.Get(ctx, schemaKey).Result()
+	switch {
+	case errors.Is(err, redis.Nil) || err == nil && got == schema:
+		return nil
+	case err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return err
 	}
-	return nil
+	return fmt.Errorf("%w: the key %s says version %q and this program knows only %q: use the program that wrote it, "+
+		"or export the tiers with that (greenlane tiers export) and import them into an empty Redis with this one",
+		ErrSchema, schemaKey, got, schema)
 }
 
 // Subscribe implements tiering.Directory.
