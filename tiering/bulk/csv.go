@@ -15,7 +15,7 @@ import (
 
 // layout says which field of a CSV line is which; -1 for one that is not there.
 type layout struct {
-	fields                           int
+	fields                          int
 	number, tier, ends, flags, note int
 }
 

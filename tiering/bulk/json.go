@@ -25,8 +25,8 @@ func (p *parser) object(line []byte) (c tiering.Change, f Fault, ok bool) {
 	if err := dec.Decode(&o); err != nil {
 		return c, jsonFault(err, len(line)), false
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return c, Fault{Column: int(dec.InputOffset()) + 1, Err: errors.New("one object a line is allowed, and more follows")}, false
+	if rest := bytes.TrimLeft(line[dec.InputOffset():], " \t"); len(rest) > 0 {
+		return c, Fault{Column: len(line) - len(rest) + 1, Err: errors.New("one object a line is allowed, and more follows")}, false
 	}
 	fault := func(name string, err error) (tiering.Change, Fault, bool) {
 		column := bytes.Index(line, []byte(`"`+name+`"`)) + 1

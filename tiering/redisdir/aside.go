@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"greenlane/tiering"
 )
 
@@ -90,7 +92,9 @@ func (d *Directory) recount(ctx context.Context, site string, shard int) error {
 	key := countsKey(site, shard)
 	for range recountTries {
 		v, err := d.client.HGet(ctx, key, "v").Result()
-		if err != nil {
+		if errors.Is(err, redis.Nil) {
+			v = "0" // nobody has written to it yet
+		} else if err != nil {
 			return d.fault(ctx, err)
 		}
 		var counts [len(tiering.Tiers) + 1]int64
