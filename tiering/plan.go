@@ -16,13 +16,13 @@ import (
 // (they try a dozen expressions one after the other); whatever is not plain is
 // left to them. TestPlansAgree and FuzzNormalize compare the two.
 type plan struct {
-	region  string         // the main region of the code
-	code    string         // the country calling code's digits
-	general desc           // what every valid number of the region matches
-	types   []desc         // mobile, fixed line and so on: a valid number matches one of them
-	trunk   prefix         // what the library strips from a national number
-	rewrite bool           // the trunk prefix is not just stripped but rewritten
-	idd     prefix         // the international prefix as dialled inside the region
+	region  string // the main region of the code
+	code    string // the country calling code's digits
+	general desc   // what every valid number of the region matches
+	types   []desc // mobile, fixed line and so on: a valid number matches one of them
+	trunk   prefix // what the library strips from a national number
+	rewrite bool   // the trunk prefix is not just stripped but rewritten
+	idd     prefix // the international prefix as dialled inside the region
 }
 
 // desc is the shape of one type of number.

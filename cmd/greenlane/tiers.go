@@ -159,8 +159,8 @@ The order of the callers is the store's own.`,
 	return cmd
 }
 
-// writeTo has write write to the file, which appears whole or not at all, or to
-// out when there is no file.
+// writeTo has a function write the file, which appears whole or not at all, or out
+// when there is no file.
 func writeTo(file string, out io.Writer, write func(w io.Writer) error) error {
 	if file == "" {
 		w := bufio.NewWriterSize(out, 1<<16)

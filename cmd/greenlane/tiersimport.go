@@ -109,7 +109,7 @@ func (f *importFlags) run(ctx context.Context, cmd *cobra.Command, path string) 
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // it was only read
+	defer in.Close()
 	job := &importJob{d: d, site: f.site, dry: f.dry, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), name: path}
 	if err := job.resume(f, in, path, size); err != nil || job.noted.Done {
 		return err
@@ -179,11 +179,11 @@ func (j *importJob) resume(f *importFlags, in io.ReadCloser, path string, size i
 	if j.notes = f.checkpoint; j.notes == "" {
 		j.notes = path + ".import"
 	}
-	print, err := fingerprint(file, size, f)
+	whole, err := fingerprint(file, size, f)
 	if err != nil {
 		return err
 	}
-	j.noted.File = print
+	j.noted.File = whole
 	if f.restart {
 		return nil
 	}
@@ -193,7 +193,7 @@ func (j *importJob) resume(f *importFlags, in io.ReadCloser, path string, size i
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w; --restart begins anew", err)
-	case noted.File != print || noted.Site != f.site:
+	case noted.File != whole || noted.Site != f.site:
 		return fmt.Errorf("%s was noted for another file, site or way of reading it; --restart begins anew", j.notes)
 	}
 	j.noted = noted

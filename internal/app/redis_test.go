@@ -156,4 +156,3 @@ func TestTheStartSaysWhatIsWrongWithRedis(t *testing.T) {
 		t.Error("a daemon starts without its Redis")
 	}
 }
-

@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
+	"greenlane/internal/config"
 	"greenlane/internal/instant"
 	"greenlane/queue"
 	"greenlane/tiering"
@@ -270,13 +272,12 @@ func (r *reranker) lookLater() {
 
 // do returns how many calls were ranked anew.
 func (r *reranker) do(site string, cmd *queue.Rerank) (int, error) {
-	for i := range r.a.cfg.Sites {
-		if r.a.cfg.Sites[i].Name == site {
-			ctx, cancel := context.WithTimeout(r.ctx, rerankLimit)
-			defer cancel()
-			res, err := r.a.engines[i].Do(ctx, cmd)
-			return res.Reranked, err
-		}
+	i := slices.IndexFunc(r.a.cfg.Sites, func(s config.Site) bool { return s.Name == site })
+	if i < 0 {
+		return 0, nil // a site that this daemon does not serve
 	}
-	return 0, nil // a site that this daemon does not serve
+	ctx, cancel := context.WithTimeout(r.ctx, rerankLimit)
+	defer cancel()
+	res, err := r.a.engines[i].Do(ctx, cmd)
+	return res.Reranked, err
 }

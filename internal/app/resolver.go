@@ -17,7 +17,7 @@ import (
 // this process having no processor time, and then take a VIP for an ordinary
 // caller just when it is busy. When it fails, package resolve asks again.
 type resolver struct {
-	local   tiering.Directory // nil: the directory is not on this machine
+	local   tiering.Directory                        // nil: the directory is not on this machine
 	arrived func(site string, caller tiering.Number) // told every caller
 	now     func() time.Time
 	resolve *resolve.Resolver

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"greenlane/internal/redisconn"
 	"greenlane/internal/redischeck"
+	"greenlane/internal/redisconn"
 	"greenlane/tiering/filedir"
 	"greenlane/tiering/redisdir"
 )
@@ -52,4 +52,3 @@ func (a *App) openDirectory() error {
 	a.later(func() { a.logged("closing the tiers in Redis", dir.Close()) })
 	return nil
 }
-

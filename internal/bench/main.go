@@ -1,4 +1,4 @@
-// Command bench measures the five figures that Greenlane promises, and prints
+// Command bench measures the figures that Greenlane promises, and prints
 // them as a table: what, measured, needed, ok. `make bench` runs it.
 //
 // Every figure is taken on this machine, in this run. Ratios compare things
@@ -47,6 +47,7 @@ var measurements = []measurement{
 	{"throughput", "requests against a bare echo service", measureThroughput},
 	{"offer", "from arrival to the softphone", measureOffer},
 	{"restart", "restart after kill -9", measureRestart},
+	{"tiers", "callers' tiers in Redis", measureTiers},
 }
 
 // bench is what the measurements share.

@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrLost: the connection broke, or the reply did not come in time. Whether the
-// command was done is unknown.
+// ErrLost says that the connection broke, or that the reply did not come in time.
+// Whether the command was done is unknown.
 var ErrLost = errors.New("no answer from Redis, and whether the command was done is unknown")
 
 // lostError is what a broken or late connection returns. It hides the cause from

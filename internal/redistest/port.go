@@ -35,7 +35,7 @@ func (p port) Addr() string { return net.JoinHostPort("127.0.0.1", p.String()) }
 
 func (p port) release() {
 	if p.lock != nil {
-		p.lock.Close()
+		_ = p.lock.Close() // it was never written
 	}
 }
 

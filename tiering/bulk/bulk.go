@@ -27,8 +27,8 @@ var Columns = []string{Number, Tier, Ends, Flags, Note}
 // MaxLine is how long a line may be.
 const MaxLine = 64 << 10
 
-// ErrHeader: the first line of a CSV file does not name the columns. Nothing was
-// read after it.
+// ErrHeader says that the first line of a CSV file does not name the columns.
+// Nothing was read after it.
 var ErrHeader = errors.New("wrong header")
 
 // Options of a Reader.
@@ -102,7 +102,10 @@ func NewReader(src io.Reader, o Options) (*Reader, error) {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	r := &Reader{o: o, src: src}
-	return r, r.header()
+	if err := r.header(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // byteOrderMark stands at the start of files that some spreadsheets write.

@@ -87,14 +87,11 @@ func TestFaultsOfCSV(t *testing.T) {
 		strings.Repeat("z", 3*blockSize), "13800138000,blacklist,,,ok",
 	}, "\n")
 	o := options(t)
-	var want []string
-	for _, w := range []string{
+	want := []string{
 		`line 2, column 13: tier: tier "gold" is unknown`, "line 3, column 1: number: ", "line 4, column 1: number: ",
 		"line 5, column 17: ends: an instant", "line 6, column 18: flags: a whole number", "line 7: it has 2 fields, and the header 5",
 		"line 8, column", "line 9, column", "line 10: not a directory entry: note is not UTF-8",
 		"line 12: not a directory entry: note has 501 bytes", "line 13: it is longer", "line 15: it is longer",
-	} {
-		want = append(want, w)
 	}
 	got, end := read(t, text, o)
 	var faults, good []string

@@ -172,11 +172,11 @@ func decodeFull(e *tiering.Entry, body string) error {
 	rest := []byte(body[1:])
 	var v [4]uint64
 	for i := range v {
-		n := 0
-		if v[i], n = binary.Uvarint(rest); n <= 0 {
+		value, n := binary.Uvarint(rest)
+		if n <= 0 {
 			return errShort
 		}
-		rest = rest[n:]
+		v[i], rest = value, rest[n:]
 	}
 	if v[0] > math.MaxInt64/1000 || v[1] > math.MaxInt64/1000 || v[2] > math.MaxInt64 || v[3] > math.MaxInt64 {
 		return errSense

@@ -67,10 +67,10 @@ type ears struct {
 // The subscription is asked for a sign of life every pingEvery, and given up when
 // there was none for silence.
 const (
-	pingEvery = 3 * time.Second
-	silence   = 10 * time.Second
-	retryMin  = 50 * time.Millisecond
-	retryMax  = 2 * time.Second
+	pingEvery  = 3 * time.Second
+	silence    = 10 * time.Second
+	retryFirst = 50 * time.Millisecond
+	retryLast  = 2 * time.Second
 )
 
 func newEars(d *Directory) *ears {
@@ -95,7 +95,7 @@ func (e *ears) hearing() <-chan struct{} {
 }
 
 func (e *ears) work() {
-	pause := retryMin
+	pause := retryFirst
 	for e.ctx.Err() == nil {
 		began := time.Now()
 		err := e.subscribed()
@@ -112,7 +112,7 @@ func (e *ears) work() {
 		}
 		e.d.opt.Log.Warn("changes of tiers made elsewhere are not heard of: every lookup asks Redis until they are", slog.Any("error", err))
 		if time.Since(began) > silence {
-			pause = retryMin
+			pause = retryFirst
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -120,7 +120,7 @@ func (e *ears) work() {
 		case <-e.ctx.Done():
 		}
 		timer.Stop()
-		pause = min(2*pause, retryMax)
+		pause = min(2*pause, retryLast)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 // schema is the layout that this program reads and writes.
 const schema = "1"
 
-// ErrSchema: Redis holds tiers of a layout that this program does not know.
+// ErrSchema says that Redis holds tiers of a layout that this program does not know.
 var ErrSchema = errors.New("tiers of another layout")
 
 // Options of Open; the zero value is ready to use.

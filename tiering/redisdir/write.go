@@ -228,14 +228,18 @@ func (b *batch) send(ctx context.Context, parcels []*parcel) {
 	if len(b.listeners) > 0 {
 		// The parcels are in the order of their shards, as everybody's are, so that
 		// two batches can't wait for each other.
-		last := -1
+		var held []int
 		for _, p := range parcels {
-			if p.shard != last {
+			if n := len(held); n == 0 || held[n-1] != p.shard {
 				b.d.told[p.shard].Lock()
-				defer b.d.told[p.shard].Unlock()
-				last = p.shard
+				held = append(held, p.shard)
 			}
 		}
+		defer func() {
+			for _, shard := range held {
+				b.d.told[shard].Unlock()
+			}
+		}()
 	}
 	calls := make([]*call, len(parcels))
 	for i, p := range parcels {
