@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -98,9 +97,7 @@ func (f *importFlags) run(ctx context.Context, cmd *cobra.Command, path string) 
 	if err != nil {
 		return err
 	}
-	// The tool shall stay small whatever the file's size.
-	defer debug.SetGCPercent(debug.SetGCPercent(40))
-	d, normalizer, done, err := openTiers(ctx, cmd, &f.redisFlags, redisdir.Options{})
+	d, normalizer, done, err := openTiers(ctx, cmd, &f.redisFlags, redisdir.Options{Writers: importWriters})
 	if err != nil {
 		return err
 	}
@@ -266,3 +263,7 @@ func printMoves(w io.Writer, moves *redisdir.Moves) {
 		}
 	}
 }
+
+// importWriters is how many pipelines are under way at once: enough that Redis
+// always has one at hand while the others are made.
+const importWriters = 8

@@ -43,6 +43,10 @@ type Moves [len(tiering.Tiers) + 1][len(tiering.Tiers) + 1]int64
 // bucket.
 const ImportSize = 6 * buckets
 
+// growAtOnce is from how many changes on a large import is expected: growing step
+// by step would leave as much memory behind again.
+const growAtOnce = 1 << 17
+
 // item is a change. In its low placeBits bits are bucket and field; above them
 // stands the tier of a plain change, or 0: then the field's bits are the change's
 // index in special. It holds no pointer, so that the collector has nothing to follow.
@@ -70,6 +74,9 @@ func (im *Import) Bytes() int {
 func (im *Import) Add(c tiering.Change) error {
 	if c.Op == tiering.OpGrade && c.Ends == 0 && c.Flags == 0 && c.Note == "" && c.At == im.at && c.Tier.Valid() {
 		if v, ok := plain(c.Number); ok {
+			if n := len(im.items); n == cap(im.items) && n >= growAtOnce && n < ImportSize {
+				im.items = slices.Grow(im.items, ImportSize-n)
+			}
 			im.items = append(im.items, item(mix(v)|uint64(c.Tier)<<placeBits))
 			return nil
 		}
