@@ -17,6 +17,7 @@ import (
 const (
 	exitFailed = 1 // the command failed, or found what should not be
 	exitUsage  = 2 // the command line is wrong
+	exitPartly = 3 // some lines of a file were wrong; all the others are in
 )
 
 func main() {
@@ -30,6 +31,8 @@ func main() {
 		os.Exit(exitUsage)
 	case errors.Is(err, errDifferences):
 		os.Exit(exitFailed) // What differs has been listed.
+	case errors.Is(err, errPartly):
+		os.Exit(exitPartly) // Which lines were wrong has been listed.
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(os.Stderr, "greenlane: broken off")
 		os.Exit(exitFailed)
@@ -41,6 +44,13 @@ func main() {
 
 // usageError is a wrong command line.
 type usageError struct{ error }
+
+func usageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errPartly says that some lines of a file were wrong, and were listed.
+var errPartly = errors.New("some lines were wrong")
 
 // errDifferences says that a check found what should not be, and listed it.
 var errDifferences = errors.New("the check found differences")
@@ -56,7 +66,7 @@ func command() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(loadCommand(), demoCommand(), reportCommand(), versionCommand())
+	root.AddCommand(loadCommand(), demoCommand(), reportCommand(), tiersCommand(), doctorCommand(), versionCommand())
 	return root
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
@@ -46,6 +47,9 @@ type App struct {
 	engines []queue.Engine
 	feeds   []*feed.Feed
 	tiers   tiering.Directory
+	local   tiering.Directory     // tiers when they are in a file of this machine, else nil
+	redis   redis.UniversalClient // nil: there is none
+	rerank  *reranker             // nil: nobody but this daemon changes tiers
 	resolve *resolve.Resolver
 	daemon  *prom.Daemon
 	metrics *prometheus.Registry // the daemon's own figures
@@ -151,7 +155,7 @@ func (a *App) serve() error {
 		return fmt.Errorf("number.region: %w", err)
 	}
 	opts := rpc.Options{
-		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{local: a.tiers, now: a.now, resolve: a.resolve, observe: a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
+		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{local: a.local, arrived: a.rerank.arrived, now: a.now, resolve: a.resolve, observe: a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
 		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
 		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log,
 	}
@@ -183,6 +187,9 @@ func (a *App) Start() error {
 		if err != nil {
 			return fmt.Errorf("site %s: reading its events: %w", a.cfg.Sites[i].Name, err)
 		}
+	}
+	if a.rerank != nil {
+		a.rerank.start()
 	}
 	a.server.Start()
 	a.serving.Go(func() {

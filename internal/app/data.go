@@ -9,7 +9,6 @@ import (
 	"greenlane/internal/config"
 	"greenlane/internal/feed"
 	"greenlane/queue/embedded"
-	"greenlane/tiering/filedir"
 	"greenlane/tiering/resolve"
 )
 
@@ -25,13 +24,10 @@ func (a *App) openData() error {
 	if err != nil {
 		return err
 	}
-	dir, err := filedir.Open(a.cfg.Data, filedir.Options{Log: a.log})
-	if err != nil {
+	if err := a.openDirectory(); err != nil {
 		return err
 	}
-	a.tiers = dir
-	a.resolve = resolve.New(resolve.Config{Directory: dir, Deadline: a.cfg.TierLookupDeadline.D(), Now: a.opts.Now, Log: a.log})
-	a.later(func() { a.logged("closing the tier file", dir.Close()) })
+	a.resolve = resolve.New(resolve.Config{Directory: a.tiers, Deadline: a.cfg.TierLookupDeadline.D(), Now: a.opts.Now, Log: a.log})
 	a.later(func() { a.logged("ending tier lookups", a.resolve.Close(context.Background())) })
 	for _, site := range sites {
 		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name)}
@@ -64,6 +60,9 @@ func (a *App) closeData(ctx context.Context) error {
 	for _, f := range a.feeds {
 		f.Stop()
 	}
+	if a.rerank != nil {
+		a.rerank.stop()
+	}
 	if err := a.resolve.Close(ctx); err != nil {
 		faults = append(faults, fmt.Errorf("tiers: %w", err))
 	}
@@ -74,6 +73,9 @@ func (a *App) closeData(ctx context.Context) error {
 	}
 	if err := a.tiers.Close(); err != nil {
 		faults = append(faults, fmt.Errorf("tiers: %w", err))
+	}
+	if a.redis != nil {
+		faults = append(faults, a.redis.Close())
 	}
 	return errors.Join(faults...)
 }
