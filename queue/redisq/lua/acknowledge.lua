@@ -1,0 +1,8 @@
+#!lua flags=allow-oom
+-- The softphone has the offer.
+--
+-- KEYS     all of the site's
+-- ARGV     1 to 5 as arrive.lua, 6 agent, 7 epoch
+-- returns  the offer
+-- cost     O(log n) in timers
+return run('acknowledge', function() return acknowledge(ARGV[6], tonumber(ARGV[7])) end)

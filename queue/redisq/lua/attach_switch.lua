@@ -1,0 +1,8 @@
+#!lua flags=allow-oom
+-- A switch's event stream is open: phones can be rung for its calls.
+--
+-- KEYS     all of the site's
+-- ARGV     1 to 5 as arrive.lua, 6 switch, 7 owner, 8 token
+-- returns  nothing
+-- cost     that of attach.lua for each agent whose phone switches ring
+return run('attach_switch', function() return attach_switch(ARGV[6], ARGV[7], ARGV[8]) end)

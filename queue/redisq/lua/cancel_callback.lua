@@ -1,0 +1,8 @@
+#!lua flags=allow-oom
+-- An open callback is withdrawn.
+--
+-- KEYS     all of the site's
+-- ARGV     1 to 5 as arrive.lua, 6 callback, 7 reason
+-- returns  the callback
+-- cost     O(log n); when it was offered or claimed, that of attach.lua
+return run('cancel_callback', function() return cancel_callback(ARGV[6], given(ARGV[7])) end)

@@ -1,0 +1,9 @@
+#!lua flags=allow-oom
+-- The caller hung up (abandon), or the switch says that the call is over (end).
+--
+-- KEYS     all of the site's
+-- ARGV     1 to 5 as arrive.lua, 6 call, 7 switch, 8 the switch's own time or 0,
+--          9 reason, 10 the command's kind
+-- returns  the call and the callback that it earned
+-- cost     O(log n), and for the agent who comes free that of attach.lua
+return run(ARGV[10], function() return hang_up(ARGV[6], given(ARGV[7]), number_given(ARGV[8]), ARGV[9]) end)
