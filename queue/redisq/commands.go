@@ -221,11 +221,11 @@ func resultOf(body string) (queue.Result, error) {
 	return res, errors.Join(faults[:]...)
 }
 
-// itemOf reads the outcome for one call: the outcome and, when it failed, kind,
-// field and detail of the refusal.
+// itemOf reads the outcome for one call: the outcome, when it failed kind, field
+// and detail of the refusal, and the call.
 func itemOf(words []string) queue.Item {
-	words = append(words, make([]string, 4)...)
-	item := queue.Item{Outcome: words[0]}
+	words = append(words, make([]string, 5)...)
+	item := queue.Item{Outcome: words[0], Call: words[4]}
 	if kind := kinds[words[1]]; kind != nil {
 		item.Err = &queue.Error{Kind: kind, Field: words[2], Detail: words[3]}
 	}

@@ -31,6 +31,7 @@ func openForSuite(client redis.UniversalClient) queuetest.Factory {
 			return e
 		}
 		e := start(t)
+		t.Cleanup(func() { client.Unlink(context.Background(), e.Keys()...) })
 		return queuetest.Opened{Engine: e, Restart: func(t testing.TB) queue.Engine {
 			t.Helper()
 			if err := e.Close(context.Background()); err != nil {

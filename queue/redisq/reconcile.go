@@ -47,17 +47,8 @@ func (e *Engine) reconcile(ctx context.Context, now instant.Instant, cmd *queue.
 		if err != nil {
 			return queue.Result{}, err
 		}
-		if res.Duplicate { // the first answer: of the calls it keeps no more than the last part
-			for _, i := range order {
-				part = append(part, i)
-			}
-			for n, i := range part {
-				items[i] = queue.Item{Call: cmd.Calls[i].Call, Outcome: queue.OutcomeKept}
-				if len(res.Items) == len(part) {
-					items[i].Outcome, items[i].Err = res.Items[n].Outcome, res.Items[n].Err
-				}
-			}
-			res.Items = items
+		if res.Duplicate {
+			res.Items = firstItems(cmd, res.Items)
 			return res, nil
 		}
 		for n, i := range part {
@@ -112,12 +103,33 @@ func (e *Engine) reconcilePart(ctx context.Context, now instant.Instant, cmd *qu
 	if !res.Duplicate && len(res.Items) != len(part) {
 		return queue.Result{}, fmt.Errorf("%w: %d outcomes for %d calls", queue.ErrUnavailable, len(res.Items), len(part))
 	}
-	for n := range res.Items {
-		if n < len(part) {
-			res.Items[n].Call = cmd.Calls[part[n]].Call
-		}
-	}
 	return res, nil
+}
+
+// firstItems are the outcomes of a request that is repeated. Of a long list only
+// those of the last part are remembered; the calls of the others are on record.
+func firstItems(cmd *queue.Reconcile, remembered []queue.Item) []queue.Item {
+	byCall := map[string]queue.Item{}
+	for _, item := range remembered {
+		byCall[item.Call] = item
+	}
+	items := make([]queue.Item, 0, len(cmd.Calls))
+	for i := range cmd.Calls {
+		live := &cmd.Calls[i]
+		item, ok := byCall[live.Call]
+		switch {
+		case live.Err != nil:
+			item = queue.Item{Call: live.Call, Outcome: queue.OutcomeFailed, Err: live.Err}
+		case !ok:
+			item = queue.Item{Call: live.Call, Outcome: queue.OutcomeKept}
+		}
+		delete(byCall, live.Call)
+		items = append(items, item)
+	}
+	if len(byCall) > 0 {
+		return remembered // the caller repeats the request with other contents, and gets what it was
+	}
+	return items
 }
 
 // lostCalls lists the live calls of the switch that are not in its list, oldest
