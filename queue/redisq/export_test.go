@@ -2,3 +2,6 @@ package redisq
 
 // Keys lists the keys of the engine's site.
 func (e *Engine) Keys() []string { return e.keys }
+
+// Hash names a script as Redis does.
+func Hash(name string) string { return scripts[name].hash }

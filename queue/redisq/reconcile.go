@@ -48,7 +48,7 @@ func (e *Engine) reconcile(ctx context.Context, now instant.Instant, cmd *queue.
 			return queue.Result{}, err
 		}
 		if res.Duplicate {
-			res.Items = firstItems(cmd, res.Items)
+			res.Items = firstItems(cmd, append(part, order...), res.Items)
 			return res, nil
 		}
 		for n, i := range part {
@@ -106,28 +106,23 @@ func (e *Engine) reconcilePart(ctx context.Context, now instant.Instant, cmd *qu
 	return res, nil
 }
 
-// firstItems are the outcomes of a request that is repeated. Of a long list only
-// those of the last part are remembered; the calls of the others are on record.
-func firstItems(cmd *queue.Reconcile, remembered []queue.Item) []queue.Item {
-	byCall := map[string]queue.Item{}
-	for _, item := range remembered {
-		byCall[item.Call] = item
-	}
-	items := make([]queue.Item, 0, len(cmd.Calls))
+// firstItems are the outcomes of a request that is repeated; order is that of its
+// calls. Of a long list only those of the last part are remembered; the calls of
+// the others are on record.
+func firstItems(cmd *queue.Reconcile, order []int, remembered []queue.Item) []queue.Item {
+	items := make([]queue.Item, len(cmd.Calls))
 	for i := range cmd.Calls {
-		live := &cmd.Calls[i]
-		item, ok := byCall[live.Call]
-		switch {
-		case live.Err != nil:
-			item = queue.Item{Call: live.Call, Outcome: queue.OutcomeFailed, Err: live.Err}
-		case !ok:
-			item = queue.Item{Call: live.Call, Outcome: queue.OutcomeKept}
+		items[i] = queue.Item{Call: cmd.Calls[i].Call, Outcome: queue.OutcomeKept}
+		if err := cmd.Calls[i].Err; err != nil {
+			items[i].Outcome, items[i].Err = queue.OutcomeFailed, err
 		}
-		delete(byCall, live.Call)
-		items = append(items, item)
 	}
-	if len(byCall) > 0 {
-		return remembered // the caller repeats the request with other contents, and gets what it was
+	before := len(order) - len(remembered)
+	for n, item := range remembered {
+		if before < 0 || items[order[before+n]].Call != item.Call {
+			return remembered // the request has other contents now, and gets what was answered
+		}
+		items[order[before+n]] = item
 	}
 	return items
 }

@@ -15,9 +15,12 @@ import (
 // A script is put together from one file of lua/, which says what the command
 // does, and those functions of lua/lib that it can reach:
 //
-//   - it begins with lib/head.lua; key_<name> stands for the key of that name;
-//   - a file of lib holds nothing but functions, which may call one another in
-//     any order;
+//   - it begins with lib/head.lua, which opens the table m; key_<name> stands for
+//     the key of that name;
+//   - a file of lib holds nothing but functions of m, which become fields of the
+//     table. They share this one variable: Lua searches the list of shared
+//     variables for every function it makes, and a script makes a hundred of them
+//     each time it runs;
 //   - words in capitals are replaced by the values of package queue, so that the
 //     two cannot differ;
 //   - the fields of records are replaced by their short names in Redis, where each
@@ -72,12 +75,13 @@ func assembleAll(files fs.FS) (map[string]*script, error) {
 type library struct {
 	head  string
 	order []string          // of the functions
-	funcs map[string]string // by name, without "local"
+	funcs map[string]string // by name, as fields of the table m
 	uses  map[string][]string
 }
 
 var (
-	functionStart = regexp.MustCompile(`^local function (\w+)\(`)
+	functionStart = regexp.MustCompile(`^function m\.(\w+)(\(.*)$`)
+	method        = regexp.MustCompile(`\bm\.(\w+)`)
 	// token is a comment, a string, a name or anything else, one after the other.
 	token = regexp.MustCompile(`--[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[A-Za-z_]\w*|[\s\S]`)
 	name  = regexp.MustCompile(`^[A-Za-z_]\w*$`)
@@ -136,23 +140,18 @@ func (lib *library) add(text string) error {
 			}
 		}
 		lib.order = append(lib.order, found[1])
-		lib.funcs[found[1]] = strings.TrimPrefix(strings.Join(lines[first:i+1], "\n"), "local ")
+		code := append([]string{found[1] + " = function" + found[2]}, lines[first+1:i+1]...)
+		lib.funcs[found[1]] = strings.Join(code, "\n") + ","
 	}
 	return nil
 }
 
-// named lists the library's functions that a text calls or, when their names
-// are of several words, names: a single word may as well be a field.
+// named lists the library's functions that a text names.
 func (lib *library) named(text string) []string {
 	var out []string
-	tokens := token.FindAllString(text, -1)
-	for i, t := range tokens {
-		called := i+1 < len(tokens) && tokens[i+1] == "("
-		if i > 0 && (tokens[i-1] == "." || tokens[i-1] == ":") {
-			continue // a field, or a method of a string
-		}
-		if lib.funcs[t] != "" && (called || strings.Contains(t, "_")) && !slices.Contains(out, t) {
-			out = append(out, t)
+	for _, found := range method.FindAllStringSubmatch(text, -1) {
+		if f := found[1]; lib.funcs[f] != "" && !slices.Contains(out, f) {
+			out = append(out, f)
 		}
 	}
 	return out
@@ -173,16 +172,13 @@ func (lib *library) assemble(text string) (string, error) {
 			next = append(next, lib.uses[f]...)
 		}
 	}
-	var names, code []string
+	var code []string
 	for _, f := range lib.order {
 		if needed[f] {
-			names, code = append(names, f), append(code, lib.funcs[f])
+			code = append(code, lib.funcs[f])
 		}
 	}
-	whole := lib.head + body
-	if len(names) > 0 {
-		whole = lib.head + "local " + strings.Join(names, ", ") + "\n" + strings.Join(code, "\n") + "\n" + body
-	}
+	whole := lib.head + strings.Join(code, "\n") + "\n}\n" + body
 	whole, err := translate(whole)
 	return flags + "\n" + whole, err
 }

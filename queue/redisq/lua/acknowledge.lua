@@ -5,4 +5,4 @@
 -- ARGV     1 to 5 as arrive.lua, 6 agent, 7 epoch
 -- returns  the offer
 -- cost     O(log n) in timers
-return run('acknowledge', function() return acknowledge(ARGV[6], tonumber(ARGV[7])) end)
+return m.run('acknowledge', function() return m.acknowledge(ARGV[6], tonumber(ARGV[7])) end)

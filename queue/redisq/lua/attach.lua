@@ -6,6 +6,6 @@
 -- ARGV     1 to 5 as arrive.lua, 6 agent, 7 owner, 8 token, 9 presence, 10 wait in ms
 -- returns  the agent and the live offer
 -- cost     O(log n) in calls waiting, for each queue that the agent serves
-return run('attach', function()
-  return attach(ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]))
+return m.run('attach', function()
+  return m.attach(ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]))
 end)

@@ -5,6 +5,6 @@
 -- ARGV     1 to 5 as arrive.lua, 6 caller, 7 queue, 8 tier, 9 due at or 0, 10 note
 -- returns  the callback
 -- cost     O(log n)
-return run('create_callback', function()
-  return create_callback(ARGV[6], ARGV[7], tonumber(ARGV[8]), number_given(ARGV[9]), given(ARGV[10]))
+return m.run('create_callback', function()
+  return m.create_callback(ARGV[6], ARGV[7], tonumber(ARGV[8]), m.number_given(ARGV[9]), m.given(ARGV[10]))
 end)

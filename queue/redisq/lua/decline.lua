@@ -7,4 +7,4 @@
 -- returns  the agent
 -- cost     O(log n) for each queue of the agents at hand, plus the calls ahead
 --          that they declined
-return run('decline', function() return decline(ARGV[6], tonumber(ARGV[7]), given(ARGV[8]), ARGV[9] == '1') end)
+return m.run('decline', function() return m.decline(ARGV[6], tonumber(ARGV[7]), m.given(ARGV[8]), ARGV[9] == '1') end)

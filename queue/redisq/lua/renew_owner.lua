@@ -5,8 +5,8 @@
 -- ARGV     1 to 5 as arrive.lua, 6 owner
 -- returns  nothing
 -- cost     O(log n) in timers
-return run('renew_owner', function()
-  if ARGV[6] == '' then refuse(ERR_INVALID, 'owner', 'must not be empty') end
-  renew(ARGV[6])
+return m.run('renew_owner', function()
+  if ARGV[6] == '' then m.refuse(ERR_INVALID, 'owner', 'must not be empty') end
+  m.renew(ARGV[6])
   return {}
 end)

@@ -5,14 +5,14 @@
 -- ARGV     1 to 5 as arrive.lua, 6 agent, 7 state, 8 reason, 9 the state's name
 -- returns  the agent
 -- cost     as sign_in.lua
-return run('set_state', function()
-  local a, state = signed_in(ARGV[6]), tonumber(ARGV[7])
+return m.run('set_state', function()
+  local a, state = m.signed_in(ARGV[6]), tonumber(ARGV[7])
   if state == AGENT_READY then
-    want_ready(a)
+    m.want_ready(a)
   elseif state == AGENT_NOT_READY then
-    want_pause(a, given(ARGV[8]))
+    m.want_pause(a, m.given(ARGV[8]))
   else
-    refuse(ERR_INVALID, 'state', ARGV[9] .. ' cannot be set; ready or not_ready is allowed')
+    m.refuse(ERR_INVALID, 'state', ARGV[9] .. ' cannot be set; ready or not_ready is allowed')
   end
   return { the_agent = a }
 end)

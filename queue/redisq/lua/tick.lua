@@ -6,12 +6,12 @@
 -- ARGV     1 now, 2 print of the settings, 3 nonce
 -- returns  see lib/run.lua; status MORE when timers are left that are due
 -- cost     FIRE_STEP times that of decline.lua at most
-local not_now = begin()
+local not_now = m.begin()
 if not_now then return not_now end
-local more = fire_due()
-forget_ended(key_ended, site.keep_calls, site.keep_calls_age)
-forget_ended(key_endedbacks, site.keep_callbacks, site.keep_callbacks_age)
-forget_requests(TRIM_STEP)
-forget_events()
-flush()
-return answer(more and 'MORE' or 'OK')
+local more = m.fire_due()
+m.forget_ended(key_ended, m.site.keep_calls, m.site.keep_calls_age)
+m.forget_ended(key_endedbacks, m.site.keep_callbacks, m.site.keep_callbacks_age)
+m.forget_requests(TRIM_STEP)
+m.forget_events()
+m.flush()
+return m.answer(more and 'MORE' or 'OK')

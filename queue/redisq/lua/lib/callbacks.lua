@@ -1,167 +1,167 @@
 -- Callbacks: queue/callbacks.go, with the record's own rules of package callback.
 
-local function is_open_callback(cb) return cb.state <= CALLBACK_CLAIMED end
+function m.is_open_callback(cb) return cb.state <= CALLBACK_CLAIMED end
 
 -- new_callback is callback.New and Machine.addCallback: due is nil for "as the
 -- policy says".
-local function new_callback(at, arrived_at, caller, q, tier, call_id, reason, due, note)
-  local p = site.callback
-  meta.call_seq = (meta.call_seq or 0) + 1
-  local seq = meta.call_seq
+function m.new_callback(at, arrived_at, caller, q, tier, call_id, reason, due, note)
+  local p = m.site.callback
+  m.meta.call_seq = (m.meta.call_seq or 0) + 1
+  local seq = m.meta.call_seq
   local cb = {
     id = format('cb-%.0f', seq), is_callback = true, seq = seq, caller = caller, queue = q.name, tier = tier,
     state = CALLBACK_PENDING, call_id = call_id, reason = reason, created_at = at, arrived_at = arrived_at or at,
     deadline = at + p.deadline, note = note,
   }
   if not due then
-    cb.due_at = before_deadline(at, next_inside(at + p.delay), cb.deadline) or cb.deadline
+    cb.due_at = m.before_deadline(at, m.next_inside(at + p.delay), cb.deadline) or cb.deadline
   else
-    due = next_inside(max(due, at))
-    cb.due_at = due < cb.deadline and due or before_deadline(at, due, cb.deadline) or cb.deadline
+    due = m.next_inside(max(due, at))
+    cb.due_at = due < cb.deadline and due or m.before_deadline(at, due, cb.deadline) or cb.deadline
   end
-  callbacks[cb.id] = cb
+  m.callbacks[cb.id] = cb
   call('HSET', key_promised, q.no .. ' ' .. caller, cb.id)
-  touch_callback(cb)
-  meta.callbacks_created = (meta.callbacks_created or 0) + 1
-  arm_callback(cb)
+  m.touch_callback(cb)
+  m.meta.callbacks_created = (m.meta.callbacks_created or 0) + 1
+  m.arm_callback(cb)
   return cb
 end
 
 -- open_callback returns the open callback of a number and queue.
-local function open_callback(caller, q) return get_callback(call('HGET', key_promised, q.no .. ' ' .. caller) or nil) end
+function m.open_callback(caller, q) return m.get_callback(call('HGET', key_promised, q.no .. ' ' .. caller) or nil) end
 
 -- earn_callback promises a callback to a caller who hung up, when the policy says
 -- so. There is at most one open callback for a number and queue: the promise
 -- already given stands.
-local function earn_callback(c)
-  local p = site.callback
-  if not contains(p.tiers, c.tier) or not c.caller or wait_of(c) < p.short_abandon then return nil end
-  local q = get_queue(c.queue)
-  local open = open_callback(c.caller, q)
+function m.earn_callback(c)
+  local p = m.site.callback
+  if not m.contains(p.tiers, c.tier) or not c.caller or m.wait_of(c) < p.short_abandon then return nil end
+  local q = m.get_queue(c.queue)
+  local open = m.open_callback(c.caller, q)
   if open then return open end
-  local cb = new_callback(c.ended_at, c.joined_at, c.caller, q, c.tier, c.id, REASON_ABANDONED, nil, nil)
+  local cb = m.new_callback(c.ended_at, c.joined_at, c.caller, q, c.tier, c.id, REASON_ABANDONED, nil, nil)
   c.callback_id = cb.id
-  emit_callback(cb, { kind = EVENT_CALLBACK_CREATED, call_id = c.id, reason = cb.reason })
+  m.emit_callback(cb, { kind = EVENT_CALLBACK_CREATED, call_id = c.id, reason = cb.reason })
   return cb
 end
 
-local function escalation(cb) return cb.deadline - site.callback.escalate_before end
+function m.escalation(cb) return cb.deadline - m.site.callback.escalate_before end
 
 -- next_timer is callback.NextTimer.
-local function next_timer(cb)
+function m.next_timer(cb)
   if cb.state == CALLBACK_PENDING then return min(cb.due_at, cb.deadline) end
   if cb.state == CALLBACK_CLAIMED then return cb.claim_until end
   if cb.state ~= CALLBACK_DUE and cb.state ~= CALLBACK_OFFERED then return nil end
   local at = cb.deadline
-  if not cb.escalated_at then at = min(at, escalation(cb)) end
-  if cb.state == CALLBACK_DUE then at = min(at, closes(cb.due_at) or at) end
+  if not cb.escalated_at then at = min(at, m.escalation(cb)) end
+  if cb.state == CALLBACK_DUE then at = min(at, m.closes(cb.due_at) or at) end
   return at
 end
 
-local function arm_callback(cb)
-  local at = next_timer(cb)
-  local o = get_offer(cb.offer)
+function m.arm_callback(cb)
+  local at = m.next_timer(cb)
+  local o = m.get_offer(cb.offer)
   if o then
     at = min(at or o.expires_at, o.expires_at)
     if o.ack_by then at = min(at, o.ack_by) end
   end
-  set_timer('2', cb.seq, cb.id, at)
+  m.set_timer('2', cb.seq, cb.id, at)
 end
 
 -- end_callback closes the record. claimed_by stays: it says who was last at it.
-local function end_callback(cb, state, reason) cb.state, cb.ended_at, cb.end_reason, cb.claim_until = state, now, reason, nil end
+function m.end_callback(cb, state, reason) cb.state, cb.ended_at, cb.end_reason, cb.claim_until = state, m.now, reason, nil end
 
 -- advance_once is callback.Advance: one change that is due because of time
 -- alone, as the event that tells of it; nil when nothing is left to do.
-local function advance_once(cb)
+function m.advance_once(cb)
   if cb.state == CALLBACK_CLAIMED then
-    if now < cb.claim_until then return nil end
+    if m.now < cb.claim_until then return nil end
     if cb.served_meanwhile then
-      end_callback(cb, CALLBACK_CANCELLED, REASON_ANSWERED)
+      m.end_callback(cb, CALLBACK_CANCELLED, REASON_ANSWERED)
       return { kind = EVENT_CALLBACK_CANCELLED, reason = REASON_ANSWERED }
     end
-    cb.state, cb.due_at, cb.claimed_by, cb.claim_until = CALLBACK_DUE, min(now, cb.deadline), nil, nil
+    cb.state, cb.due_at, cb.claimed_by, cb.claim_until = CALLBACK_DUE, min(m.now, cb.deadline), nil, nil
     return { kind = EVENT_CALLBACK_RETURNED, reason = REASON_CLAIM_LAPSED }
   end
-  if not is_open_callback(cb) then return nil end
-  if now >= cb.deadline then
-    end_callback(cb, CALLBACK_MISSED, END_DEADLINE)
+  if not m.is_open_callback(cb) then return nil end
+  if m.now >= cb.deadline then
+    m.end_callback(cb, CALLBACK_MISSED, END_DEADLINE)
     return { kind = EVENT_CALLBACK_MISSED, reason = END_DEADLINE }
   end
-  if cb.state ~= CALLBACK_OFFERED and now >= cb.due_at then
-    local closed = closes(cb.due_at)
-    if closed and now >= closed then
-      cb.state, cb.due_at, cb.declined = CALLBACK_PENDING, min(next_inside(now), cb.deadline), nil
+  if cb.state ~= CALLBACK_OFFERED and m.now >= cb.due_at then
+    local closed = m.closes(cb.due_at)
+    if closed and m.now >= closed then
+      cb.state, cb.due_at, cb.declined = CALLBACK_PENDING, min(m.next_inside(m.now), cb.deadline), nil
       return { kind = EVENT_CALLBACK_RESCHEDULED, reason = REASON_WINDOW_CLOSED }
     end
   end
-  if cb.state == CALLBACK_PENDING and now >= cb.due_at then
+  if cb.state == CALLBACK_PENDING and m.now >= cb.due_at then
     cb.state = CALLBACK_DUE
     return { kind = EVENT_CALLBACK_DUE }
   end
-  if cb.state ~= CALLBACK_PENDING and not cb.escalated_at and now >= escalation(cb) then
-    cb.escalated_at = now
+  if cb.state ~= CALLBACK_PENDING and not cb.escalated_at and m.now >= m.escalation(cb) then
+    cb.escalated_at = m.now
     return { kind = EVENT_CALLBACK_ESCALATED }
   end
   return nil
 end
 
 -- advance does what time has brought to a callback and tries to serve it.
-local function advance(cb)
-  local freed = pass(cb)
-  place(cb)
-  free(freed)
+function m.advance(cb)
+  local freed = m.pass(cb)
+  m.place(cb)
+  m.free(freed)
 end
 
 -- pass does what time has brought to a callback and lines it up anew. It returns
 -- the agent whose claim has lapsed.
-local function pass(cb)
+function m.pass(cb)
   local freed
-  local o = get_offer(cb.offer)
+  local o = m.get_offer(cb.offer)
   while true do
-    line_out(cb)
+    m.line_out(cb)
     local claimant, was = cb.claimed_by, cb.state
-    local event = advance_once(cb)
+    local event = m.advance_once(cb)
     if not event then break end
     if was == CALLBACK_CLAIMED then
-      local a = claiming_agent(cb, claimant)
+      local a = m.claiming_agent(cb, claimant)
       if a then
         a.callback_id = nil
-        become(a, AGENT_NOT_READY, REASON_CLAIM_LAPSED)
+        m.become(a, AGENT_NOT_READY, REASON_CLAIM_LAPSED)
         event.agent, event.agent_state = a.id, a.state
         freed = a
       end
     end
-    emit_callback(cb, event)
-    note_end(cb)
+    m.emit_callback(cb, event)
+    m.note_end(cb)
   end
-  if is_open_callback(cb) then
+  if m.is_open_callback(cb) then
     if o then -- one that is offered keeps its offer, at the rank it has now
-      local a = get_agent(o.agent)
-      remove_live(o, a)
-      o.slot, o.rank = slot(cb), rank_at(cb)
-      add_live(o, a)
-      touch_offer(o)
+      local a = m.get_agent(o.agent)
+      m.remove_live(o, a)
+      o.slot, o.rank = m.slot(cb), m.rank_at(cb)
+      m.add_live(o, a)
+      m.touch_offer(o)
     end
-    if cb.state == CALLBACK_DUE then line_up(cb) end
-    arm_callback(cb)
+    if cb.state == CALLBACK_DUE then m.line_up(cb) end
+    m.arm_callback(cb)
   end
   return freed
 end
 
 -- claiming_agent returns the agent who is busy with a callback, nil when the
 -- claimant is none.
-local function claiming_agent(cb, claimant)
-  local a = get_agent(claimant)
+function m.claiming_agent(cb, claimant)
+  local a = m.get_agent(claimant)
   if a and a.callback_id == cb.id then return a end
   return nil
 end
 
 -- note_end counts a callback that has ended and keeps it for a while.
-local function note_end(cb)
-  if is_open_callback(cb) then return end
-  set_timer('2', cb.seq, cb.id, nil)
-  local field = get_queue(cb.queue).no .. ' ' .. cb.caller
+function m.note_end(cb)
+  if m.is_open_callback(cb) then return end
+  m.set_timer('2', cb.seq, cb.id, nil)
+  local field = m.get_queue(cb.queue).no .. ' ' .. cb.caller
   if call('HGET', key_promised, field) == cb.id then call('HDEL', key_promised, field) end
   local what = 'callbacks_reached'
   if cb.state == CALLBACK_FAILED then
@@ -173,14 +173,14 @@ local function note_end(cb)
   elseif cb.end_reason == END_REFUSED then
     what = 'callbacks_refused'
   end
-  meta[what] = (meta[what] or 0) + 1
-  call('ZADD', key_endedbacks, cb.ended_at, line_member(cb))
-  touch_callback(cb)
+  m.meta[what] = (m.meta[what] or 0) + 1
+  call('ZADD', key_endedbacks, cb.ended_at, m.line_member(cb))
+  m.touch_callback(cb)
 end
 
 -- claim is callback.Claim, when nothing stands against it.
-local function claim(cb, by)
-  local lasts = now + site.callback.claim_lease
+function m.claim(cb, by)
+  local lasts = m.now + m.site.callback.claim_lease
   if cb.state == CALLBACK_CLAIMED then
     cb.claim_until = max(cb.claim_until, lasts)
     return
@@ -190,74 +190,74 @@ local function claim(cb, by)
 end
 
 -- refuse_claim says why a callback cannot be claimed, if it cannot.
-local function refuse_claim(cb, by)
-  if by == '' then refuse(ERR_CLAIMANT, '', 'a name is needed to claim') end
-  if not is_open_callback(cb) then refuse_state('claim', cb) end
-  if cb.state == CALLBACK_CLAIMED and cb.claimed_by ~= by then refuse(ERR_CLAIMED, '', 'by ' .. cb.claimed_by) end
-  if now >= cb.deadline then refuse(ERR_DEADLINE, '', '') end
+function m.refuse_claim(cb, by)
+  if by == '' then m.refuse(ERR_CLAIMANT, '', 'a name is needed to claim') end
+  if not m.is_open_callback(cb) then m.refuse_state('claim', cb) end
+  if cb.state == CALLBACK_CLAIMED and cb.claimed_by ~= by then m.refuse(ERR_CLAIMED, '', 'by ' .. cb.claimed_by) end
+  if m.now >= cb.deadline then m.refuse(ERR_DEADLINE, '', '') end
 end
 
-local function refuse_state(what, cb)
-  refuse(ERR_STATE, '', 'cannot ' .. what .. ' a callback that is ' .. CALLBACK_STATES[cb.state + 1])
+function m.refuse_state(what, cb)
+  m.refuse(ERR_STATE, '', 'cannot ' .. what .. ' a callback that is ' .. CALLBACK_STATES[cb.state + 1])
 end
 
 -- accept_callback: the agent claims the callback he was offered.
-local function accept_callback(o)
-  local cb, a = get_callback(o.callback_id), get_agent(o.agent)
-  refuse_claim(cb, a.id)
-  claim(cb, a.id)
-  close_offer(o, ENDED_ACCEPTED)
-  claimed(cb, a, o.epoch)
+function m.accept_callback(o)
+  local cb, a = m.get_callback(o.callback_id), m.get_agent(o.agent)
+  m.refuse_claim(cb, a.id)
+  m.claim(cb, a.id)
+  m.close_offer(o, ENDED_ACCEPTED)
+  m.claimed(cb, a, o.epoch)
   return { the_callback = cb, the_agent = a }
 end
 
 -- claimed makes the claimant, if he is an agent at work, busy with the callback.
-local function claimed(cb, a, epoch)
+function m.claimed(cb, a, epoch)
   cb.declined = nil
   local event = { kind = EVENT_CALLBACK_CLAIMED, agent = cb.claimed_by, offer = epoch }
   if a then
     a.callback_id = cb.id
-    become(a, AGENT_TALKING, nil)
+    m.become(a, AGENT_TALKING, nil)
     event.agent_state = a.state
   end
-  arm_callback(cb)
-  emit_callback(cb, event)
+  m.arm_callback(cb)
+  m.emit_callback(cb, event)
 end
 
 -- take_back rescinds a callback's offer and returns the agent who had it: give
 -- him the next caller when all is done.
-local function take_back(cb)
-  local o = get_offer(cb.offer)
+function m.take_back(cb)
+  local o = m.get_offer(cb.offer)
   if not o then return nil end
-  local a = get_agent(o.agent)
-  end_offer(o, ENDED_CANCELLED)
-  become(a, AGENT_READY, nil)
-  emit_returned(o)
+  local a = m.get_agent(o.agent)
+  m.end_offer(o, ENDED_CANCELLED)
+  m.become(a, AGENT_READY, nil)
+  m.emit_returned(o)
   return a
 end
 
 -- cancel_answered ends the promise to a caller who rang again and was answered,
 -- in the queue that answered or the one the call came from.
-local function cancel_answered(c)
+function m.cancel_answered(c)
   if not c.caller then return end
   for i = 1, 2 do
     local name = i == 1 and c.queue or c.overflowed_from
-    local q = name and get_queue(name)
-    local cb = q and open_callback(c.caller, q)
+    local q = name and m.get_queue(name)
+    local cb = q and m.open_callback(c.caller, q)
     if cb then
-      local freed = take_back(cb)
-      line_out(cb)
+      local freed = m.take_back(cb)
+      m.line_out(cb)
       if cb.state == CALLBACK_CLAIMED then
         cb.served_meanwhile = true
-        touch_callback(cb)
-      elseif is_open_callback(cb) then
-        end_callback(cb, CALLBACK_CANCELLED, REASON_ANSWERED)
-        emit_callback(cb, { kind = EVENT_CALLBACK_CANCELLED, call_id = c.id, reason = REASON_ANSWERED })
-        note_end(cb)
+        m.touch_callback(cb)
+      elseif m.is_open_callback(cb) then
+        m.end_callback(cb, CALLBACK_CANCELLED, REASON_ANSWERED)
+        m.emit_callback(cb, { kind = EVENT_CALLBACK_CANCELLED, call_id = c.id, reason = REASON_ANSWERED })
+        m.note_end(cb)
       else
-        touch_callback(cb)
+        m.touch_callback(cb)
       end
-      if freed then match(freed) end
+      if freed then m.match(freed) end
     end
   end
 end

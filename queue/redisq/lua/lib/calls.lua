@@ -2,57 +2,57 @@
 
 -- queue_named returns a queue of the site's settings. One that was taken out of
 -- them serves those who wait there and takes nobody new.
-local function queue_named(name)
-  local q = get_queue(name)
+function m.queue_named(name)
+  local q = m.get_queue(name)
   if not q or q.gone then
-    refuse(ERR_QUEUE_NOT_FOUND, 'queue', '"' .. (name or '') .. '" is no queue of site ' .. site.name)
+    m.refuse(ERR_QUEUE_NOT_FOUND, 'queue', '"' .. (name or '') .. '" is no queue of site ' .. m.site.name)
   end
   return q
 end
 
 -- route_to returns the queue a call goes to: the daemon has looked up the dialed
 -- number and the site's default.
-local function route_to(name)
+function m.route_to(name)
   if name == '' then
-    refuse(ERR_INVALID, 'queue', 'must be given: the site has no default queue and no route for this number')
+    m.refuse(ERR_INVALID, 'queue', 'must be given: the site has no default queue and no route for this number')
   end
-  return queue_named(name)
+  return m.queue_named(name)
 end
 
-local function same_switch(c, switch) return not switch or not c.switch or c.switch == switch end
+function m.same_switch(c, switch) return not switch or not c.switch or c.switch == switch end
 
 -- known_call returns a call by its id. An ended one that is older than ended
 -- calls are kept is forgotten first.
-local function known_call(id)
-  local c = get_call(id)
-  if c and c.ended_at and c.ended_at < now - site.keep_calls_age then
-    forget_call(c)
+function m.known_call(id)
+  local c = m.get_call(id)
+  if c and c.ended_at and c.ended_at < m.now - m.site.keep_calls_age then
+    m.forget_call(c)
     return nil
   end
   return c
 end
 
-local function forget_call(c)
+function m.forget_call(c)
   call('HDEL', key_calls, c.id)
-  call('ZREM', key_ended, line_member(c))
-  calls[c.id] = false
-  touched_calls[c.id] = nil
+  call('ZREM', key_ended, m.line_member(c))
+  m.calls[c.id] = false
+  m.touched_calls[c.id] = nil
 end
 
 -- keep_ended remembers an ended call, in order of its end, then its sequence.
-local function keep_ended(c)
+function m.keep_ended(c)
   c.lined, c.held = nil, nil
-  call('ZADD', key_ended, c.ended_at, line_member(c))
-  if c.seq % 8 == 0 then forget_ended(key_ended, site.keep_calls, site.keep_calls_age) end
+  call('ZADD', key_ended, c.ended_at, m.line_member(c))
+  if c.seq % 8 == 0 then m.forget_ended(key_ended, m.site.keep_calls, m.site.keep_calls_age) end
 end
 
 -- forget_ended drops what ended longest ago, by age and by number, a few at a time.
-local function forget_ended(key, most, age)
+function m.forget_ended(key, most, age)
   local over = call('ZCARD', key) - most
   local old = call('ZRANGE', key, 0, TRIM_STEP - 1, 'WITHSCORES')
   local members, ids = {}, {}
   for i = 1, #old, 2 do
-    if over <= 0 and tonumber(old[i + 1]) >= now - age then break end
+    if over <= 0 and tonumber(old[i + 1]) >= m.now - age then break end
     over = over - 1
     members[#members + 1] = old[i]
     ids[#ids + 1] = old[i]:sub(13)
@@ -62,52 +62,52 @@ local function forget_ended(key, most, age)
   if key == key_ended then
     call('HDEL', key_calls, unpack(ids))
     for i = 1, #ids do
-      calls[ids[i]] = false
-      touched_calls[ids[i]] = nil
+      m.calls[ids[i]] = false
+      m.touched_calls[ids[i]] = nil
     end
     return
   end
   for i = 1, #ids do
-    local cb = get_callback(ids[i])
+    local cb = m.get_callback(ids[i])
     if cb then
       local n = 'callbacks_' .. cb.state
-      meta[n] = meta[n] - 1
+      m.meta[n] = m.meta[n] - 1
     end
-    callbacks[ids[i]] = false
-    touched_callbacks[ids[i]] = nil
+    m.callbacks[ids[i]] = false
+    m.touched_callbacks[ids[i]] = nil
   end
   call('HDEL', key_callbacks, unpack(ids))
 end
 
 -- new_call records a call that has joined at the given instant. What the switch
 -- said of it comes packed from the daemon, as a call's record.
-local function new_call(id, c, q, joined)
-  meta.call_seq = (meta.call_seq or 0) + 1
-  c.queue, c.state, c.seq, c.joined_at = q.name, CALL_WAITING, meta.call_seq, joined
-  if joined ~= now then c.queued_at = now end
+function m.new_call(id, c, q, joined)
+  m.meta.call_seq = (m.meta.call_seq or 0) + 1
+  c.queue, c.state, c.seq, c.joined_at = q.name, CALL_WAITING, m.meta.call_seq, joined
+  if joined ~= m.now then c.queued_at = m.now end
   c.id = id
-  calls[id] = c
-  touch_call(c)
+  m.calls[id] = c
+  m.touch_call(c)
   return c
 end
 
 -- refusal says why a call cannot be admitted, nil when it can: opening hours, the
 -- policy for the blacklist, and capacity, of which the lowest tiers may use the
 -- smallest share.
-local function refusal(c, q)
-  if not is_open(q) then return REASON_QUEUE_CLOSED end
-  if c.tier == TIER_BLACKLIST and site.reject_blacklist then return REASON_BLACKLISTED end
-  if site.max_waiting and (meta.waiting or 0) >= site.max_waiting then return REASON_PROCESS_FULL end
+function m.refusal(c, q)
+  if not m.is_open(q) then return REASON_QUEUE_CLOSED end
+  if c.tier == TIER_BLACKLIST and m.site.reject_blacklist then return REASON_BLACKLISTED end
+  if m.site.max_waiting and (m.meta.waiting or 0) >= m.site.max_waiting then return REASON_PROCESS_FULL end
   if q.capacity and c.tier ~= TIER_VIP and (q.s.waiting or 0) >= q.room[c.tier] then return REASON_QUEUE_FULL end
   return nil
 end
 
 -- is_open reports whether the queue's hours are open now, by the wall clock of
 -- their zone: the spans of a holiday, else those of the day of the week.
-local function is_open(q)
+function m.is_open(q)
   if not q.hours then return true end
   local h = decode(q.hours)
-  local clock = now + zone_offset(zone(h.zone), now)
+  local clock = m.now + m.zone_offset(m.zone(h.zone), m.now)
   local day = floor(clock / DAY)
   local spans = h.holidays['' .. day] or h.week[(day + 4) % 7 + 1]
   clock = floor((clock - day * DAY) / 1000) * 1000
@@ -117,24 +117,24 @@ local function is_open(q)
   return false
 end
 
-local function call_result(c)
+function m.call_result(c)
   local res = { the_call = c }
   if c.state == CALL_WAITING then
-    res.position = position(c)
-    res.wait = estimate(get_queue(c.queue), res.position)
+    res.position = m.position(c)
+    res.wait = m.estimate(m.get_queue(c.queue), res.position)
   end
   return res
 end
 
 -- link_caller finds waiting calls by number, for a tier that changes.
-local function link_caller(c)
+function m.link_caller(c)
   if not c.caller then return end
   if call('HSETNX', key_callers, c.caller, c.id) == 0 then
     call('HSET', key_callers, c.caller, call('HGET', key_callers, c.caller) .. '\0' .. c.id)
   end
 end
 
-local function calls_of(caller)
+function m.calls_of(caller)
   local ids = {}
   for id in ((call('HGET', key_callers, caller) or '') .. '\0'):gmatch('([^%z]*)%z') do
     if id ~= '' then ids[#ids + 1] = id end
@@ -142,14 +142,14 @@ local function calls_of(caller)
   return ids
 end
 
-local function unlink_caller(c)
+function m.unlink_caller(c)
   if not c.caller then return end
   local ids = call('HGET', key_callers, c.caller)
   if ids == c.id then
     call('HDEL', key_callers, c.caller)
   elseif ids then
     local rest = {}
-    for _, id in ipairs(calls_of(c.caller)) do
+    for _, id in ipairs(m.calls_of(c.caller)) do
       if id ~= c.id then rest[#rest + 1] = id end
     end
     call('HSET', key_callers, c.caller, concat(rest, '\0'))
@@ -157,72 +157,72 @@ local function unlink_caller(c)
 end
 
 -- join puts an admitted call into its queue and tries to serve it.
-local function join(c, q)
-  meta.waiting = (meta.waiting or 0) + 1
-  count_waiting(c, 1)
-  link_caller(c)
-  count_total(q, c.tier, 'joined', 1)
-  emit_call(c, { kind = EVENT_CALL_JOINED })
-  line_up_or_hold(c, q)
-  arm_call(c)
-  place(c)
+function m.join(c, q)
+  m.meta.waiting = (m.meta.waiting or 0) + 1
+  m.count_waiting(c, 1)
+  m.link_caller(c)
+  m.count_total(q, c.tier, 'joined', 1)
+  m.emit_call(c, { kind = EVENT_CALL_JOINED })
+  m.line_up_or_hold(c, q)
+  m.arm_call(c)
+  m.place(c)
 end
 
 -- line_up_or_hold lets a call wait for its preferred agent when he works but is
 -- not free, else lines it up for everyone.
-local function line_up_or_hold(c, q)
+function m.line_up_or_hold(c, q)
   local wait = q.preferred_wait or 0
-  local a = wait > 0 and get_agent(c.preferred)
-  if a and working(a.state) and serves(a, q.name) and (not a.ring or ringable(c)) then
-    c.held_until = now + wait
-    hold(c, a)
+  local a = wait > 0 and m.get_agent(c.preferred)
+  if a and m.working(a.state) and m.serves(a, q.name) and (not a.ring or m.ringable(c)) then
+    c.held_until = m.now + wait
+    m.hold(c, a)
     return
   end
-  line_up(c)
+  m.line_up(c)
 end
 
 -- arrive admits a call, or says why not.
-local function arrive(id, switch, name, said)
-  if id == '' then refuse(ERR_INVALID, 'call_id', 'must not be empty') end
-  local known = known_call(id)
+function m.arrive(id, switch, name, said)
+  if id == '' then m.refuse(ERR_INVALID, 'call_id', 'must not be empty') end
+  local known = m.known_call(id)
   if known then
-    if not same_switch(known, switch) then
-      refuse(ERR_CALL_EXISTS, 'call_id', '"' .. id .. '" is a call of switch "' .. known.switch .. '"')
+    if not m.same_switch(known, switch) then
+      m.refuse(ERR_CALL_EXISTS, 'call_id', '"' .. id .. '" is a call of switch "' .. known.switch .. '"')
     end
     if not known.tombstone then
-      local res = call_result(known)
+      local res = m.call_result(known)
       res.duplicate = true
       return res
     end
   end
-  local q = route_to(name)
-  if known then return arrive_too_late(known, q, said) end
-  local c = new_call(id, said, q, now)
-  local reason = refusal(c, q)
+  local q = m.route_to(name)
+  if known then return m.arrive_too_late(known, q, said) end
+  local c = m.new_call(id, said, q, m.now)
+  local reason = m.refusal(c, q)
   if reason then
-    c.state, c.reason, c.ended_at = CALL_REFUSED, reason, now
-    count_end(c, CALL_REFUSED)
-    emit_call(c, { kind = EVENT_CALL_REFUSED, reason = reason })
-    keep_ended(c)
-    return call_result(c)
+    c.state, c.reason, c.ended_at = CALL_REFUSED, reason, m.now
+    m.count_end(c, CALL_REFUSED)
+    m.emit_call(c, { kind = EVENT_CALL_REFUSED, reason = reason })
+    m.keep_ended(c)
+    return m.call_result(c)
   end
-  join(c, q)
-  return call_result(c)
+  m.join(c, q)
+  return m.call_result(c)
 end
 
 -- arm_call sets the call's timer to the next thing that time alone brings.
-local function arm_call(c)
+function m.arm_call(c)
   local at
   local function soonest(t)
     if t and (not at or t < at) then at = t end
   end
   if c.state == CALL_ANSWERED then
-    if site.max_talk then at = c.answered_at + site.max_talk end
+    if m.site.max_talk then at = c.answered_at + m.site.max_talk end
   elseif c.state == CALL_WAITING or c.state == CALL_OFFERED then
-    local q = get_queue(c.queue)
+    local q = m.get_queue(c.queue)
     if not c.late then at = c.joined_at + q.threshold + 1 end
     if q.max_wait then soonest(c.joined_at + q.max_wait) end
-    local o = get_offer(c.offer)
+    local o = m.get_offer(c.offer)
     if o then
       soonest(o.expires_at)
       soonest(o.ack_by)
@@ -231,28 +231,28 @@ local function arm_call(c)
       if q.overflow_after then soonest((c.queued_at or c.joined_at) + q.overflow_after) end
     end
   end
-  set_timer('0', c.seq, c.id, at)
+  m.set_timer('0', c.seq, c.id, at)
 end
 
 -- note_late records that a call, waiting or told of afterwards, passed the
 -- threshold before an answer.
-local function note_late(c)
+function m.note_late(c)
   c.late = true
-  local q = get_queue(c.queue)
-  count_total(q, c.tier, 'late', 1)
-  count(q, c.tier, c.joined_at, 'late_waiting', 1)
-  local wait = wait_of(c)
-  emit_call(c, { kind = EVENT_CALL_LATE, wait = wait ~= 0 and wait or nil })
+  local q = m.get_queue(c.queue)
+  m.count_total(q, c.tier, 'late', 1)
+  m.count(q, c.tier, c.joined_at, 'late_waiting', 1)
+  local wait = m.wait_of(c)
+  m.emit_call(c, { kind = EVENT_CALL_LATE, wait = wait ~= 0 and wait or nil })
 end
 
 -- move_to puts a call that waits in line into another queue, with its place and
 -- clock. The caller tries to serve it there.
-local function move_to(c, to, reason, by)
+function m.move_to(c, to, reason, by)
   local from = c.queue
-  line_out(c)
-  recount(c, to, c.tier)
-  c.overflowed_from, c.queued_at, c.held_until = from, now, nil
-  line_up(c)
-  arm_call(c)
-  emit_call(c, { kind = EVENT_CALL_MOVED, from_queue = from, reason = reason, why = by })
+  m.line_out(c)
+  m.recount(c, to, c.tier)
+  c.overflowed_from, c.queued_at, c.held_until = from, m.now, nil
+  m.line_up(c)
+  m.arm_call(c)
+  m.emit_call(c, { kind = EVENT_CALL_MOVED, from_queue = from, reason = reason, why = by })
 end

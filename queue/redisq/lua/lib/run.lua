@@ -3,41 +3,41 @@
 -- begin reads the site. It returns an answer when the command cannot be
 -- decided now: the settings are others than the daemon's (CONFIG), or timers are
 -- due that have to fire first (DUE).
-local function begin()
+function m.begin()
   local v = call('HMGET', key_site, 'print', 'meta', 'config')
-  if v[1] ~= ARGV[2] then return { 'CONFIG', nonce } end
-  meta_before = v[2]
-  meta, site = v[2] and decode(v[2]) or {}, decode(v[3])
-  now = max(tonumber(ARGV[1]), meta.now or 0)
+  if v[1] ~= ARGV[2] then return { 'CONFIG', m.nonce } end
+  m.meta_before = v[2]
+  m.meta, m.site = v[2] and decode(v[2]) or {}, decode(v[3])
+  m.now = max(tonumber(ARGV[1]), m.meta.now or 0)
 end
 
-local function due()
+function m.due()
   local first = call('ZRANGE', key_timers, 0, 0, 'WITHSCORES')
   return first[2] and tonumber(first[2]) or nil
 end
 
 -- answer tells the daemon, beside what was asked, the command's instant, when
 -- the next timer is due and the last event.
-local function answer(status, body)
-  return { status, nonce, now, due() or 0, meta.last_event or 0, body or '', damaged }
+function m.answer(status, body)
+  return { status, m.nonce, m.now, m.due() or 0, m.meta.last_event or 0, body or '', m.damaged }
 end
 
 -- pack_result packs an answer: its records as they stand now.
-local function pack_result(res)
+function m.pack_result(res)
   local out = {
     position = res.position, wait = res.wait, added = res.added, closed = res.closed, kept = res.kept,
     reranked = res.reranked, items = res.items, duplicate = res.duplicate,
   }
-  if res.the_call then out.call_id, out.call_record = res.the_call.id, frozen_call(res.the_call) end
-  if res.the_agent then out.agent_id, out.agent_record = res.the_agent.id, frozen_agent(res.the_agent) end
-  if res.the_callback then out.callback_id, out.callback_record = res.the_callback.id, frozen_callback(res.the_callback) end
+  if res.the_call then out.call_id, out.call_record = res.the_call.id, m.frozen_call(res.the_call) end
+  if res.the_agent then out.agent_id, out.agent_record = res.the_agent.id, m.frozen_agent(res.the_agent) end
+  if res.the_callback then out.callback_id, out.callback_record = res.the_callback.id, m.frozen_callback(res.the_callback) end
   local o = res.the_offer
   if o then
-    out.offer, out.offer_record = o.epoch, frozen_offer(o)
+    out.offer, out.offer_record = o.epoch, m.frozen_offer(o)
     if o.call_id then
-      out.offer_call = frozen_call(get_call(o.call_id))
+      out.offer_call = m.frozen_call(m.get_call(o.call_id))
     else
-      out.offer_callback = frozen_callback(get_callback(o.callback_id))
+      out.offer_callback = m.frozen_callback(m.get_callback(o.callback_id))
     end
   end
   return pack(out)
@@ -45,44 +45,44 @@ end
 
 -- remembered returns the first answer to a request id, nil when it is new. One
 -- that is older than requests are kept counts as new.
-local function remembered(kind)
-  local first = load(key_requests, kind .. ':' .. request_id)
-  if not first or first.at < now - site.keep_requests_age then return nil end
-  if first.print ~= request_print then
-    return answer('NO', pack({ ERR_REQUEST_REUSED, 'request_id',
-      '"' .. request_id .. '" was used for another ' .. kind .. '; a retry must repeat the request unchanged' }))
+function m.remembered(kind)
+  local first = m.load(key_requests, kind .. ':' .. m.request_id)
+  if not first or first.at < m.now - m.site.keep_requests_age then return nil end
+  if first.print ~= m.request_print then
+    return m.answer('NO', pack({ ERR_REQUEST_REUSED, 'request_id',
+      '"' .. m.request_id .. '" was used for another ' .. kind .. '; a retry must repeat the request unchanged' }))
   end
-  return answer('AGAIN', first.result)
+  return m.answer('AGAIN', first.result)
 end
 
 -- forget_requests drops the oldest answers kept, by age and by number.
-local function forget_requests(most)
-  local over = call('LLEN', key_requestlist) - site.keep_requests
+function m.forget_requests(most)
+  local over = call('LLEN', key_requestlist) - m.site.keep_requests
   for _ = 1, most do
     local oldest = call('LINDEX', key_requestlist, 0)
     if not oldest then return end
     local at, seq, field = oldest:match('^(%d+) (%d+) (.*)$')
-    if over <= 0 and tonumber(at) >= now - site.keep_requests_age then return end
+    if over <= 0 and tonumber(at) >= m.now - m.site.keep_requests_age then return end
     over = over - 1
     call('LPOP', key_requestlist)
-    local kept = load(key_requests, field)
+    local kept = m.load(key_requests, field)
     if kept and kept.seq == tonumber(seq) then call('HDEL', key_requests, field) end
   end
 end
 
 -- remember keeps a request's first answer.
-local function remember(kind, result)
-  local seq, field = (meta.request_seq or 0) + 1, kind .. ':' .. request_id
-  meta.request_seq = seq
-  call('HSET', key_requests, field, pack({ seq = seq, at = now, print = request_print, result = result }))
-  call('RPUSH', key_requestlist, format('%.0f %.0f %s', now, seq, field))
-  if seq % 8 == 0 then forget_requests(16) end
+function m.remember(kind, result)
+  local seq, field = (m.meta.request_seq or 0) + 1, kind .. ':' .. m.request_id
+  m.meta.request_seq = seq
+  call('HSET', key_requests, field, pack({ seq = seq, at = m.now, print = m.request_print, result = result }))
+  call('RPUSH', key_requestlist, format('%.0f %.0f %s', m.now, seq, field))
+  if seq % 8 == 0 then m.forget_requests(16) end
 end
 
 -- forget_events trims the log, by number and by age, a bounded number of entries.
-local function forget_events()
-  call('XTRIM', key_log, 'MAXLEN', '~', site.keep_events, 'LIMIT', 1000)
-  local oldest = now - site.keep_events_age
+function m.forget_events()
+  call('XTRIM', key_log, 'MAXLEN', '~', m.site.keep_events, 'LIMIT', 1000)
+  local oldest = m.now - m.site.keep_events_age
   local list = call('XRANGE', key_log, '-', '+', 'COUNT', 1)
   if not list[1] or decode(list[1][2][2]).at >= oldest then return end
   list = call('XRANGE', key_log, '-', '+', 'COUNT', 64)
@@ -97,22 +97,22 @@ end
 
 -- run decides one command in one step. A command that is a part of a longer one
 -- is remembered with the last part only.
-local function run(kind, decide, part)
-  local not_now = begin()
+function m.run(kind, decide, part)
+  local not_now = m.begin()
   if not_now then return not_now end
-  local first_due = due()
-  if first_due and first_due <= now then return { 'DUE', nonce, now, first_due } end
-  if request_id ~= '' then
-    local first = remembered(kind)
+  local first_due = m.due()
+  if first_due and first_due <= m.now then return { 'DUE', m.nonce, m.now, first_due } end
+  if m.request_id ~= '' then
+    local first = m.remembered(kind)
     if first then return first end
   end
   local ok, res = pcall(decide)
   if not ok then
     if type(res) ~= 'table' or not res.refused then error(res) end
-    return answer('NO', pack(res.refused))
+    return m.answer('NO', pack(res.refused))
   end
-  local result = pack_result(res)
-  if request_id ~= '' and not part then remember(kind, result) end
-  flush()
-  return answer('OK', result)
+  local result = m.pack_result(res)
+  if m.request_id ~= '' and not part then m.remember(kind, result) end
+  m.flush()
+  return m.answer('OK', result)
 end

@@ -4,25 +4,25 @@
 
 -- window returns the policy's bounds, in milliseconds of the day, and nothing
 -- when the window is the whole day.
-local function window()
-  local p = site.callback
+function m.window()
+  local p = m.site.callback
   if p.window_to - p.window_from == DAY then return nil end
   return p.window_from, p.window_to
 end
 
 -- stretch returns the zone's offset at an instant, and from when until when it holds.
-local function stretch(at)
-  local changes = zone(site.callback.zone)
+function m.stretch(at)
+  local changes = m.zone(m.site.callback.zone)
   local i = #changes
   while i > 1 and changes[i][1] > at do i = i - 1 end
   return changes[i][2], changes[i][1], changes[i + 1] and changes[i + 1][1]
 end
 
-local function next_inside(at)
-  local from, to = window()
+function m.next_inside(at)
+  local from, to = m.window()
   if not from then return at end
   while true do
-    local offset, _, finish = stretch(at)
+    local offset, _, finish = m.stretch(at)
     local clock = (at + offset) % DAY
     if clock >= from and clock < to then return at end
     local next = at + (from - clock) % DAY
@@ -33,11 +33,11 @@ end
 
 -- closes returns the earliest instant outside the window that is not before at;
 -- nil when the window is the whole day.
-local function closes(at)
-  local from, to = window()
+function m.closes(at)
+  local from, to = m.window()
   if not from then return nil end
   while true do
-    local offset, _, finish = stretch(at)
+    local offset, _, finish = m.stretch(at)
     local clock = (at + offset) % DAY
     if clock < from or clock >= to then return at end
     local next = at + to - clock
@@ -48,13 +48,13 @@ end
 
 -- latest_inside returns the latest instant from floor to ceiling at which the
 -- window is open and its wall clock is at least margin away from its end.
-local function latest_inside(lowest, highest, margin)
-  local from, to = window()
+function m.latest_inside(lowest, highest, margin)
+  local from, to = m.window()
   if not from then return highest >= lowest and highest or nil end
   local last = max(from, min(to - 1, to - margin))
   local at = highest
   while at >= lowest do
-    local offset, start = stretch(at)
+    local offset, start = m.stretch(at)
     local clock = (at + offset) % DAY
     if clock >= from and clock <= last then return at end
     local previous = at - (clock - last) % DAY
@@ -66,11 +66,11 @@ end
 
 -- before_deadline applies the four rules of callback.Policy.NextDue to a
 -- natural time inside the window; nil when no moment is left.
-local function before_deadline(at, natural, deadline)
-  local p = site.callback
+function m.before_deadline(at, natural, deadline)
+  local p = m.site.callback
   local margin = max(0, min(LAST_CALL, p.retry_delay, p.window_to - p.window_from))
   if natural + margin <= deadline then return natural end
-  local latest = latest_inside(at + margin, deadline - margin, margin)
+  local latest = m.latest_inside(at + margin, deadline - margin, margin)
   if latest and latest < deadline then return latest end
   return natural < deadline and natural or nil
 end
