@@ -97,7 +97,7 @@ func rate(length time.Duration, f func(client int) int) float64 {
 // one that waits for him.
 func oneCall(b testing.TB, e queue.Engine, i, queues int, calls *atomic.Int64) int {
 	agent, call := fmt.Sprint("a", i), fmt.Sprintf("1700000000.%d", calls.Add(1))
-	must(b, e, &queue.Arrive{Call: call, Switch: "s1", Queue: fmt.Sprint("queue", i%queues), Tier: tiering.Ordinary, Caller: "+8613800000001"})
+	must(b, e, &queue.Arrive{Call: call, Switch: "s1", Queue: fmt.Sprint("queue", i%queues), Tier: tiering.Ordinary, Caller: tiering.Number(fmt.Sprintf("+86139%08d", calls.Load()))})
 	var offer *queue.Offer
 	n := 1
 	for offer == nil {

@@ -29,7 +29,7 @@ func (e *Engine) argsOf(cmd queue.Command) (s *script, args []any, err error) {
 	case *queue.Accept:
 		return scripts["accept"], []any{c.Agent, c.Offer}, nil
 	case *queue.Decline:
-		return scripts["decline"], []any{c.Agent, c.Offer, c.Reason, flag(c.NotReady)}, nil
+		return scripts["decline"], []any{c.Agent, c.Offer, c.Reason, asFlag(c.NotReady)}, nil
 	case *queue.Complete:
 		return scripts["complete"], []any{c.Agent, c.Call}, nil
 	case *queue.Acknowledge:
@@ -37,7 +37,7 @@ func (e *Engine) argsOf(cmd queue.Command) (s *script, args []any, err error) {
 	case *queue.Attach:
 		return scripts["attach"], []any{c.Agent, c.Owner, c.Token, int(c.Presence), c.Wait.Milliseconds()}, nil
 	case *queue.Detach:
-		return scripts["detach"], []any{c.Agent, c.Token, flag(c.Undelivered)}, nil
+		return scripts["detach"], []any{c.Agent, c.Token, asFlag(c.Undelivered)}, nil
 	case *queue.RenewOwner:
 		return scripts["renew_owner"], []any{c.Owner}, nil
 	case *queue.SetState:
@@ -53,7 +53,7 @@ func (e *Engine) rareArgsOf(cmd queue.Command) (*script, []any, error) {
 		record, err := packed(signedIn(c))
 		return scripts["sign_in"], []any{c.Agent, record}, err
 	case *queue.SignOut:
-		return scripts["sign_out"], []any{c.Agent, flag(c.Force)}, nil
+		return scripts["sign_out"], []any{c.Agent, asFlag(c.Force)}, nil
 	case *queue.AttachSwitch:
 		return scripts["attach_switch"], []any{c.Switch, c.Owner, c.Token}, nil
 	case *queue.DetachSwitch:
@@ -61,7 +61,7 @@ func (e *Engine) rareArgsOf(cmd queue.Command) (*script, []any, error) {
 	case *queue.MoveCall:
 		return scripts["move_call"], []any{c.Call, c.Queue, c.By}, nil
 	case *queue.Rerank:
-		return scripts["rerank"], []any{c.Call, string(c.Caller), int(c.Tier), flag(c.OnlyProvisional), flag(c.UnattestedVIP)}, nil
+		return scripts["rerank"], []any{c.Call, string(c.Caller), int(c.Tier), asFlag(c.OnlyProvisional), asFlag(c.UnattestedVIP)}, nil
 	case *queue.CreateCallback:
 		name, tier := c.Queue, c.Tier
 		if name == "" {
@@ -83,7 +83,7 @@ func (e *Engine) rareArgsOf(cmd queue.Command) (*script, []any, error) {
 	return nil, nil, &queue.Error{Kind: queue.ErrInvalid, Field: "command", Detail: fmt.Sprintf("%T is none the engine knows", cmd)}
 }
 
-func flag(set bool) string {
+func asFlag(set bool) string {
 	if set {
 		return "1"
 	}

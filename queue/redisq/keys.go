@@ -25,7 +25,8 @@ var keyNames = [...]string{
 	"held",        // sorted set by name: calls that wait for their preferred agent
 	"declined",    // sorted set: those in line that somebody declined, placed as in lines
 	"timers",      // sorted set: class, sequence and id of every record with a deadline
-	"callers",     // hash: caller's number -> ids of waiting calls
+	"callers",     // hash: caller's number -> a waiting call
+	"samecaller",  // sorted set by name: number and id of its other waiting calls
 	"promised",    // hash: queue and number -> the open callback
 	"promises",    // sorted set: open callbacks by due time and by deadline
 	"ended",       // sorted set: ended calls by their end
@@ -55,6 +56,7 @@ const (
 	keyDeclined
 	keyTimers
 	keyCallers
+	keySameCaller
 	keyPromised
 	keyPromises
 	keyEnded

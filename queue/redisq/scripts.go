@@ -18,9 +18,10 @@ import (
 //   - it begins with lib/head.lua, which opens the table m; key_<name> stands for
 //     the key of that name;
 //   - a file of lib holds nothing but functions of m, which become fields of the
-//     table. They share this one variable: Lua searches the list of shared
-//     variables for every function it makes, and a script makes a hundred of them
-//     each time it runs;
+//     table. Lua makes them anew each time the script runs, so those that it does
+//     not need as a rule (usual.txt says which it does) are made when one of them
+//     is called. They share the one variable m: Lua would search a list of shared
+//     variables for each function;
 //   - words in capitals are replaced by the values of package queue, so that the
 //     two cannot differ;
 //   - the fields of records are replaced by their short names in Redis, where each
@@ -51,6 +52,10 @@ func assembleAll(files fs.FS) (map[string]*script, error) {
 	if err != nil {
 		return nil, err
 	}
+	return assembleWith(files, lib)
+}
+
+func assembleWith(files fs.FS, lib *library) (map[string]*script, error) {
 	names, err := fs.Glob(files, "lua/*.lua")
 	if err != nil {
 		return nil, err
@@ -61,11 +66,11 @@ func assembleAll(files fs.FS) (map[string]*script, error) {
 		if err != nil {
 			return nil, err
 		}
-		source, err := lib.assemble(string(text))
+		name := strings.TrimSuffix(path.Base(file), ".lua")
+		source, err := lib.assemble(name, string(text))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		name := strings.TrimSuffix(path.Base(file), ".lua")
 		all[name] = &script{name: name, source: source, hash: redis.NewScript(source).Hash()}
 	}
 	return all, nil
@@ -75,8 +80,9 @@ func assembleAll(files fs.FS) (map[string]*script, error) {
 type library struct {
 	head  string
 	order []string          // of the functions
-	funcs map[string]string // by name, as fields of the table m
+	funcs map[string]string // by name
 	uses  map[string][]string
+	usual map[string][]string // by script: what it calls as a rule
 }
 
 var (
@@ -111,7 +117,25 @@ func readLibrary(files fs.FS) (*library, error) {
 	for _, f := range lib.order {
 		lib.uses[f] = lib.named(lib.funcs[f])
 	}
-	return lib, nil
+	lib.usual, err = readUsual(files)
+	return lib, err
+}
+
+// usualFile lists, for each script, the functions that it calls as a rule. A test
+// finds them out, and writes the file anew when it is told to.
+const usualFile = "lua/usual.txt"
+
+func readUsual(files fs.FS) (map[string][]string, error) {
+	text, err := fs.ReadFile(files, usualFile)
+	if err != nil {
+		return nil, err
+	}
+	usual := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		script, names, _ := strings.Cut(line, ":")
+		usual[script] = strings.Fields(names)
+	}
+	return usual, nil
 }
 
 // add takes up the functions of a file: each begins at the start of a line and
@@ -139,9 +163,9 @@ func (lib *library) add(text string) error {
 				line = "" // an inner line may end with "end"
 			}
 		}
-		lib.order = append(lib.order, found[1])
-		code := append([]string{found[1] + " = function" + found[2]}, lines[first+1:i+1]...)
-		lib.funcs[found[1]] = strings.Join(code, "\n") + ","
+		f := found[1]
+		lib.order = append(lib.order, f)
+		lib.funcs[f] = strings.Join(append([]string{"function" + found[2]}, lines[first+1:i+1]...), "\n")
 	}
 	return nil
 }
@@ -158,7 +182,7 @@ func (lib *library) named(text string) []string {
 }
 
 // assemble makes a script of a command's file.
-func (lib *library) assemble(text string) (string, error) {
+func (lib *library) assemble(name, text string) (string, error) {
 	flags, body, _ := strings.Cut(text, "\n")
 	if !strings.HasPrefix(flags, "#!lua") {
 		return "", fmt.Errorf("the first line must be #!lua with the script's flags")
@@ -172,13 +196,21 @@ func (lib *library) assemble(text string) (string, error) {
 			next = append(next, lib.uses[f]...)
 		}
 	}
-	var code []string
+	var usual, rare []string
 	for _, f := range lib.order {
-		if needed[f] {
-			code = append(code, lib.funcs[f])
+		switch {
+		case !needed[f]:
+		case slices.Contains(lib.usual[name], f):
+			usual = append(usual, f+" = "+lib.funcs[f]+",")
+		default:
+			rare = append(rare, "m."+f+" = "+lib.funcs[f])
 		}
 	}
-	whole := lib.head + strings.Join(code, "\n") + "\n}\n" + body
+	whole := lib.head + strings.Join(usual, "\n") + "\n}\n"
+	if len(rare) > 0 {
+		whole += "setmetatable(m, { __index = function(_, name)\nsetmetatable(m, nil)\n" + strings.Join(rare, "\n") + "\nreturn m[name]\nend })\n"
+	}
+	whole += body
 	whole, err := translate(whole)
 	return flags + "\n" + whole, err
 }

@@ -63,6 +63,11 @@ type settings struct {
 func newSettings(site *queue.Site, now time.Time) (*settings, error) {
 	zones := zoneTables{now: now, byName: map[string][][2]int64{}}
 	s := siteFields(site, &zones)
+	policy, err := packed(policyFields(&site.Callback, &zones))
+	if err != nil {
+		return nil, err
+	}
+	s["policy"] = string(policy)
 	var queues []any
 	for i := range site.Queues {
 		q, err := queueFields(&site.Queues[i], &zones)
@@ -86,8 +91,7 @@ func siteFields(site *queue.Site, zones *zoneTables) fields {
 	f := fields{
 		"name": site.Name, "zone": zones.add(site.Zone), "owner_lease": site.OwnerLease.Milliseconds(),
 		"poll_grace": site.PollGrace.Milliseconds(), "sign_in_grace": site.SignInGrace.Milliseconds(),
-		"short_abandon": site.ShortAbandon.Milliseconds(), "callback": policyFields(&site.Callback, zones),
-		"keep_calls": k.Calls, "keep_calls_age": k.CallsAge.Milliseconds(), "keep_callbacks": k.Callbacks,
+		"short_abandon": site.ShortAbandon.Milliseconds(), "keep_calls": k.Calls, "keep_calls_age": k.CallsAge.Milliseconds(), "keep_callbacks": k.Callbacks,
 		"keep_callbacks_age": k.CallbacksAge.Milliseconds(), "keep_requests": k.Requests,
 		"keep_requests_age": k.RequestsAge.Milliseconds(), "keep_agents_age": k.AgentsAge.Milliseconds(),
 		"keep_events": k.Events, "keep_events_age": k.EventsAge.Milliseconds(),

@@ -33,7 +33,5 @@ for name in pairs(numbers) do
     names[#names + 1] = name
   end
 end
-local settings = decode(ARGV[3])
-settings.queues = names
-call('HSET', key_site, 'schema', ARGV[1], 'print', ARGV[2], 'config', pack(settings), 'numbers', pack(numbers), 'zones', ARGV[5])
+call('HSET', key_site, 'schema', ARGV[1], 'print', ARGV[2], 'config', ARGV[3], 'names', pack(names), 'numbers', pack(numbers), 'zones', ARGV[5])
 return { 'OK' }

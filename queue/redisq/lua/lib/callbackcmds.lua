@@ -19,7 +19,7 @@ function m.create_callback(caller, name, tier, due, note)
   if open then
     m.refuse(ERR_CALLBACK_EXISTS, 'caller', 'callback ' .. open.id .. ' of this number in queue "' .. name .. '" is open')
   end
-  if due then m.check_due(due, m.now + m.site.callback.deadline) end
+  if due then m.check_due(due, m.now + m.policy().deadline) end
   local cb = m.new_callback(m.now, m.now, caller, q, tier, nil, REASON_MANUAL, due, note)
   m.emit_callback(cb, { kind = EVENT_CALLBACK_CREATED, reason = cb.reason })
   return { the_callback = cb }
@@ -61,7 +61,7 @@ end
 
 function m.report_callback(id, claimant, result, note)
   local cb = m.callback(id)
-  local p = m.site.callback
+  local p = m.policy()
   if result < RESULT_REACHED or result > RESULT_REFUSED then m.refuse(ERR_RESULT, '', format('%d', result)) end
   if cb.state ~= CALLBACK_CLAIMED then m.refuse_state('report on', cb) end
   if cb.claimed_by ~= claimant then m.refuse(ERR_NOT_CLAIMANT, '', cb.claimed_by .. ' holds the claim') end

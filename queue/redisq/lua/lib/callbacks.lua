@@ -5,7 +5,7 @@ function m.is_open_callback(cb) return cb.state <= CALLBACK_CLAIMED end
 -- new_callback is callback.New and Machine.addCallback: due is nil for "as the
 -- policy says".
 function m.new_callback(at, arrived_at, caller, q, tier, call_id, reason, due, note)
-  local p = m.site.callback
+  local p = m.policy()
   m.meta.call_seq = (m.meta.call_seq or 0) + 1
   local seq = m.meta.call_seq
   local cb = {
@@ -34,7 +34,7 @@ function m.open_callback(caller, q) return m.get_callback(call('HGET', key_promi
 -- so. There is at most one open callback for a number and queue: the promise
 -- already given stands.
 function m.earn_callback(c)
-  local p = m.site.callback
+  local p = m.policy()
   if not m.contains(p.tiers, c.tier) or not c.caller or m.wait_of(c) < p.short_abandon then return nil end
   local q = m.get_queue(c.queue)
   local open = m.open_callback(c.caller, q)
@@ -45,7 +45,7 @@ function m.earn_callback(c)
   return cb
 end
 
-function m.escalation(cb) return cb.deadline - m.site.callback.escalate_before end
+function m.escalation(cb) return cb.deadline - m.policy().escalate_before end
 
 -- next_timer is callback.NextTimer.
 function m.next_timer(cb)
@@ -180,7 +180,7 @@ end
 
 -- claim is callback.Claim, when nothing stands against it.
 function m.claim(cb, by)
-  local lasts = m.now + m.site.callback.claim_lease
+  local lasts = m.now + m.policy().claim_lease
   if cb.state == CALLBACK_CLAIMED then
     cb.claim_until = max(cb.claim_until, lasts)
     return

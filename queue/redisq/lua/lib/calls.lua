@@ -126,34 +126,28 @@ function m.call_result(c)
   return res
 end
 
--- link_caller finds waiting calls by number, for a tier that changes.
+-- link_caller finds waiting calls by number, for a tier that changes. Most numbers
+-- have one; of those that have more, all but one stand in a sorted set.
 function m.link_caller(c)
-  if not c.caller then return end
-  if call('HSETNX', key_callers, c.caller, c.id) == 0 then
-    call('HSET', key_callers, c.caller, call('HGET', key_callers, c.caller) .. '\0' .. c.id)
+  if c.caller and call('HSETNX', key_callers, c.caller, c.id) == 0 then
+    call('ZADD', key_samecaller, 0, c.caller .. '\0' .. c.id)
   end
-end
-
-function m.calls_of(caller)
-  local ids = {}
-  for id in ((call('HGET', key_callers, caller) or '') .. '\0'):gmatch('([^%z]*)%z') do
-    if id ~= '' then ids[#ids + 1] = id end
-  end
-  return ids
 end
 
 function m.unlink_caller(c)
   if not c.caller then return end
-  local ids = call('HGET', key_callers, c.caller)
-  if ids == c.id then
+  if call('HGET', key_callers, c.caller) == c.id then
     call('HDEL', key_callers, c.caller)
-  elseif ids then
-    local rest = {}
-    for _, id in ipairs(m.calls_of(c.caller)) do
-      if id ~= c.id then rest[#rest + 1] = id end
-    end
-    call('HSET', key_callers, c.caller, concat(rest, '\0'))
+  else
+    call('ZREM', key_samecaller, c.caller .. '\0' .. c.id)
   end
+end
+
+function m.calls_of(caller)
+  local ids = call('ZRANGEBYLEX', key_samecaller, '[' .. caller .. '\0', '(' .. caller .. '\1')
+  for i = 1, #ids do ids[i] = ids[i]:sub(#caller + 2) end
+  ids[#ids + 1] = call('HGET', key_callers, caller) or nil
+  return ids
 end
 
 -- join puts an admitted call into its queue and tries to serve it.

@@ -110,9 +110,9 @@ end
 -- them. It reports whether there are more.
 function m.fire_due()
   for _ = 1, FIRE_STEP do
-    local first = call('ZRANGE', key_timers, 0, 0, 'WITHSCORES')
-    if not first[1] or tonumber(first[2]) > m.now then return false end
-    local member = first[1]
+    local at = m.due()
+    if not at or at > m.now then return false end
+    local member = m.first_timer
     local class, id = member:sub(1, 1), member:sub(13)
     if class == '3' then
       m.fire_owner(id, member)
@@ -130,6 +130,6 @@ function m.fire_due()
     end
     m.flush()
   end
-  local first = m.due()
-  return first ~= nil and first <= m.now
+  local at = m.due()
+  return at and at <= m.now
 end

@@ -14,7 +14,8 @@ m = {
   site = false, -- its settings
   meta = false, -- its counters
   meta_before = false,
-  zone_tables = false, -- of clock changes, when first asked for
+  first_timer = false, first_due = false, -- the next timer
+  callback_policy = false, zone_tables = false, -- when first asked for
 
   -- Records by id as loaded and changed; false is known to be missing.
   calls = {}, agents = {}, offers = {}, callbacks = {}, queues = {}, owners = {}, switches = {},

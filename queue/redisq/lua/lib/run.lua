@@ -11,15 +11,17 @@ function m.begin()
   m.now = max(tonumber(ARGV[1]), m.meta.now or 0)
 end
 
+-- due returns when the next timer is due; nil when none is armed.
 function m.due()
   local first = call('ZRANGE', key_timers, 0, 0, 'WITHSCORES')
-  return first[2] and tonumber(first[2]) or nil
+  m.first_timer, m.first_due = first[1] or false, tonumber(first[2]) or false
+  return m.first_due
 end
 
 -- answer tells the daemon, beside what was asked, the command's instant, when
 -- the next timer is due and the last event.
 function m.answer(status, body)
-  return { status, m.nonce, m.now, m.due() or 0, m.meta.last_event or 0, body or '', m.damaged }
+  return { status, m.nonce, m.now, m.first_due or 0, m.meta.last_event or 0, body or '', m.damaged }
 end
 
 -- pack_result packs an answer: its records as they stand now.

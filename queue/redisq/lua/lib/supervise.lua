@@ -208,7 +208,7 @@ function m.drop_switch(switch)
     local c = o and m.get_call(o.call_id)
     if c and c.switch == switch then m.give_back(o, ENDED_UNDELIVERED, nil) end
   end
-  local names = m.site.queues
+  local names = decode(call('HGET', key_site, 'names'))
   for i = 1, #names do
     local q = m.get_queue(names[i])
     if q and (q.s.working_ring or 0) > 0 then m.reconsider(q) end -- who can serve a declined call has changed

@@ -237,12 +237,17 @@ function m.flush_callbacks()
   m.touched_callbacks = {}
 end
 
+-- flush_timers also keeps the next timer known, without asking where it can.
 function m.flush_timers()
-  local set, unset = {}, {}
+  local set, unset, moved, first = {}, {}, false, m.first_due
   for member, at in pairs(m.timers) do
+    if member == m.first_timer then moved = true end
     if at then
       set[#set + 1] = at
       set[#set + 1] = member
+      if not first or at < first then
+        first, m.first_timer = at, member
+      end
     else
       unset[#unset + 1] = member
     end
@@ -250,6 +255,7 @@ function m.flush_timers()
   if set[1] then m.many('ZADD', key_timers, set) end
   if unset[1] then m.many('ZREM', key_timers, unset) end
   m.timers = {}
+  if moved then m.due() else m.first_due = first end
 end
 
 -- flush writes everything that was touched.

@@ -2,17 +2,23 @@
 -- on the site's table of clock changes; the wall clock is UTC plus an offset
 -- between two of them.
 
+-- policy returns the settings of callbacks.
+function m.policy()
+  if not m.callback_policy then m.callback_policy = decode(m.site.policy) end
+  return m.callback_policy
+end
+
 -- window returns the policy's bounds, in milliseconds of the day, and nothing
 -- when the window is the whole day.
 function m.window()
-  local p = m.site.callback
+  local p = m.policy()
   if p.window_to - p.window_from == DAY then return nil end
   return p.window_from, p.window_to
 end
 
 -- stretch returns the zone's offset at an instant, and from when until when it holds.
 function m.stretch(at)
-  local changes = m.zone(m.site.callback.zone)
+  local changes = m.zone(m.policy().zone)
   local i = #changes
   while i > 1 and changes[i][1] > at do i = i - 1 end
   return changes[i][2], changes[i][1], changes[i + 1] and changes[i + 1][1]
@@ -67,7 +73,7 @@ end
 -- before_deadline applies the four rules of callback.Policy.NextDue to a
 -- natural time inside the window; nil when no moment is left.
 function m.before_deadline(at, natural, deadline)
-  local p = m.site.callback
+  local p = m.policy()
   local margin = max(0, min(LAST_CALL, p.retry_delay, p.window_to - p.window_from))
   if natural + margin <= deadline then return natural end
   local latest = m.latest_inside(at + margin, deadline - margin, margin)
