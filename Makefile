@@ -1,5 +1,6 @@
 # Greenlane. `make` alone lists what there is. Everything needs only Go, git, a C
-# compiler (for the race detector) and, the first time, a network for Go modules.
+# compiler (for the race detector), redis-server for the tests and, the first
+# time, a network for Go modules.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -40,8 +41,12 @@ demo: build ## a daemon and a synthetic day of calls, in one live screen
 	bin/greenlane demo $(ARGS)
 
 .PHONY: test
-test: ## every test, the crash test with GREENLANE_CRASH_KILLS kills included
+test: need ## every test, the crash test with GREENLANE_CRASH_KILLS kills included
 	go test $(TESTFLAGS) ./...
+
+.PHONY: need
+need: ## install the servers that tests start, or say what is missing
+	@.ci/need redis-server=redis-server redis-sentinel=redis-sentinel
 
 .PHONY: check
 check: tidy vet lint proto race ## everything a change must pass, but for the long tests
@@ -66,7 +71,7 @@ proto: ## lint the API and fail if its generated code is not up to date
 	.ci/generated
 
 .PHONY: race
-race: ## the tests under the race detector, without the long ones
+race: need ## the tests under the race detector, without the long ones
 	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./...
 
 .PHONY: bench

@@ -8,7 +8,6 @@ import (
 	"os"
 	"testing"
 	"time"
-
 )
 
 func ctx(t *testing.T) context.Context {
@@ -159,4 +158,3 @@ func TestAWrongConfigurationIsToldWithTheServersWords(t *testing.T) {
 	}()
 	Start(f, Options{Config: []string{"no-such-directive yes"}})
 }
-

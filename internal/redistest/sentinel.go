@@ -167,4 +167,3 @@ func or[V comparable](given, otherwise V) V {
 	}
 	return given
 }
-
