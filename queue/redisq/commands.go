@@ -2,6 +2,7 @@ package redisq
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -195,6 +196,7 @@ func resultOf(body string) (queue.Result, error) {
 	if a.EstimatedWait < 0 {
 		res.EstimatedWait = -1
 	}
+	slices.SortFunc(a.Items, func(x, y []string) int { return cmp.Compare(placeOf(x), placeOf(y)) })
 	for _, i := range a.Items {
 		res.Items = append(res.Items, itemOf(i))
 	}
@@ -221,8 +223,14 @@ func resultOf(body string) (queue.Result, error) {
 	return res, errors.Join(faults[:]...)
 }
 
+// placeOf returns where the call of an item stood in the switch's list.
+func placeOf(words []string) int {
+	n, _ := strconv.Atoi(words[len(words)-1])
+	return n
+}
+
 // itemOf reads the outcome for one call: the outcome, when it failed kind, field
-// and detail of the refusal, and the call.
+// and detail of the refusal, the call, and its place in the switch's list.
 func itemOf(words []string) queue.Item {
 	words = append(words, make([]string, 5)...)
 	item := queue.Item{Outcome: words[0], Call: words[4]}

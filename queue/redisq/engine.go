@@ -25,6 +25,7 @@ type Engine struct {
 	keys    []string
 	keyArgs []any
 	print   atomic.Pointer[string] // of the settings that commands are decided by
+	own     atomic.Pointer[string] // of the settings that this daemon brought
 
 	nonceBase  string
 	nonces     atomic.Uint64

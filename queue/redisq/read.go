@@ -126,6 +126,23 @@ func (e *Engine) readQueue(ctx context.Context, node redis.Cmdable, name string)
 	return queueViewOf(list[0], list[1])
 }
 
+// together asks several questions at one instant. A Redis whose memory is full
+// takes no transactions; then they are asked one right after the other.
+func together(ctx context.Context, node *redis.Client, ask func(p redis.Pipeliner)) error {
+	p := node.TxPipeline()
+	ask(p)
+	_, err := p.Exec(ctx)
+	if redis.HasErrorPrefix(err, "EXECABORT") || redis.HasErrorPrefix(err, "OOM") {
+		p = node.Pipeline()
+		ask(p)
+		_, err = p.Exec(ctx)
+	}
+	if errors.Is(err, redis.Nil) {
+		return nil // something is not there: its own answer says so
+	}
+	return err
+}
+
 func (e *Engine) readMeta(ctx context.Context, node redis.Cmdable) (*metaRecord, error) {
 	var m metaRecord
 	raw, err := node.HGet(ctx, e.keys[keySite], "meta").Result()

@@ -51,6 +51,7 @@ func (e *Engine) reconcile(ctx context.Context, now instant.Instant, cmd *queue.
 			res.Items = firstItems(cmd, append(part, order...), res.Items)
 			return res, nil
 		}
+		slices.Sort(part) // as the outcomes are
 		for n, i := range part {
 			items[i] = res.Items[n]
 		}
@@ -74,7 +75,7 @@ func (e *Engine) reconcilePart(ctx context.Context, now instant.Instant, cmd *qu
 	list := make([]fields, 0, len(part))
 	for _, i := range part {
 		live := &cmd.Calls[i]
-		f := fields{"id": live.Call, "name": e.routeOf(&live.Arrive), "said": said(&live.Arrive)}
+		f := fields{"id": live.Call, "place": i, "name": e.routeOf(&live.Arrive), "said": said(&live.Arrive)}
 		f.nonZero("answered_at", int64(live.AnsweredAt))
 		if live.Agent != "" {
 			f["agent"] = live.Agent
@@ -117,12 +118,16 @@ func firstItems(cmd *queue.Reconcile, order []int, remembered []queue.Item) []qu
 			items[i].Outcome, items[i].Err = queue.OutcomeFailed, err
 		}
 	}
-	before := len(order) - len(remembered)
+	if len(remembered) > len(order) {
+		return remembered // the request has other contents now, and gets what was answered
+	}
+	last := order[len(order)-len(remembered):]
+	slices.Sort(last)
 	for n, item := range remembered {
-		if before < 0 || items[order[before+n]].Call != item.Call {
-			return remembered // the request has other contents now, and gets what was answered
+		if items[last[n]].Call != item.Call {
+			return remembered
 		}
-		items[order[before+n]] = item
+		items[last[n]] = item
 	}
 	return items
 }

@@ -238,6 +238,7 @@ func (e *Engine) install(ctx context.Context) error {
 	switch reply[0] {
 	case "OK":
 		e.print.Store(&s.print)
+		e.own.Store(&s.print)
 		e.zonesUntil.Store(int64(instant.Of(e.opts.Now().Add(zonesFuture))))
 		return nil
 	case "SCHEMA":
@@ -260,6 +261,9 @@ func (e *SchemaError) Error() string {
 	}
 	return fmt.Sprintf("redis key %s: schema version %s; this program knows version %s only: run the program that wrote it, or choose another redis.prefix", e.Key, e.Found, schemaVersion)
 }
+
+// ownSettings reports whether the settings in place are this daemon's.
+func (e *Engine) ownSettings() bool { return *e.own.Load() == *e.print.Load() }
 
 // takeOver goes on with the settings that another daemon has put in place.
 func (e *Engine) takeOver(ctx context.Context) error {

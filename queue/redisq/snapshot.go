@@ -96,29 +96,30 @@ func (e *Engine) takePicture(ctx context.Context, node *redis.Client) (*picture,
 	}
 	for i := range fields {
 		fields[i] = "state:" + e.site.Queues[i].Name
-	}
-	p := node.TxPipeline()
-	states := p.HMGet(ctx, e.keys[keySite], fields...)
-	pic.meta = p.HGet(ctx, e.keys[keySite], "meta")
-	pic.agents = p.HGetAll(ctx, e.keys[keyAgents])
-	pic.totals = p.HGetAll(ctx, e.keys[keyTotals])
-	first := func(key int, from, to string, n int64) *redis.ZSliceCmd {
-		return p.ZRangeByScoreWithScores(ctx, e.keys[key], &redis.ZRangeBy{Min: from, Max: to, Count: n})
-	}
-	pic.due = first(keyPromises, "-inf", exclusive(deadlines), 1)
-	pic.end = first(keyPromises, inclusive(deadlines), "+inf", 1)
-	for i := range e.site.Queues {
 		q := queuePicture{cfg: &e.site.Queues[i]}
-		if q.view, err = queueViewOf(configs[i], nil); err != nil {
-			if errors.Is(err, redis.Nil) {
-				continue // it is not in place yet: another daemon's settings are
-			}
+		if q.view, err = queueViewOf(configs[i], nil); errors.Is(err, redis.Nil) {
+			continue // it is not in place: another daemon's settings are
+		} else if err != nil {
 			return nil, err
 		}
-		e.pictureQueue(ctx, p, pic, &q, first)
 		pic.queues = append(pic.queues, q)
 	}
-	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	var states *redis.SliceCmd
+	err = together(ctx, node, func(p redis.Pipeliner) {
+		first := func(key int, from, to string, n int64) *redis.ZSliceCmd {
+			return p.ZRangeByScoreWithScores(ctx, e.keys[key], &redis.ZRangeBy{Min: from, Max: to, Count: n})
+		}
+		states = p.HMGet(ctx, e.keys[keySite], fields...)
+		pic.meta = p.HGet(ctx, e.keys[keySite], "meta")
+		pic.agents = p.HGetAll(ctx, e.keys[keyAgents])
+		pic.totals = p.HGetAll(ctx, e.keys[keyTotals])
+		pic.due = first(keyPromises, "-inf", exclusive(deadlines), 1)
+		pic.end = first(keyPromises, inclusive(deadlines), "+inf", 1)
+		for i := range pic.queues {
+			e.pictureQueue(ctx, p, pic, &pic.queues[i], first)
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	byName := map[string]any{}
@@ -150,7 +151,7 @@ func (e *Engine) pictureQueue(ctx context.Context, p redis.Pipeliner, pic *pictu
 		// Some callbacks may stand before the first call of the mid tier.
 		count := int64(1)
 		if s == slotMid {
-			count = 16
+			count = 256
 		}
 		q.first[s] = first(keyLines, inclusive(lineBase(n, s)), exclusive(lineBase(n, s+1)), count)
 	}

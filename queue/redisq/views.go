@@ -231,11 +231,13 @@ func (e *Engine) Agent(ctx context.Context, id string) (*queue.Agent, *queue.Off
 }
 
 func (e *Engine) offerOf(ctx context.Context, node *redis.Client, a *queue.Agent) (*queue.Offer, error) {
-	p := node.TxPipeline()
-	record := p.HGet(ctx, e.keys[keyOffers], strconv.FormatUint(a.Offer, 10))
-	call := p.HGet(ctx, e.keys[keyCalls], a.Call)
-	cb := p.HGet(ctx, e.keys[keyCallbacks], a.Callback)
-	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	var record, call, cb *redis.StringCmd
+	err := together(ctx, node, func(p redis.Pipeliner) {
+		record = p.HGet(ctx, e.keys[keyOffers], strconv.FormatUint(a.Offer, 10))
+		call = p.HGet(ctx, e.keys[keyCalls], a.Call)
+		cb = p.HGet(ctx, e.keys[keyCallbacks], a.Callback)
+	})
+	if err != nil {
 		return nil, e.asked(ctx, err)
 	}
 	raw, err := record.Bytes()
@@ -296,23 +298,25 @@ func (e *Engine) standing(ctx context.Context, node *redis.Client, info *queue.C
 		return err
 	}
 	slot, score := slotOf(c.Tier), lineScore(q.Number, slotOf(c.Tier), c.JoinedAt)
-	p := node.TxPipeline()
 	var ahead [slots]*redis.IntCmd
-	for s := range ahead[:slot] {
-		ahead[s] = p.ZCount(ctx, e.keys[keyLines], inclusive(lineBase(q.Number, s)), exclusive(lineBase(q.Number, s+1)))
-	}
-	ahead[slot] = p.ZCount(ctx, e.keys[keyLines], inclusive(lineBase(q.Number, slot)), exclusive(score))
-	tied := p.ZRangeByScore(ctx, e.keys[keyLines], &redis.ZRangeBy{Min: inclusive(score), Max: inclusive(score)})
-	idle := p.ZLexCount(ctx, e.keys[keyIdle], fmt.Sprintf("[%04x", q.Number), fmt.Sprintf("(%04xg", q.Number))
-	var mid *redis.StringSliceCmd
-	if q.state.Escalated > 0 && slot >= slotMid {
-		last := exclusive(lineBase(q.Number, slotOrdinary))
-		if slot == slotMid {
-			last = inclusive(score)
+	var tied, mid *redis.StringSliceCmd
+	var idle *redis.IntCmd
+	err = together(ctx, node, func(p redis.Pipeliner) {
+		for s := range ahead[:slot] {
+			ahead[s] = p.ZCount(ctx, e.keys[keyLines], inclusive(lineBase(q.Number, s)), exclusive(lineBase(q.Number, s+1)))
 		}
-		mid = p.ZRangeByScore(ctx, e.keys[keyLines], &redis.ZRangeBy{Min: inclusive(lineBase(q.Number, slotMid)), Max: last})
-	}
-	if _, err := p.Exec(ctx); err != nil {
+		ahead[slot] = p.ZCount(ctx, e.keys[keyLines], inclusive(lineBase(q.Number, slot)), exclusive(score))
+		tied = p.ZRangeByScore(ctx, e.keys[keyLines], &redis.ZRangeBy{Min: inclusive(score), Max: inclusive(score)})
+		idle = p.ZLexCount(ctx, e.keys[keyIdle], fmt.Sprintf("[%04x", q.Number), fmt.Sprintf("(%04xg", q.Number))
+		if q.state.Escalated > 0 && slot >= slotMid {
+			last := exclusive(lineBase(q.Number, slotOrdinary))
+			if slot == slotMid {
+				last = inclusive(score)
+			}
+			mid = p.ZRangeByScore(ctx, e.keys[keyLines], &redis.ZRangeBy{Min: inclusive(lineBase(q.Number, slotMid)), Max: last})
+		}
+	})
+	if err != nil {
 		return err
 	}
 	info.Working, info.Idle, info.AheadByTier = q.state.Working, int(idle.Val()), map[tiering.Tier]int{}
@@ -337,7 +341,7 @@ func (e *Engine) standing(ctx context.Context, node *redis.Client, info *queue.C
 		info.Estimated = millis(ms)
 	}
 	if mid != nil {
-		info.AheadCallbacks = escalatedAhead(mid.Val(), slot, c.Seq, c.JoinedAt, tied.Val())
+		info.AheadCallbacks = escalatedAhead(mid.Val(), slot, c.Seq, tied.Val())
 	}
 	for _, t := range tiering.Tiers {
 		if slotOf(t) <= slot {
@@ -353,7 +357,7 @@ func (e *Engine) standing(ctx context.Context, node *redis.Client, info *queue.C
 
 // escalatedAhead counts the callbacks among the members of the mid-tier line
 // that stand before a call; of those tied with it only the earlier ones do.
-func escalatedAhead(members []string, slot int, seq uint64, _ instant.Instant, tied []string) int {
+func escalatedAhead(members []string, slot int, seq uint64, tied []string) int {
 	n := 0
 	for _, s := range members {
 		m, ok := parseMember(s)

@@ -15,7 +15,7 @@ return m.run('reconcile', function()
     local outcome, kind, field, detail = m.reconcile_one(m.given(ARGV[6]), list[i])
     if outcome == 'added' then res.added = res.added + 1 end
     if outcome == 'kept' then res.kept = res.kept + 1 end
-    res.items[i] = { outcome, kind or '', field or '', detail or '', list[i].id or '' }
+    res.items[i] = { outcome, kind or '', field or '', detail or '', list[i].id or '', format('%d', list[i].place) }
   end
   local as_of = tonumber(ARGV[7])
   if as_of == 0 or as_of > m.now then as_of = m.now end

@@ -61,10 +61,12 @@ function m.pick_agent(e)
         call('ZREM', key_idle, list[i])
       elseif m.eligible(e, a) then
         return a, WHY_LONGEST_IDLE
+      else
+        from = from + 1
       end
     end
     if #list < step then return nil end
-    from, step = from + step, SCAN_STEP
+    step = SCAN_STEP
   end
 end
 
@@ -82,10 +84,12 @@ function m.pick_victim(vip)
         call('ZREM', key_live, list[i])
       elseif not (vip.held and vip.preferred ~= a.id) and m.eligible(vip, a) then
         return o, a
+      else
+        from = from + 1
       end
     end
     if #list < step then return nil end
-    from, step = from + step, SCAN_STEP
+    step = SCAN_STEP
   end
 end
 
@@ -131,9 +135,10 @@ function m.first_in(no, above, a)
     for i = 1, #list do
       local e = m.entry_of(list[i])
       if e and m.eligible(e, a) then return e end
+      if e then from = from + 1 end -- what is not on record has left the line
     end
     if #list < step then return nil end
-    from, step = from + step, SCAN_STEP
+    step = SCAN_STEP
   end
 end
 
