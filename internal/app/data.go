@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"greenlane/internal/config"
 	"greenlane/internal/feed"
+	"greenlane/internal/redisconn"
+	"greenlane/queue"
 	"greenlane/queue/embedded"
+	"greenlane/queue/redisq"
 	"greenlane/tiering/filedir"
 	"greenlane/tiering/resolve"
 )
@@ -18,9 +22,6 @@ import (
 const queueDir = "queue"
 
 func (a *App) openData() error {
-	if a.cfg.Engine != config.EngineEmbedded {
-		return fmt.Errorf("engine: %s is not in this build yet: use embedded", a.cfg.Engine)
-	}
 	sites, err := a.cfg.BuildSites()
 	if err != nil {
 		return err
@@ -34,11 +35,7 @@ func (a *App) openData() error {
 	a.later(func() { a.logged("closing the tier file", dir.Close()) })
 	a.later(func() { a.logged("ending tier lookups", a.resolve.Close(context.Background())) })
 	for _, site := range sites {
-		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name)}
-		if a.opts.Engine != nil {
-			a.opts.Engine(&opts)
-		}
-		e, err := embedded.Open(filepath.Join(a.cfg.Data, queueDir), site, opts)
+		e, err := a.openEngine(site)
 		if err != nil {
 			return fmt.Errorf("site %s: %w", site.Name, err)
 		}
@@ -50,6 +47,36 @@ func (a *App) openData() error {
 	}
 	return nil
 }
+
+// openEngine opens the engine of one site: its file below the data directory, or
+// its keys in Redis.
+func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
+	if a.cfg.Engine == config.EngineEmbedded {
+		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name)}
+		if a.opts.Engine != nil {
+			a.opts.Engine(&opts)
+		}
+		return embedded.Open(filepath.Join(a.cfg.Data, queueDir), site, opts)
+	}
+	if a.redis == nil {
+		conn, err := a.cfg.Redis.Options()
+		if err != nil {
+			return nil, err
+		}
+		if a.redis, err = redisconn.New(conn); err != nil {
+			return nil, err
+		}
+		a.later(func() { a.logged("closing the connections to Redis", a.redis.Close()) })
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	return redisq.Open(ctx, a.redis, site, redisq.Options{
+		Now: a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
+	})
+}
+
+// openTimeout is how long Redis may take to answer when the daemon starts.
+const openTimeout = 10 * time.Second
 
 // logged is for what fails while something else has failed already.
 func (a *App) logged(what string, err error) {
@@ -74,6 +101,11 @@ func (a *App) closeData(ctx context.Context) error {
 	}
 	if err := a.tiers.Close(); err != nil {
 		faults = append(faults, fmt.Errorf("tiers: %w", err))
+	}
+	if a.redis != nil {
+		if err := a.redis.Close(); err != nil {
+			faults = append(faults, fmt.Errorf("redis: %w", err))
+		}
 	}
 	return errors.Join(faults...)
 }

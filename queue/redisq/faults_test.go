@@ -249,7 +249,7 @@ func TestForeignKeysStopTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := redisq.Open(ctxOf(t), client, queue.DefaultSite("main"), redisq.Options{})
-	if schema, ok := errors.AsType[*redisq.SchemaError](err); !ok || schema.Found != "99" || !strings.Contains(err.Error(), "redis.prefix") {
+	if schema, ok := errors.AsType[*redisq.SchemaError](err); !ok || schema.Found != "99" || !strings.Contains(err.Error(), "another name") {
 		t.Errorf("another version: %v", err)
 	}
 	client.Del(ctxOf(t), keys...)

@@ -256,8 +256,25 @@ func (e *Engine) lost(batch []*run, err error) {
 
 // unavailable is what a caller is told of a failed exchange.
 func (e *Engine) unavailable(err error) error {
-	e.health.failed(err)
+	if isAway(err) {
+		e.health.failed(err)
+	}
 	return fmt.Errorf("%w: redis: %w", queue.ErrUnavailable, err)
+}
+
+// isAway reports whether an error means that nothing can be done with Redis now.
+// One that is full, or that has too few replicas, still answers.
+func isAway(err error) bool {
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return !errors.Is(err, errUnconfirmed) && !errors.Is(err, errMixedUp)
+	}
+	for _, word := range []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"} {
+		if redis.HasErrorPrefix(err, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // node returns the client of the one server that holds the site now.

@@ -257,9 +257,9 @@ type SchemaError struct {
 // Error says what to do.
 func (e *SchemaError) Error() string {
 	if e.Found == "" {
-		return fmt.Sprintf("redis key %s: the site's keys are there without a schema version; they are not Greenlane's: choose another redis.prefix, or delete them", e.Key)
+		return fmt.Sprintf("redis key %s: the site's keys are there without a schema version; they are not Greenlane's: give the site another name, or delete them", e.Key)
 	}
-	return fmt.Sprintf("redis key %s: schema version %s; this program knows version %s only: run the program that wrote it, or choose another redis.prefix", e.Key, e.Found, schemaVersion)
+	return fmt.Sprintf("redis key %s: schema version %s; this program knows version %s only: run the program that wrote it, or give the site another name", e.Key, e.Found, schemaVersion)
 }
 
 // ownSettings reports whether the settings in place are this daemon's.
