@@ -18,10 +18,10 @@ var prefixes atomic.Int64
 
 // openForSuite opens engines on one server, each under a prefix of its own. A
 // restart closes the engine and opens another one: a daemon holds no state.
-func openForSuite(client redis.UniversalClient) queuetest.Factory {
+func openForSuite(client redis.UniversalClient, opts redisq.Options) queuetest.Factory {
 	return func(t testing.TB, site queue.Site, clock *queuetest.Clock) queuetest.Opened {
 		t.Helper()
-		opts := redisq.Options{Now: clock.Now, NoTimers: true, Prefix: fmt.Sprint("t", prefixes.Add(1))}
+		opts.Now, opts.NoTimers, opts.Prefix = clock.Now, true, fmt.Sprint("t", prefixes.Add(1))
 		start := func(t testing.TB) *redisq.Engine {
 			t.Helper()
 			e, err := redisq.Open(context.Background(), client, site, opts)
@@ -45,5 +45,8 @@ func openForSuite(client redis.UniversalClient) queuetest.Factory {
 
 func TestConformance(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
-	queuetest.Run(t, openForSuite(server.Client()))
+	t.Run("alone", func(t *testing.T) { queuetest.Run(t, openForSuite(server.Client(), redisq.Options{})) })
+	t.Run("together", func(t *testing.T) {
+		queuetest.Run(t, openForSuite(server.Client(), redisq.Options{}.AlwaysTogether()))
+	})
 }

@@ -37,7 +37,16 @@ type Options struct {
 	// NoTimers leaves it to commands (queue.Tick is one) to fire the timers that
 	// are due, and starts no scan: for tests whose clock goes its own way.
 	NoTimers bool
+
+	batchRuns int // commands that one run of a script decides at most
+	leastRuns int // and at least: fewer are decided by scripts of their own
 }
+
+// One run is to stay well below a millisecond.
+const (
+	usualBatchRuns = 12
+	usualLeastRuns = 2
+)
 
 func (o Options) withDefaults() (Options, error) {
 	var faults []error
@@ -55,6 +64,8 @@ func (o Options) withDefaults() (Options, error) {
 		{"MaxBatch", &o.MaxBatch, 64},
 		{"MaxPending", &o.MaxPending, 8192},
 		{"RecentEvents", &o.RecentEvents, 16_384},
+		{"batchRuns", &o.batchRuns, usualBatchRuns},
+		{"leastRuns", &o.leastRuns, usualLeastRuns},
 	} {
 		if *n.value < 0 {
 			faults = append(faults, fmt.Errorf("redisq: %s: %d must not be negative (0 = %d)", n.name, *n.value, n.usual))

@@ -8,6 +8,7 @@ import (
 
 	"greenlane/internal/redistest"
 	"greenlane/queue/queuetest"
+	"greenlane/queue/redisq"
 )
 
 var (
@@ -29,7 +30,11 @@ func TestRandomAgainstModel(t *testing.T) {
 		t.Run(strconv.Itoa(shard), func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, redistest.Options{})
-			queuetest.Random(t, openForSuite(server.Client()), *firstSeed+shard*(n/shards), n/shards, *commands)
+			opts := redisq.Options{}
+			if shard%2 == 1 {
+				opts = opts.AlwaysTogether()
+			}
+			queuetest.Random(t, openForSuite(server.Client(), opts), *firstSeed+shard*(n/shards), n/shards, *commands)
 		})
 	}
 }

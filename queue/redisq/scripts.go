@@ -36,6 +36,38 @@ type script struct {
 	name   string
 	source string
 	hash   string
+	batch  *script // decides it together with others; nil when it stands alone
+}
+
+// The commands of every call's life wait for Redis together, and a run of a
+// script costs as much before and after the decision as the decision itself. So
+// those that wait together are decided by one run: one after the other, each with
+// its own answer, and written once, as the embedded engine commits a group. Those
+// that a full Redis refuses stand in another batch than those that empty it.
+var batches = map[string][]string{
+	"batch_in":  {"arrive"},
+	"batch_out": {"attach", "accept", "complete", "decline", "hang_up", "acknowledge", "detach", "renew_owner", "set_state"},
+}
+
+// decision is the body of a command's file: its kind and its function.
+var decision = regexp.MustCompile(`(?m)^return m\.run\((.*?), function\(\)([\s\S]*)\bend\)\s*$`)
+
+// batchOf puts the decisions of several commands into one script.
+func batchOf(files fs.FS, commands []string) (string, error) {
+	flags, body := "", "return m.run_all({\n"
+	for _, c := range commands {
+		text, err := fs.ReadFile(files, "lua/"+c+".lua")
+		if err != nil {
+			return "", err
+		}
+		flags, _, _ = strings.Cut(string(text), "\n")
+		found := decision.FindStringSubmatch(string(text))
+		if found == nil {
+			return "", fmt.Errorf("lua/%s.lua is not of one decision", c)
+		}
+		body += c + " = function() return m.decide_one(" + found[1] + ", function()" + found[2] + "end) end,\n"
+	}
+	return flags + "\n" + body + "})\n", nil
 }
 
 // scripts are all of them, by the name of their file.
@@ -72,6 +104,28 @@ func assembleWith(files fs.FS, lib *library) (map[string]*script, error) {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		all[name] = &script{name: name, source: source, hash: redis.NewScript(source).Hash()}
+	}
+	for name, commands := range batches {
+		text, err := batchOf(files, commands)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range commands {
+			for _, f := range lib.usual[c] {
+				if !slices.Contains(lib.usual[name], f) {
+					lib.usual[name] = append(lib.usual[name], f)
+				}
+			}
+		}
+		lib.usual[name] = append(lib.usual[name], "run_all")
+		source, err := lib.assemble(name, text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		together := &script{name: name, source: source, hash: redis.NewScript(source).Hash()}
+		for _, c := range commands {
+			all[c].batch = together
+		}
 	}
 	return all, nil
 }

@@ -25,9 +25,8 @@ type job struct {
 // run is one run of a script.
 type run struct {
 	script *script
-	args   []any // as EVALSHA takes them
+	args   []any // as the script takes them
 	nonce  string
-	cmd    *redis.Cmd
 	reply  reply
 	err    error
 }
@@ -47,10 +46,7 @@ type reply struct {
 func (e *Engine) newRun(s *script, now instant.Instant, args ...any) *run {
 	n := e.nonces.Add(1)
 	r := &run{script: s, nonce: e.nonceBase + fmt.Sprintf("%x", n)}
-	r.args = make([]any, 0, 3+len(e.keys)+3+len(args))
-	r.args = append(r.args, "evalsha", s.hash, len(e.keys))
-	r.args = append(r.args, e.keyArgs...)
-	r.args = append(r.args, int64(now), *e.print.Load(), r.nonce)
+	r.args = append(make([]any, 0, 3+len(args)), int64(now), *e.print.Load(), r.nonce)
 	r.args = append(r.args, args...)
 	return r
 }
@@ -147,14 +143,15 @@ func (e *Engine) exchange(batch []*run) {
 	}
 	conn := node.Conn()
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	e.pipeline(ctx, conn, batch)
+	shipped := e.ship(batch)
+	e.pipeline(ctx, conn, shipped)
 	// Scripts vanish when a server starts or another takes over. Nothing has
 	// happened then, and the source can be sent.
-	var again []*run
-	for _, r := range batch {
-		if r.err != nil && redis.HasErrorPrefix(r.err, "NOSCRIPT") {
-			r.args[0], r.args[1] = "eval", r.script.source
-			again = append(again, r)
+	var again []*shipment
+	for _, s := range shipped {
+		if err := s.runs[0].err; err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			s.args[0], s.args[1] = "eval", s.script.source
+			again = append(again, s)
 		}
 	}
 	if len(again) > 0 {
@@ -170,12 +167,74 @@ func (e *Engine) exchange(batch []*run) {
 	}
 }
 
-// pipeline sends runs on one connection, and with MinReplicas waits until so
+// shipment is one run of a script in Redis: of a command's own, or of a batch.
+type shipment struct {
+	script *script
+	runs   []*run
+	args   []any // as EVALSHA takes them
+	cmd    *redis.Cmd
+}
+
+// ship puts runs that can be decided together into one shipment, and leaves them
+// in their order.
+func (e *Engine) ship(batch []*run) []*shipment {
+	var out []*shipment
+	for first := 0; first < len(batch); {
+		next := first + 1
+		s := &shipment{script: batch[first].script}
+		if together := s.script.batch; together != nil {
+			for next < len(batch) && next-first < e.opts.batchRuns && batch[next].script.batch == together && batch[next].args[1] == batch[first].args[1] {
+				next++
+			}
+			if next-first >= e.opts.leastRuns {
+				s.script = together
+			}
+		}
+		s.runs = batch[first:next]
+		s.args = append(make([]any, 0, 3+len(e.keyArgs)+12*len(s.runs)), "evalsha", s.script.hash, len(e.keyArgs))
+		s.args = append(s.args, e.keyArgs...)
+		if s.script == s.runs[0].script {
+			s.args = append(s.args, s.runs[0].args...)
+		} else {
+			s.args = append(s.args, s.runs[0].args[1])
+			for _, r := range s.runs {
+				s.args = append(append(s.args, r.script.name, len(r.args)), r.args...)
+			}
+		}
+		out = append(out, s)
+		first = next
+	}
+	return out
+}
+
+// take gives each run of a shipment its answer.
+func (s *shipment) take() (mixedUp bool) {
+	list, err := s.cmd.Slice()
+	if err == nil && s.script != s.runs[0].script && len(list) != len(s.runs) {
+		err = errMixedUp
+	}
+	for i, r := range s.runs {
+		one := list
+		if err == nil && s.script != r.script {
+			one, _ = list[i].([]any)
+		}
+		if r.err = err; err == nil {
+			r.reply, r.err = parseReply(one)
+		}
+		if r.err == nil && r.reply.nonce != r.nonce {
+			r.err = errMixedUp
+		}
+		mixedUp = mixedUp || errors.Is(r.err, errMixedUp)
+	}
+	return mixedUp
+}
+
+// pipeline sends shipments on one connection, and with MinReplicas waits until so
 // many replicas have what they wrote.
-func (e *Engine) pipeline(ctx context.Context, conn *redis.Conn, batch []*run) {
+func (e *Engine) pipeline(ctx context.Context, conn *redis.Conn, shipped []*shipment) {
 	p := conn.Pipeline()
-	for _, r := range batch {
-		r.cmd = p.Do(ctx, r.args...)
+	for _, s := range shipped {
+		s.cmd = p.Do(ctx, s.args...)
 	}
 	var confirmed *redis.Cmd
 	if e.opts.MinReplicas > 0 {
@@ -183,13 +242,14 @@ func (e *Engine) pipeline(ctx context.Context, conn *redis.Conn, batch []*run) {
 	}
 	_, _ = p.Exec(ctx) // each command has its own error
 	mixedUp := false
-	for _, r := range batch {
-		r.reply, r.err = parseReply(r.cmd)
-		if r.err == nil && r.reply.nonce != r.nonce {
-			mixedUp = true
-		}
-		if mixedUp {
-			r.err = errMixedUp
+	var batch []*run
+	for _, s := range shipped {
+		mixedUp = s.take() || mixedUp
+		for _, r := range s.runs {
+			if mixedUp {
+				r.err = errMixedUp
+			}
+			batch = append(batch, r)
 		}
 	}
 	if mixedUp {
@@ -215,11 +275,7 @@ var (
 	errUnconfirmed = errors.New("it ran, but was not confirmed in time")
 )
 
-func parseReply(cmd *redis.Cmd) (reply, error) {
-	list, err := cmd.Slice()
-	if err != nil {
-		return reply{}, err
-	}
+func parseReply(list []any) (reply, error) {
 	var out reply
 	if len(list) < 2 {
 		return out, errMixedUp

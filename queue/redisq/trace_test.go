@@ -62,7 +62,7 @@ func traceUsual(t *testing.T) map[string]map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close(ctx) //nolint:errcheck // the test is over
+	defer e.Close(ctx)
 	called := map[string]map[string]bool{}
 	do := func(name string, cmd queue.Command) queue.Result {
 		t.Helper()

@@ -240,12 +240,11 @@ func (e *Engine) offerOf(ctx context.Context, node *redis.Client, a *queue.Agent
 	if err != nil {
 		return nil, e.asked(ctx, err)
 	}
-	raw, err := record.Bytes()
-	if err != nil {
-		return nil, nil
-	}
 	var r offerRecord
-	if err := unpack(raw, &r); err != nil || r.Ended != "" {
+	if record.Err() != nil {
+		return nil, nil // it has ended meanwhile, and is kept no longer
+	}
+	if err := unpack([]byte(record.Val()), &r); err != nil || r.Ended != "" {
 		return nil, err
 	}
 	offer := r.offer(a.Offer)
@@ -449,8 +448,8 @@ func (e *Engine) queuePositions(ctx context.Context, node *redis.Client, name, s
 	if err != nil {
 		return nil, err
 	}
-	members, err := node.ZRangeByScore(ctx, e.keys[keyLines], &redis.ZRangeBy{
-		Min: inclusive(lineBase(q.Number, 0)), Max: exclusive(lineBase(q.Number, slots)),
+	members, err := node.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: e.keys[keyLines], ByScore: true, Start: inclusive(lineBase(q.Number, 0)), Stop: exclusive(lineBase(q.Number, slots)),
 	}).Result()
 	if err != nil {
 		return nil, err

@@ -5,4 +5,4 @@
 -- ARGV     1 to 5 as arrive.lua, 6 agent, 7 epoch
 -- returns  the offer
 -- cost     O(log n) in timers
-return m.run('acknowledge', function() return m.acknowledge(ARGV[6], tonumber(ARGV[7])) end)
+return m.run('acknowledge', function() return m.acknowledge(m.args[6], tonumber(m.args[7])) end)

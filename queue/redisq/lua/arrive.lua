@@ -6,4 +6,4 @@
 --          6 call, 7 switch, 8 queue, 9 what the switch said: a packed call
 -- returns  see lib/run.lua; the call, its position and estimated wait
 -- cost     O(log n) in calls waiting, for each queue that the chosen agent serves
-return m.run('arrive', function() return m.arrive(ARGV[6], m.given(ARGV[7]), ARGV[8], decode(ARGV[9])) end)
+return m.run('arrive', function() return m.arrive(m.args[6], m.given(m.args[7]), m.args[8], decode(m.args[9])) end)

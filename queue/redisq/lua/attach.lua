@@ -7,5 +7,5 @@
 -- returns  the agent and the live offer
 -- cost     O(log n) in calls waiting, for each queue that the agent serves
 return m.run('attach', function()
-  return m.attach(ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]))
+  return m.attach(m.args[6], m.args[7], m.args[8], tonumber(m.args[9]), tonumber(m.args[10]))
 end)

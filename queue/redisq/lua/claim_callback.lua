@@ -5,4 +5,4 @@
 -- ARGV     1 to 5 as arrive.lua, 6 callback, 7 claimant
 -- returns  the callback
 -- cost     O(log n); when it was offered, that of attach.lua
-return m.run('claim_callback', function() return m.claim_callback(ARGV[6], ARGV[7]) end)
+return m.run('claim_callback', function() return m.claim_callback(m.args[6], m.args[7]) end)

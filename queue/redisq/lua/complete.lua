@@ -5,4 +5,4 @@
 -- ARGV     1 to 5 as arrive.lua, 6 agent, 7 call
 -- returns  the call and the agent
 -- cost     that of attach.lua
-return m.run('complete', function() return m.complete(ARGV[6], ARGV[7]) end)
+return m.run('complete', function() return m.complete(m.args[6], m.args[7]) end)

@@ -6,5 +6,5 @@
 -- returns  the callback
 -- cost     O(log n)
 return m.run('create_callback', function()
-  return m.create_callback(ARGV[6], ARGV[7], tonumber(ARGV[8]), m.number_given(ARGV[9]), m.given(ARGV[10]))
+  return m.create_callback(m.args[6], m.args[7], tonumber(m.args[8]), m.number_given(m.args[9]), m.given(m.args[10]))
 end)

@@ -7,4 +7,4 @@
 -- returns  the agent
 -- cost     O(log n) for each queue of the agents at hand, plus the calls ahead
 --          that they declined
-return m.run('decline', function() return m.decline(ARGV[6], tonumber(ARGV[7]), m.given(ARGV[8]), ARGV[9] == '1') end)
+return m.run('decline', function() return m.decline(m.args[6], tonumber(m.args[7]), m.given(m.args[8]), m.args[9] == '1') end)

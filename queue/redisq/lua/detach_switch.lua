@@ -5,4 +5,4 @@
 -- ARGV     1 to 5 as arrive.lua, 6 switch, 7 token
 -- returns  nothing
 -- cost     that of decline.lua for each phone that rings for it
-return m.run('detach_switch', function() return m.detach_switch(ARGV[6], ARGV[7]) end)
+return m.run('detach_switch', function() return m.detach_switch(m.args[6], m.args[7]) end)

@@ -6,4 +6,4 @@
 --          9 reason, 10 the command's kind
 -- returns  the call and the callback that it earned
 -- cost     O(log n), and for the agent who comes free that of attach.lua
-return m.run(ARGV[10], function() return m.hang_up(ARGV[6], m.given(ARGV[7]), m.number_given(ARGV[8]), ARGV[9]) end)
+return m.run(m.args[10], function() return m.hang_up(m.args[6], m.given(m.args[7]), m.number_given(m.args[8]), m.args[9]) end)

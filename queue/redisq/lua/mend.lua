@@ -10,9 +10,7 @@
 --          'b' before them, of callbacks: 'c' or 'b' and the id
 -- returns  see lib/run.lua; in the body a packed list of what was mended
 -- cost     O(log n) for each id
-local not_now = m.begin()
-if not_now then return not_now end
-m.due()
+if not m.begin(ARGV[1], ARGV[2]) then return { 'CONFIG', m.nonce } end
 local mended = {}
 for i = 4, #ARGV do
   local id = ARGV[i]:sub(2)

@@ -6,7 +6,7 @@
 -- returns  nothing
 -- cost     O(log n) in timers
 return m.run('renew_owner', function()
-  if ARGV[6] == '' then m.refuse(ERR_INVALID, 'owner', 'must not be empty') end
-  m.renew(ARGV[6])
+  if m.args[6] == '' then m.refuse(ERR_INVALID, 'owner', 'must not be empty') end
+  m.renew(m.args[6])
   return {}
 end)

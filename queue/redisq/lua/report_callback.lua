@@ -5,4 +5,4 @@
 -- ARGV     1 to 5 as arrive.lua, 6 callback, 7 claimant, 8 result, 9 note
 -- returns  the callback
 -- cost     O(log n); when the claimant is an agent, that of attach.lua
-return m.run('report_callback', function() return m.report_callback(ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]) end)
+return m.run('report_callback', function() return m.report_callback(m.args[6], m.args[7], tonumber(m.args[8]), m.args[9]) end)

@@ -6,4 +6,4 @@
 --          whose tier is provisional, 10 '1': a VIP whose number is not attested
 -- returns  the call if one was named, the number of those changed
 -- cost     that of arrive.lua for each call of the number
-return m.run('rerank', function() return m.rerank(ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9] == '1', ARGV[10] == '1') end)
+return m.run('rerank', function() return m.rerank(m.args[6], m.args[7], tonumber(m.args[8]), m.args[9] == '1', m.args[10] == '1') end)

@@ -5,4 +5,4 @@
 -- ARGV     1 to 5 as arrive.lua, 6 callback, 7 due at
 -- returns  the callback
 -- cost     O(log n)
-return m.run('reschedule_callback', function() return m.reschedule_callback(ARGV[6], tonumber(ARGV[7])) end)
+return m.run('reschedule_callback', function() return m.reschedule_callback(m.args[6], tonumber(m.args[7])) end)

@@ -6,13 +6,13 @@
 -- returns  the agent
 -- cost     as sign_in.lua
 return m.run('set_state', function()
-  local a, state = m.signed_in(ARGV[6]), tonumber(ARGV[7])
+  local a, state = m.signed_in(m.args[6]), tonumber(m.args[7])
   if state == AGENT_READY then
     m.want_ready(a)
   elseif state == AGENT_NOT_READY then
-    m.want_pause(a, m.given(ARGV[8]))
+    m.want_pause(a, m.given(m.args[8]))
   else
-    m.refuse(ERR_INVALID, 'state', ARGV[9] .. ' cannot be set; ready or not_ready is allowed')
+    m.refuse(ERR_INVALID, 'state', m.args[9] .. ' cannot be set; ready or not_ready is allowed')
   end
   return { the_agent = a }
 end)

@@ -7,4 +7,4 @@
 -- returns  the agent
 -- cost     O(log n) for each queue, plus the calls held for the agent and those
 --          declined in the queues he leaves
-return m.run('sign_in', function() return m.sign_in(ARGV[6], decode(ARGV[7])) end)
+return m.run('sign_in', function() return m.sign_in(m.args[6], decode(m.args[7])) end)

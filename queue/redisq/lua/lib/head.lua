@@ -9,7 +9,7 @@ local call, pack, decode = redis.call, cmsgpack.pack, cmsgpack.unpack
 local format, concat, max, min, floor = string.format, table.concat, math.max, math.min, math.floor
 local m
 m = {
-  nonce = ARGV[3], request_id = ARGV[4], request_print = ARGV[5],
+  args = ARGV, nonce = ARGV[3], request_id = ARGV[4], request_print = ARGV[5],
   now = false, -- the command's instant
   site = false, -- its settings
   meta = false, -- its counters

@@ -1,14 +1,15 @@
 -- How a command begins, ends and answers.
 
--- begin reads the site. It returns an answer when the command cannot be
--- decided now: the settings are others than the daemon's (CONFIG), or timers are
--- due that have to fire first (DUE).
-function m.begin()
+-- begin reads the site. It reports whether the settings are those that the daemon
+-- knows; if not, nothing can be decided (CONFIG).
+function m.begin(at, print)
   local v = call('HMGET', key_site, 'print', 'meta', 'config')
-  if v[1] ~= ARGV[2] then return { 'CONFIG', m.nonce } end
+  if v[1] ~= print then return false end
   m.meta_before = v[2]
   m.meta, m.site = v[2] and decode(v[2]) or {}, decode(v[3])
-  m.now = max(tonumber(ARGV[1]), m.meta.now or 0)
+  m.now = max(tonumber(at), m.meta.now or 0)
+  m.due()
+  return true
 end
 
 -- due returns when the next timer is due; nil when none is armed.
@@ -97,13 +98,10 @@ function m.forget_events()
   end
 end
 
--- run decides one command in one step. A command that is a part of a longer one
--- is remembered with the last part only.
-function m.run(kind, decide, part)
-  local not_now = m.begin()
-  if not_now then return not_now end
-  local first_due = m.due()
-  if first_due and first_due <= m.now then return { 'DUE', m.nonce, m.now, first_due } end
+-- decide_one decides one command in one step and returns its answer. A command
+-- that is a part of a longer one is remembered with the last part only.
+function m.decide_one(kind, decide, part)
+  if m.first_due and m.first_due <= m.now then return { 'DUE', m.nonce, m.now, m.first_due } end
   if m.request_id ~= '' then
     local first = m.remembered(kind)
     if first then return first end
@@ -115,6 +113,37 @@ function m.run(kind, decide, part)
   end
   local result = m.pack_result(res)
   if m.request_id ~= '' and not part then m.remember(kind, result) end
-  m.flush()
+  if next(m.timers) then m.flush_timers() end
   return m.answer('OK', result)
+end
+
+-- run decides the one command that the script is for.
+function m.run(kind, decide, part)
+  if not m.begin(m.args[1], m.args[2]) then return { 'CONFIG', m.nonce } end
+  local reply = m.decide_one(kind, decide, part)
+  m.flush()
+  return reply
+end
+
+-- run_all decides several commands, one after the other, and writes what they
+-- touched once. ARGV: 1 print of the settings, then for each command its script,
+-- how many arguments it has, and these as the script's own.
+function m.run_all(scripts)
+  local known = m.begin(ARGV[4], ARGV[1])
+  local replies, at = {}, 2
+  while ARGV[at] do
+    local script, count = ARGV[at], tonumber(ARGV[at + 1])
+    local args = { unpack(ARGV, at + 2, at + 1 + count) }
+    at = at + 2 + count
+    m.args, m.nonce, m.request_id, m.request_print = args, args[3], args[4], args[5]
+    if known then
+      m.now = max(tonumber(args[1]), m.now)
+      replies[#replies + 1] = scripts[script]()
+      if m.damaged[1] then m.damaged = {} end
+    else
+      replies[#replies + 1] = { 'CONFIG', m.nonce }
+    end
+  end
+  if known then m.flush() end
+  return replies
 end
