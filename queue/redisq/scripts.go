@@ -39,6 +39,15 @@ type script struct {
 	batch  *script // decides it together with others; nil when it stands alone
 }
 
+// turn sorts scripts: those that stand alone, which a tick does, come first, then
+// each batch's.
+func (s *script) turn() string {
+	if s.batch == nil {
+		return ""
+	}
+	return s.batch.name
+}
+
 // The commands of every call's life wait for Redis together, and a run of a
 // script costs as much before and after the decision as the decision itself. So
 // those that wait together are decided by one run: one after the other, each with

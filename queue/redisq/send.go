@@ -1,12 +1,12 @@
 package redisq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -175,9 +175,10 @@ type shipment struct {
 	cmd    *redis.Cmd
 }
 
-// ship puts runs that can be decided together into one shipment, and leaves them
-// in their order.
+// ship puts runs that can be decided together into one shipment. Jobs have no
+// order among themselves; within one, the tick comes first.
 func (e *Engine) ship(batch []*run) []*shipment {
+	slices.SortStableFunc(batch, func(a, b *run) int { return cmp.Compare(a.script.turn(), b.script.turn()) })
 	var out []*shipment
 	for first := 0; first < len(batch); {
 		next := first + 1
@@ -318,21 +319,6 @@ func (e *Engine) unavailable(err error) error {
 	return fmt.Errorf("%w: redis: %w", queue.ErrUnavailable, err)
 }
 
-// isAway reports whether an error means that nothing can be done with Redis now.
-// One that is full, or that has too few replicas, still answers.
-func isAway(err error) bool {
-	var reply redis.Error
-	if !errors.As(err, &reply) {
-		return !errors.Is(err, errUnconfirmed) && !errors.Is(err, errMixedUp)
-	}
-	for _, word := range []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"} {
-		if redis.HasErrorPrefix(err, word) {
-			return true
-		}
-	}
-	return false
-}
-
 // node returns the client of the one server that holds the site now.
 func (e *Engine) node(ctx context.Context) (*redis.Client, error) {
 	switch c := e.client.(type) {
@@ -343,36 +329,4 @@ func (e *Engine) node(ctx context.Context) (*redis.Client, error) {
 	default:
 		return nil, fmt.Errorf("redisq: %T is no client of a server, of Sentinel or of a Cluster", e.client)
 	}
-}
-
-// health is whether Redis answers.
-type health struct {
-	mu      sync.Mutex
-	ok      bool
-	changed chan struct{}
-	last    error
-	since   time.Time
-}
-
-func newHealth() *health { return &health{ok: true, changed: make(chan struct{}), since: time.Now()} }
-
-func (h *health) set(ok bool, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.last = err
-	if h.ok != ok {
-		h.ok, h.since = ok, time.Now()
-		close(h.changed)
-		h.changed = make(chan struct{})
-	}
-}
-
-func (h *health) failed(err error) { h.set(false, err) }
-
-func (h *health) answered() { h.set(true, nil) }
-
-func (h *health) state() (ok bool, changed <-chan struct{}, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.ok, h.changed, h.last
 }
