@@ -44,7 +44,7 @@ type Options struct {
 
 // One run is to stay well below a millisecond.
 const (
-	usualBatchRuns = 12
+	usualBatchRuns = 8
 	usualLeastRuns = 2
 )
 

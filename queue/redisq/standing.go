@@ -233,4 +233,3 @@ func (e *Engine) queuePositions(ctx context.Context, node *redis.Client, name, s
 	}
 	return out, nil
 }
-

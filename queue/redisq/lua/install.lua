@@ -34,4 +34,9 @@ for name in pairs(numbers) do
   end
 end
 call('HSET', key_site, 'schema', ARGV[1], 'print', ARGV[2], 'config', ARGV[3], 'names', pack(names), 'numbers', pack(numbers), 'zones', ARGV[5])
+-- Redis keeps a small hash of short values as a list, which it searches from the
+-- front each time. One long value makes it a table.
+for _, key in ipairs({ key_totals, key_cohorts, key_callers, key_promised }) do
+  call('HSETNX', key, '', ('-'):rep(65))
+end
 return { 'OK' }
