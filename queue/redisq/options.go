@@ -44,7 +44,7 @@ type Options struct {
 
 // One run is to stay well below a millisecond.
 const (
-	usualBatchRuns = 8
+	usualBatchRuns = 4
 	usualLeastRuns = 2
 )
 

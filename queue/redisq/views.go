@@ -240,7 +240,7 @@ func (e *Engine) offerOf(ctx context.Context, node *redis.Client, a *queue.Agent
 		return nil, e.asked(ctx, err)
 	}
 	var r offerRecord
-	if record.Err() != nil {
+	if record.Val() == "" {
 		return nil, nil // it has ended meanwhile, and is kept no longer
 	}
 	if err := unpack([]byte(record.Val()), &r); err != nil || r.Ended != "" {
