@@ -105,14 +105,14 @@ func (m *Machine) refusal(c *call) string {
 		return ReasonBlacklisted
 	case m.site.MaxWaiting > 0 && m.waiting >= m.site.MaxWaiting:
 		return ReasonProcessFull
-	case q.cfg.Capacity > 0 && c.Tier != tiering.VIP && q.waiting >= q.cfg.room(c.Tier):
+	case q.cfg.Capacity > 0 && c.Tier != tiering.VIP && q.waiting >= q.cfg.Room(c.Tier):
 		return ReasonQueueFull
 	}
 	return ""
 }
 
-// room returns up to how many waiting calls a tier is admitted.
-func (q *Queue) room(t tiering.Tier) int {
+// Room returns up to how many waiting calls a tier is admitted.
+func (q *Queue) Room(t tiering.Tier) int {
 	share, ok := q.Shares[t]
 	if !ok {
 		share = 1

@@ -46,6 +46,7 @@ type App struct {
 	undo    []func() // what New has set up, to be ended in the opposite order
 	engines []queue.Engine
 	feeds   []*feed.Feed
+	away    map[string]error // sites whose store does not answer; guarded by awayMu
 	tiers   tiering.Directory
 	local   tiering.Directory     // tiers when they are in a file of this machine, else nil
 	redis   redis.UniversalClient // nil: there is none
@@ -64,6 +65,7 @@ type App struct {
 	listen  net.Listener
 	http    net.Listener // nil when off
 
+	awayMu   sync.Mutex
 	serving  sync.WaitGroup
 	failed   chan struct{}
 	failOnce sync.Once
@@ -78,7 +80,7 @@ type App struct {
 func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	a := &App{
 		cfg: cfg, opts: opts, log: opts.Logger, metrics: prometheus.NewRegistry(),
-		failed: make(chan struct{}), stopped: make(chan struct{}),
+		failed: make(chan struct{}), stopped: make(chan struct{}), away: map[string]error{},
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -204,10 +206,13 @@ func (a *App) Start() error {
 			}
 		})
 	}
+	a.setServing(true)
 	for i, e := range a.engines {
 		a.serving.Go(func() { a.watch(a.cfg.Sites[i].Name, e) })
+		if store, ok := e.(reachable); ok {
+			a.serving.Go(func() { a.watchStore(a.cfg.Sites[i].Name, store) })
+		}
 	}
-	a.setServing(true)
 	return nil
 }
 
@@ -218,6 +223,44 @@ func (a *App) watch(site string, e queue.Engine) {
 		a.fail(fmt.Errorf("site %s: the engine has failed, and nothing more is acknowledged: %w", site, e.Err()))
 	case <-a.stopped:
 	}
+}
+
+// reachable is an engine whose store may be away for a while.
+type reachable interface {
+	// Healthy reports whether the store answers, and if not, what it says; changed
+	// is closed when that changes.
+	Healthy() (ok bool, changed <-chan struct{}, err error)
+}
+
+// watchStore says that the daemon does not serve while a site's store is away.
+// Streams stay, and go on when it is back.
+func (a *App) watchStore(site string, store reachable) {
+	for {
+		ok, changed, err := store.Healthy()
+		a.setAway(site, ok, err)
+		select {
+		case <-changed:
+		case <-a.stopped:
+			return
+		}
+	}
+}
+
+func (a *App) setAway(site string, ok bool, err error) {
+	a.awayMu.Lock()
+	defer a.awayMu.Unlock()
+	_, was := a.away[site]
+	switch {
+	case ok && was:
+		delete(a.away, site)
+		a.log.Info("the store answers again", "site", site)
+	case !ok && !was:
+		a.away[site] = err
+		a.log.Warn("the store does not answer: nothing is acknowledged until it does", "site", site, "error", err)
+	default:
+		return
+	}
+	a.setReachable(len(a.away) == 0)
 }
 
 func (a *App) fail(err error) {

@@ -51,8 +51,18 @@ func (a *App) setServing(serving bool) {
 		a.health.Shutdown()
 		return
 	}
+	a.setReachable(true)
+}
+
+// setReachable says whether the daemon could serve now, as long as it is not
+// stopping.
+func (a *App) setReachable(ok bool) {
+	status := healthpb.HealthCheckResponse_NOT_SERVING
+	if ok {
+		status = healthpb.HealthCheckResponse_SERVING
+	}
 	for _, name := range services {
-		a.health.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
+		a.health.SetServingStatus(name, status)
 	}
 }
 

@@ -33,7 +33,9 @@ func (c *Config) Validate() error {
 	switch c.Engine {
 	case EngineEmbedded:
 	case EngineRedis:
-		bad("engine: redis is not in this build yet: use embedded")
+		if !c.Redis.On() {
+			bad("engine: redis needs redis.addresses")
+		}
 	default:
 		bad("engine: %q is unknown: embedded or redis is allowed", c.Engine)
 	}
