@@ -48,11 +48,11 @@ func newLayout(line []byte, o Options) (layout, error) {
 		slot := at[ours[strings.ToLower(theirs)]]
 		switch {
 		case slot != nil && *slot >= 0:
-			bad("column %q stands there twice", theirs)
+			bad("column %.40q stands there twice", theirs)
 		case slot != nil:
 			*slot = i
 		case !o.Ignore:
-			bad("column %q is unknown: %s are known", theirs, strings.Join(Columns, ", "))
+			bad("column %.40q is unknown: %s are known", theirs, strings.Join(Columns, ", "))
 		}
 	}
 	for _, name := range []string{Number, Tier} {
