@@ -117,9 +117,9 @@ func (a *App) feedStats(i int) func() prom.Feed {
 // for.
 func (a *App) newWeb() *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.scrape, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, EnableOpenMetrics: true,
-	}))
+	mux.Handle("GET /metrics", compressed(promhttp.HandlerFor(a.scrape, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, EnableOpenMetrics: true, DisableCompression: true,
+	})))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		res, err := a.health.Check(r.Context(), &healthpb.HealthCheckRequest{})
