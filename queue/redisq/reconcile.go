@@ -48,7 +48,7 @@ func (e *Engine) reconcile(ctx context.Context, now instant.Instant, cmd *queue.
 			return queue.Result{}, err
 		}
 		if res.Duplicate {
-			if all := append(part, order...); !isWhole(&res) || len(all) < len(cmd.Calls) {
+			if all := slices.Concat(part, order); !isWhole(&res) || len(all) < len(cmd.Calls) {
 				res.Items = firstItems(cmd, all, res.Items)
 			}
 			return res, nil
