@@ -48,7 +48,9 @@ func (e *Engine) reconcile(ctx context.Context, now instant.Instant, cmd *queue.
 			return queue.Result{}, err
 		}
 		if res.Duplicate {
-			res.Items = firstItems(cmd, append(part, order...), res.Items)
+			if all := slices.Concat(part, order); !isWhole(&res) || len(all) < len(cmd.Calls) {
+				res.Items = firstItems(cmd, all, res.Items)
+			}
 			return res, nil
 		}
 		slices.Sort(part) // as the outcomes are
@@ -105,6 +107,18 @@ func (e *Engine) reconcilePart(ctx context.Context, now instant.Instant, cmd *qu
 		return queue.Result{}, fmt.Errorf("%w: %d outcomes for %d calls", queue.ErrUnavailable, len(res.Items), len(part))
 	}
 	return res, nil
+}
+
+// isWhole reports whether a remembered answer has the outcome of every call, and
+// not of the last part only: the counts are those of all parts.
+func isWhole(res *queue.Result) bool {
+	n := 0
+	for _, item := range res.Items {
+		if item.Outcome != queue.OutcomeFailed {
+			n++
+		}
+	}
+	return n == res.Added+res.Kept
 }
 
 // firstItems are the outcomes of a request that is repeated; order is that of its
