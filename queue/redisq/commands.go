@@ -22,27 +22,27 @@ func (e *Engine) argsOf(cmd queue.Command) (s *script, args []any, err error) {
 	switch c := cmd.(type) {
 	case *queue.Arrive:
 		record, err := packed(said(c))
-		return scripts["arrive"], []any{c.Call, c.Switch, e.routeOf(c), record}, err
+		return scripts()["arrive"], []any{c.Call, c.Switch, e.routeOf(c), record}, err
 	case *queue.Abandon:
-		return scripts["hang_up"], []any{c.Call, c.Switch, int64(c.At), queue.ReasonCallerHungUp, c.Kind()}, nil
+		return scripts()["hang_up"], []any{c.Call, c.Switch, int64(c.At), queue.ReasonCallerHungUp, c.Kind()}, nil
 	case *queue.End:
-		return scripts["hang_up"], []any{c.Call, c.Switch, int64(c.At), queue.ReasonSwitchEnded, c.Kind()}, nil
+		return scripts()["hang_up"], []any{c.Call, c.Switch, int64(c.At), queue.ReasonSwitchEnded, c.Kind()}, nil
 	case *queue.Accept:
-		return scripts["accept"], []any{c.Agent, c.Offer}, nil
+		return scripts()["accept"], []any{c.Agent, c.Offer}, nil
 	case *queue.Decline:
-		return scripts["decline"], []any{c.Agent, c.Offer, c.Reason, asFlag(c.NotReady)}, nil
+		return scripts()["decline"], []any{c.Agent, c.Offer, c.Reason, asFlag(c.NotReady)}, nil
 	case *queue.Complete:
-		return scripts["complete"], []any{c.Agent, c.Call}, nil
+		return scripts()["complete"], []any{c.Agent, c.Call}, nil
 	case *queue.Acknowledge:
-		return scripts["acknowledge"], []any{c.Agent, c.Offer}, nil
+		return scripts()["acknowledge"], []any{c.Agent, c.Offer}, nil
 	case *queue.Attach:
-		return scripts["attach"], []any{c.Agent, c.Owner, c.Token, int(c.Presence), c.Wait.Milliseconds()}, nil
+		return scripts()["attach"], []any{c.Agent, c.Owner, c.Token, int(c.Presence), c.Wait.Milliseconds()}, nil
 	case *queue.Detach:
-		return scripts["detach"], []any{c.Agent, c.Token, asFlag(c.Undelivered)}, nil
+		return scripts()["detach"], []any{c.Agent, c.Token, asFlag(c.Undelivered)}, nil
 	case *queue.RenewOwner:
-		return scripts["renew_owner"], []any{c.Owner}, nil
+		return scripts()["renew_owner"], []any{c.Owner}, nil
 	case *queue.SetState:
-		return scripts["set_state"], []any{c.Agent, int(c.State), c.Reason, c.State.String()}, nil
+		return scripts()["set_state"], []any{c.Agent, int(c.State), c.Reason, c.State.String()}, nil
 	default:
 		return e.rareArgsOf(cmd)
 	}
@@ -52,17 +52,17 @@ func (e *Engine) rareArgsOf(cmd queue.Command) (*script, []any, error) {
 	switch c := cmd.(type) {
 	case *queue.SignIn:
 		record, err := packed(signedIn(c))
-		return scripts["sign_in"], []any{c.Agent, record}, err
+		return scripts()["sign_in"], []any{c.Agent, record}, err
 	case *queue.SignOut:
-		return scripts["sign_out"], []any{c.Agent, asFlag(c.Force)}, nil
+		return scripts()["sign_out"], []any{c.Agent, asFlag(c.Force)}, nil
 	case *queue.AttachSwitch:
-		return scripts["attach_switch"], []any{c.Switch, c.Owner, c.Token}, nil
+		return scripts()["attach_switch"], []any{c.Switch, c.Owner, c.Token}, nil
 	case *queue.DetachSwitch:
-		return scripts["detach_switch"], []any{c.Switch, c.Token}, nil
+		return scripts()["detach_switch"], []any{c.Switch, c.Token}, nil
 	case *queue.MoveCall:
-		return scripts["move_call"], []any{c.Call, c.Queue, c.By}, nil
+		return scripts()["move_call"], []any{c.Call, c.Queue, c.By}, nil
 	case *queue.Rerank:
-		return scripts["rerank"], []any{c.Call, string(c.Caller), int(c.Tier), asFlag(c.OnlyProvisional), asFlag(c.UnattestedVIP)}, nil
+		return scripts()["rerank"], []any{c.Call, string(c.Caller), int(c.Tier), asFlag(c.OnlyProvisional), asFlag(c.UnattestedVIP)}, nil
 	case *queue.CreateCallback:
 		name, tier := c.Queue, c.Tier
 		if name == "" {
@@ -71,15 +71,15 @@ func (e *Engine) rareArgsOf(cmd queue.Command) (*script, []any, error) {
 		if !tier.Valid() {
 			tier = tiering.Ordinary
 		}
-		return scripts["create_callback"], []any{string(c.Caller), name, int(tier), int64(c.DueAt), c.Note}, nil
+		return scripts()["create_callback"], []any{string(c.Caller), name, int(tier), int64(c.DueAt), c.Note}, nil
 	case *queue.ClaimCallback:
-		return scripts["claim_callback"], []any{c.Callback, c.Claimant}, nil
+		return scripts()["claim_callback"], []any{c.Callback, c.Claimant}, nil
 	case *queue.ReportCallback:
-		return scripts["report_callback"], []any{c.Callback, c.Claimant, int(c.Result), c.Note}, nil
+		return scripts()["report_callback"], []any{c.Callback, c.Claimant, int(c.Result), c.Note}, nil
 	case *queue.RescheduleCallback:
-		return scripts["reschedule_callback"], []any{c.Callback, int64(c.DueAt)}, nil
+		return scripts()["reschedule_callback"], []any{c.Callback, int64(c.DueAt)}, nil
 	case *queue.CancelCallback:
-		return scripts["cancel_callback"], []any{c.Callback, c.Reason}, nil
+		return scripts()["cancel_callback"], []any{c.Callback, c.Reason}, nil
 	}
 	return nil, nil, &queue.Error{Kind: queue.ErrInvalid, Field: "command", Detail: fmt.Sprintf("%T is none the engine knows", cmd)}
 }
@@ -127,7 +127,7 @@ func (e *Engine) decide(ctx context.Context, now instant.Instant, s *script, req
 		runs := []*run{r}
 		if tick {
 			e.timers.fired()
-			runs = []*run{e.newRun(scripts["tick"], now), r}
+			runs = []*run{e.newRun(scripts()["tick"], now), r}
 		}
 		if err := e.send(ctx, runs...); err != nil {
 			return queue.Result{}, err
@@ -159,7 +159,7 @@ func (e *Engine) decide(ctx context.Context, now instant.Instant, s *script, req
 // tick fires everything that is due.
 func (e *Engine) tick(ctx context.Context, now instant.Instant) error {
 	for {
-		r := e.newRun(scripts["tick"], now)
+		r := e.newRun(scripts()["tick"], now)
 		if err := e.send(ctx, r); err != nil {
 			return err
 		}

@@ -99,7 +99,7 @@ func (e *Engine) reconcilePart(ctx context.Context, now instant.Instant, cmd *qu
 	if err != nil {
 		return queue.Result{}, err
 	}
-	res, err := e.decide(ctx, now, scripts["reconcile"], &cmd.Request, []any{cmd.Switch, int64(cmd.AsOf), calls, ids, asFlag(more), counts})
+	res, err := e.decide(ctx, now, scripts()["reconcile"], &cmd.Request, []any{cmd.Switch, int64(cmd.AsOf), calls, ids, asFlag(more), counts})
 	if err != nil {
 		return queue.Result{}, err
 	}

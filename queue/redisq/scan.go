@@ -84,7 +84,7 @@ func (e *Engine) mend(ctx context.Context, ids []string) error {
 	for _, id := range ids {
 		args = append(args, id)
 	}
-	r := e.newRun(scripts["mend"], e.Now(), args...)
+	r := e.newRun(scripts()["mend"], e.Now(), args...)
 	if err := e.send(ctx, r); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -79,14 +80,15 @@ func batchOf(files fs.FS, commands []string) (string, error) {
 	return flags + "\n" + body + "})\n", nil
 }
 
-// scripts are all of them, by the name of their file.
-var scripts = func() map[string]*script {
+// scripts are all of them, by the name of their file. They are put together when
+// an engine is opened: a daemon without Redis starts the sooner.
+var scripts = sync.OnceValue(func() map[string]*script {
 	all, err := assembleAll(sources)
 	if err != nil {
 		panic(err) // a mistake in the sources, which every test finds
 	}
 	return all
-}()
+})
 
 func assembleAll(files fs.FS) (map[string]*script, error) {
 	lib, err := readLibrary(files)

@@ -230,7 +230,7 @@ func (e *Engine) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	script := scripts["install"]
+	script := scripts()["install"]
 	reply, err := node.Eval(ctx, script.source, e.keys, schemaVersion, s.print, s.site, s.queues, s.zones, maxQueues).StringSlice()
 	if err != nil {
 		return fmt.Errorf("put the settings of site %s in place: %w", e.site.Name, err)

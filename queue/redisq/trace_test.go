@@ -32,7 +32,9 @@ func TestUsualFunctions(t *testing.T) {
 	}
 	was := scripts
 	defer func() { scripts = was }()
-	if scripts, err = assembleWith(sources, lib); err != nil {
+	traced, err := assembleWith(sources, lib)
+	scripts = func() map[string]*script { return traced }
+	if err != nil {
 		t.Fatal(err)
 	}
 	called := traceUsual(t)
