@@ -29,6 +29,8 @@ func ctxOf(t testing.TB) context.Context {
 func open(t testing.TB, client redis.UniversalClient, opts redisq.Options, change ...func(*queue.Site)) *redisq.Engine {
 	t.Helper()
 	site := queue.DefaultSite("main")
+	// A slow machine must not lose agents and offers: no test of this file is about that.
+	site.AckTimeout, site.OwnerLease, site.Queues[0].OfferTimeout = 0, time.Hour, 10*time.Minute
 	for _, f := range change {
 		f(&site)
 	}

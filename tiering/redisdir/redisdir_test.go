@@ -34,7 +34,7 @@ func single(t *testing.T) store {
 func (s store) client(t *testing.T) redis.UniversalClient {
 	t.Helper()
 	o := s.options
-	o.ReplyTimeout, o.DialTimeout = 500*time.Millisecond, 500*time.Millisecond
+	o.ReplyTimeout, o.DialTimeout = 1500*time.Millisecond, 1500*time.Millisecond
 	c, err := redisconn.New(o)
 	if err != nil {
 		t.Fatal(err)
