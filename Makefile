@@ -1,5 +1,6 @@
 # Greenlane. `make` alone lists what there is. Everything needs only Go, git, a C
-# compiler (for the race detector) and, the first time, a network for Go modules.
+# compiler (for the race detector), redis-server for the tests and, the first
+# time, a network for Go modules.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -19,7 +20,7 @@ PGO ?= auto
 BUILD = go build -pgo=$(PGO) -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 # What some tests run beside the daemon: PACKAGE/COMMAND of Debian.
-NEEDS := prometheus/promtool prometheus/prometheus
+NEEDS := redis-server/redis-server redis-sentinel/redis-sentinel prometheus/promtool prometheus/prometheus
 
 ARGS ?=
 TESTFLAGS ?= -timeout 20m

@@ -27,7 +27,7 @@ type call struct {
 	firstEvent uint64    // sequence of its first event; 0: none
 	moreEvents *[]uint64 // of the others
 	rare       *rareCall // nil: nothing of it
-	sameCaller *call     // next waiting call of the same number
+	sameCaller *call     // next call of the same number
 	entry
 	timer  timer
 	Offers uint32

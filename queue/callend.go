@@ -92,7 +92,6 @@ func (m *Machine) leave(c *call, how string) *offer {
 	}
 	countWaiting(c, -1)
 	m.waiting--
-	m.unlinkCaller(c)
 	c.holdUntil(0)
 	return o
 }

@@ -90,6 +90,7 @@ func (m *Machine) linkCall(c *call, q *queueState) {
 	c.entry = entry{q: q, call: c, slot: slotOf(c.Tier), dirty: c.dirty}
 	c.timer = newTimer(c, classCall, c.Seq)
 	m.calls[c.ID] = c
+	m.linkCaller(c)
 	m.touchCall(c)
 }
 
@@ -105,14 +106,14 @@ func (m *Machine) refusal(c *call) string {
 		return ReasonBlacklisted
 	case m.site.MaxWaiting > 0 && m.waiting >= m.site.MaxWaiting:
 		return ReasonProcessFull
-	case q.cfg.Capacity > 0 && c.Tier != tiering.VIP && q.waiting >= q.cfg.room(c.Tier):
+	case q.cfg.Capacity > 0 && c.Tier != tiering.VIP && q.waiting >= q.cfg.Room(c.Tier):
 		return ReasonQueueFull
 	}
 	return ""
 }
 
-// room returns up to how many waiting calls a tier is admitted.
-func (q *Queue) room(t tiering.Tier) int {
+// Room returns up to how many waiting calls a tier is admitted.
+func (q *Queue) Room(t tiering.Tier) int {
 	share, ok := q.Shares[t]
 	if !ok {
 		share = 1
@@ -125,7 +126,6 @@ func (q *Queue) room(t tiering.Tier) int {
 func (m *Machine) join(c *call) {
 	m.waiting++
 	countWaiting(c, 1)
-	m.linkCaller(c)
 	m.totals(c.q, c.Tier).Joined++
 	m.emitCall(c, Event{Type: EventCallJoined})
 	m.lineUpOrHold(&c.entry)
@@ -146,30 +146,47 @@ func (m *Machine) lineUpOrHold(e *entry) {
 	m.lineUp(e)
 }
 
+// callerCalls is the calls of one number, chained by sameCaller in the order in
+// which they became known. They are forgotten in about the same order.
+type callerCalls struct{ first, last *call }
+
+// linkCaller makes a call findable by its number until it is forgotten.
 func (m *Machine) linkCaller(c *call) {
-	if c.Caller != "" {
-		c.sameCaller = m.byCaller[c.Caller]
-		m.byCaller[c.Caller] = c
+	if c.Caller == "" {
+		return
 	}
+	calls := m.byCaller[c.Caller]
+	if calls.last == nil {
+		calls.first = c
+	} else {
+		calls.last.sameCaller = c
+	}
+	calls.last = c
+	m.byCaller[c.Caller] = calls
 }
 
 func (m *Machine) unlinkCaller(c *call) {
 	if c.Caller == "" {
 		return
 	}
-	first := m.byCaller[c.Caller]
-	if first == c {
-		if c.sameCaller == nil {
+	calls := m.byCaller[c.Caller]
+	if calls.first == c {
+		calls.first = c.sameCaller
+		if calls.first == nil {
 			delete(m.byCaller, c.Caller)
-		} else {
-			m.byCaller[c.Caller] = c.sameCaller
+			return
 		}
 	} else {
-		for first.sameCaller != c {
-			first = first.sameCaller
+		before := calls.first
+		for before.sameCaller != c {
+			before = before.sameCaller
 		}
-		first.sameCaller = c.sameCaller
+		before.sameCaller = c.sameCaller
+		if calls.last == c {
+			calls.last = before
+		}
 	}
+	m.byCaller[c.Caller] = calls
 	c.sameCaller = nil
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // Calls answers as Engine.Calls does. A page of those who wait is read off
-// their lines; any other costs a walk through all the calls kept.
+// their lines, one caller's off the list of them; any other costs a walk through
+// all the calls kept.
 func (m *Machine) Calls(f CallFilter) ([]Call, string, error) {
 	from, err := parseRank(f.After)
 	if err != nil {
@@ -31,6 +32,10 @@ func (m *Machine) Calls(f CallFilter) ([]Call, string, error) {
 	}
 	if len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s CallState) bool { return s != CallWaiting && s != CallOffered }) {
 		m.eachInLine(f.Queue, from, n+1, add)
+	} else if f.Caller != "" {
+		for c := m.byCaller[f.Caller].first; c != nil; c = c.sameCaller {
+			add(c)
+		}
 	} else {
 		for _, c := range m.calls {
 			add(c)

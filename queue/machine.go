@@ -21,10 +21,10 @@ type Machine struct {
 	queueList []*queueState // as configured
 
 	calls    map[string]*call
-	byCaller map[tiering.Number]*call // waiting calls, chained by sameCaller
-	ended    []*call                  // kept for a while, oldest end first
-	waiting  int                      // calls waiting or offered
-	held     int                      // calls that wait for their preferred agent
+	byCaller map[tiering.Number]callerCalls // every call kept
+	ended    []*call                        // kept for a while, oldest end first
+	waiting  int                            // calls waiting or offered
+	held     int                            // calls that wait for their preferred agent
 
 	agents      map[string]*agent
 	agentList   *btree.Map[string, *agent]
@@ -108,7 +108,7 @@ func newMachine(site Site) *Machine {
 		site:          site,
 		queues:        map[string]*queueState{},
 		calls:         map[string]*call{},
-		byCaller:      map[tiering.Number]*call{},
+		byCaller:      map[tiering.Number]callerCalls{},
 		agents:        map[string]*agent{},
 		agentList:     btree.NewMap[string, *agent](16),
 		offers:        offerLog{older: map[uint64]*offer{}},

@@ -112,7 +112,6 @@ func (m *Machine) restoreCalls(records []*Call) error {
 		case CallWaiting, CallOffered:
 			m.waiting++
 			countWaiting(c, 1)
-			m.linkCaller(c)
 		case CallAnswered:
 		default:
 			m.ended = append(m.ended, c)

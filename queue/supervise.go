@@ -53,7 +53,7 @@ func (m *Machine) rerank(cmd *Rerank) (Result, error) {
 	}
 	if cmd.Call == "" {
 		var list []*call
-		for c := m.byCaller[cmd.Caller]; c != nil; c = c.sameCaller {
+		for c := m.byCaller[cmd.Caller].first; c != nil; c = c.sameCaller {
 			list = append(list, c)
 		}
 		slices.SortFunc(list, func(a, b *call) int { return cmp.Compare(a.Seq, b.Seq) })

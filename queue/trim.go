@@ -53,6 +53,7 @@ func (m *Machine) trim() {
 		m.ended[0] = nil
 		m.ended = m.ended[1:]
 		delete(m.calls, c.ID)
+		m.unlinkCaller(c)
 		m.changes.GoneCalls = append(m.changes.GoneCalls, c.Seq)
 		if len(m.spareCalls) < sparesKept {
 			m.spareCalls = append(m.spareCalls, c)

@@ -16,26 +16,44 @@ import (
 // (they try a dozen expressions one after the other); whatever is not plain is
 // left to them. TestPlansAgree and FuzzNormalize compare the two.
 type plan struct {
-	region  string         // the main region of the code
-	code    string         // the country calling code's digits
-	general desc           // what every valid number of the region matches
-	types   []desc         // mobile, fixed line and so on: a valid number matches one of them
-	trunk   *regexp.Regexp // the prefix that the library strips from a national number; nil for none
-	rewrite bool           // the trunk prefix is not just stripped but rewritten
-	idd     *regexp.Regexp // the international prefix as dialled inside the region; nil for none
+	region  string // the main region of the code
+	code    string // the country calling code's digits
+	general desc   // what every valid number of the region matches
+	types   []desc // mobile, fixed line and so on: a valid number matches one of them
+	trunk   prefix // what the library strips from a national number
+	rewrite bool   // the trunk prefix is not just stripped but rewritten
+	idd     prefix // the international prefix as dialled inside the region
 }
 
 // desc is the shape of one type of number.
 type desc struct {
 	lengths []int32
-	pattern *regexp.Regexp
+	pattern *digits
 }
 
 func (d desc) matches(national string) bool {
 	if len(d.lengths) > 0 && !slices.Contains(d.lengths, int32(len(national))) {
 		return false
 	}
-	return d.pattern.MatchString(national)
+	return d.pattern.matches(national)
+}
+
+// prefix is a prefix expression; the zero prefix is none.
+type prefix struct {
+	pattern *regexp.Regexp
+	quick   *digits // says at once that the pattern does not match; nil when it can't
+}
+
+// cut returns how many digits of s are the prefix, and false when there is none.
+func (p prefix) cut(s string) (size int, ok bool) {
+	if p.pattern == nil || p.quick != nil && !p.quick.begins(s) {
+		return 0, false
+	}
+	at := p.pattern.FindStringIndex(s)
+	if len(at) == 0 || at[0] != 0 {
+		return 0, false
+	}
+	return at[1], true
 }
 
 // fast returns the number and true, or false when the library has to be asked.
@@ -48,9 +66,9 @@ func (z *Normalizer) fast(digits string, plus bool) (Number, bool) {
 		switch rest, abroad := p.international(digits); {
 		case abroad:
 			digits, plus = rest, true
-		case strings.HasPrefix(digits, p.code) && !p.general.pattern.MatchString(digits):
+		case strings.HasPrefix(digits, p.code) && !p.general.pattern.matches(digits):
 			national = digits[len(p.code):]
-			if p.trunk != nil && p.trunk.MatchString(national) {
+			if _, ok := p.trunk.cut(national); ok {
 				return Withheld, false
 			}
 		}
@@ -75,27 +93,22 @@ func (z *Normalizer) fast(digits string, plus bool) (Number, bool) {
 
 // international cuts the international prefix off digits that carry one.
 func (p *plan) international(digits string) (rest string, ok bool) {
-	if p.idd == nil {
+	size, ok := p.idd.cut(digits)
+	if !ok || strings.HasPrefix(digits[size:], "0") {
 		return "", false
 	}
-	at := p.idd.FindStringIndex(digits)
-	if len(at) == 0 || at[0] != 0 || strings.HasPrefix(digits[at[1]:], "0") {
-		return "", false
-	}
-	return digits[at[1]:], true
+	return digits[size:], true
 }
 
 // settle returns the national number without its trunk prefix, and true when
 // it is a number of the plan. A prefix on what is a number with it too, and a
 // leading zero that belongs to the number, are left to the library.
 func (p *plan) settle(national string) (string, bool) {
-	if p.trunk != nil {
-		if at := p.trunk.FindStringIndex(national); at != nil {
-			if p.rewrite || p.general.pattern.MatchString(national) {
-				return "", false
-			}
-			national = national[at[1]:]
+	if size, ok := p.trunk.cut(national); ok {
+		if p.rewrite || p.general.pattern.matches(national) {
+			return "", false
 		}
+		national = national[size:]
 	}
 	if strings.HasPrefix(national, "0") || !p.general.matches(national) {
 		return "", false
@@ -161,15 +174,17 @@ func compileDesc(d *phonenumbers.PhoneNumberDesc) (_ desc, ok bool) {
 	if d.GetNationalNumberPattern() == "" {
 		return desc{}, false
 	}
-	pattern, err := regexp.Compile("^(?:" + d.GetNationalNumberPattern() + ")$")
-	return desc{lengths: d.GetPossibleLength(), pattern: pattern}, err == nil
+	pattern, ok := compileDigits(d.GetNationalNumberPattern())
+	return desc{lengths: d.GetPossibleLength(), pattern: pattern}, ok
 }
 
-// compilePrefix compiles a prefix expression; an absent one is nil and fine.
-func compilePrefix(expression, open string) (_ *regexp.Regexp, ok bool) {
+// compilePrefix compiles a prefix expression; an absent one is nil and fine. The
+// quick form knows matches at the very start only, as cut does.
+func compilePrefix(expression, open string) (_ prefix, ok bool) {
 	if expression == "" {
-		return nil, true
+		return prefix{}, true
 	}
 	pattern, err := regexp.Compile(open + expression + ")")
-	return pattern, err == nil
+	quick, _ := compileDigits(expression)
+	return prefix{pattern, quick}, err == nil
 }

@@ -19,6 +19,7 @@ import (
 const (
 	exitFailed = cli.ExitFailed // the command failed, or found what should not be
 	exitUsage  = cli.ExitUsage  // the command line is wrong
+	exitPartly = cli.ExitPartly // some lines of a file were wrong; all the others are in
 )
 
 func main() {
@@ -51,12 +52,21 @@ func explain(err error) (line string, code int) {
 		return err.Error(), exitUsage
 	case errors.Is(err, errDifferences):
 		return "", exitFailed // What differs has been listed.
+	case errors.Is(err, errPartly):
+		return "", exitPartly // Which lines were wrong has been listed.
 	}
 	return cli.Explain(err)
 }
 
 // usageError is a wrong command line.
 type usageError struct{ error }
+
+func usageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errPartly says that some lines of a file were wrong, and were listed.
+var errPartly = errors.New("some lines were wrong")
 
 // errDifferences says that a check found what should not be, and listed it.
 var errDifferences = errors.New("the check found differences")
@@ -73,7 +83,7 @@ func command() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(cli.Commands()...)
-	root.AddCommand(tiersCommand(), loadCommand(), demoCommand(), reportCommand(), versionCommand())
+	root.AddCommand(tiersCommand(), loadCommand(), demoCommand(), reportCommand(), doctorCommand(), versionCommand())
 	usageOfArgs(root)
 	return root
 }

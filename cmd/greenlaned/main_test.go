@@ -66,6 +66,8 @@ func serving(t *testing.T, args ...string) (cmd *exec.Cmd, httpAddr string, rest
 	t.Cleanup(func() { kill.Stop(); cmd.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
+		cmd.Process.Kill()
+		cmd.Wait() // what it wrote is all there then
 		t.Fatalf("no line: %v\n%s", err, errs.String())
 	}
 	m := regexp.MustCompile(`^greenlaned \S+ serves gRPC on (127\.0\.0\.1:\d+) and HTTP on (127\.0\.0\.1:\d+)\n$`).FindStringSubmatch(line)
@@ -134,7 +136,7 @@ func TestVersionAndUnknownFlags(t *testing.T) {
 	if _, errs, code := run1(t, "--lisen", "x"); code != 1 || !strings.Contains(errs, "unknown flag: --lisen") {
 		t.Errorf("%d %q", code, errs)
 	}
-	if _, errs, code := run1(t, "--engine", "redis"); code != 1 || !strings.Contains(errs, "engine: redis is not in this build yet: use embedded") {
+	if _, errs, code := run1(t, "--engine", "redis"); code != 1 || !strings.Contains(errs, "engine: redis needs redis.addresses") {
 		t.Errorf("%d %q", code, errs)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
@@ -45,7 +46,11 @@ type App struct {
 	undo    []func() // what New has set up, to be ended in the opposite order
 	engines []queue.Engine
 	feeds   []*feed.Feed
+	away    map[string]error // sites whose store does not answer; guarded by awayMu
 	tiers   tiering.Directory
+	local   tiering.Directory     // tiers when they are in a file of this machine, else nil
+	redis   redis.UniversalClient // nil: there is none
+	rerank  *reranker             // nil: nobody but this daemon changes tiers
 	resolve *resolve.Resolver
 	daemon  *prom.Daemon
 	metrics *prometheus.Registry // the daemon's own figures
@@ -60,6 +65,7 @@ type App struct {
 	listen  net.Listener
 	http    net.Listener // nil when off
 
+	awayMu   sync.Mutex
 	serving  sync.WaitGroup
 	failed   chan struct{}
 	failOnce sync.Once
@@ -74,7 +80,7 @@ type App struct {
 func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	a := &App{
 		cfg: cfg, opts: opts, log: opts.Logger, metrics: prometheus.NewRegistry(),
-		failed: make(chan struct{}), stopped: make(chan struct{}),
+		failed: make(chan struct{}), stopped: make(chan struct{}), away: map[string]error{},
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -151,7 +157,7 @@ func (a *App) serve() error {
 		return fmt.Errorf("number.region: %w", err)
 	}
 	opts := rpc.Options{
-		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{local: a.tiers, now: a.now, resolve: a.resolve, observe: a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
+		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{local: a.local, arrived: a.rerank.arrived, now: a.now, resolve: a.resolve, observe: a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
 		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
 		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log,
 	}
@@ -184,6 +190,9 @@ func (a *App) Start() error {
 			return fmt.Errorf("site %s: reading its events: %w", a.cfg.Sites[i].Name, err)
 		}
 	}
+	if a.rerank != nil {
+		a.rerank.start()
+	}
 	a.server.Start()
 	a.serving.Go(func() {
 		if err := a.grpc.Serve(a.listen); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
@@ -197,10 +206,13 @@ func (a *App) Start() error {
 			}
 		})
 	}
+	a.setServing(true)
 	for i, e := range a.engines {
 		a.serving.Go(func() { a.watch(a.cfg.Sites[i].Name, e) })
+		if store, ok := e.(reachable); ok {
+			a.serving.Go(func() { a.watchStore(a.cfg.Sites[i].Name, store) })
+		}
 	}
-	a.setServing(true)
 	return nil
 }
 
@@ -211,6 +223,44 @@ func (a *App) watch(site string, e queue.Engine) {
 		a.fail(fmt.Errorf("site %s: the engine has failed, and nothing more is acknowledged: %w", site, e.Err()))
 	case <-a.stopped:
 	}
+}
+
+// reachable is an engine whose store may be away for a while.
+type reachable interface {
+	// Healthy reports whether the store answers, and if not, what it says; changed
+	// is closed when that changes.
+	Healthy() (ok bool, changed <-chan struct{}, err error)
+}
+
+// watchStore says that the daemon does not serve while a site's store is away.
+// Streams stay, and go on when it is back.
+func (a *App) watchStore(site string, store reachable) {
+	for {
+		ok, changed, err := store.Healthy()
+		a.setAway(site, ok, err)
+		select {
+		case <-changed:
+		case <-a.stopped:
+			return
+		}
+	}
+}
+
+func (a *App) setAway(site string, ok bool, err error) {
+	a.awayMu.Lock()
+	defer a.awayMu.Unlock()
+	_, was := a.away[site]
+	switch {
+	case ok && was:
+		delete(a.away, site)
+		a.log.Info("the store answers again", "site", site)
+	case !ok && !was:
+		a.away[site] = err
+		a.log.Warn("the store does not answer: nothing is acknowledged until it does", "site", site, "error", err)
+	default:
+		return
+	}
+	a.setReachable(len(a.away) == 0)
 }
 
 func (a *App) fail(err error) {

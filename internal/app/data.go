@@ -8,8 +8,9 @@ import (
 
 	"greenlane/internal/config"
 	"greenlane/internal/feed"
+	"greenlane/queue"
 	"greenlane/queue/embedded"
-	"greenlane/tiering/filedir"
+	"greenlane/queue/redisq"
 	"greenlane/tiering/resolve"
 )
 
@@ -18,27 +19,17 @@ import (
 const queueDir = "queue"
 
 func (a *App) openData() error {
-	if a.cfg.Engine != config.EngineEmbedded {
-		return fmt.Errorf("engine: %s is not in this build yet: use embedded", a.cfg.Engine)
-	}
 	sites, err := a.cfg.BuildSites()
 	if err != nil {
 		return err
 	}
-	dir, err := filedir.Open(a.cfg.Data, filedir.Options{Log: a.log})
-	if err != nil {
+	if err := a.openDirectory(); err != nil {
 		return err
 	}
-	a.tiers = dir
-	a.resolve = resolve.New(resolve.Config{Directory: dir, Deadline: a.cfg.TierLookupDeadline.D(), Now: a.opts.Now, Log: a.log})
-	a.later(func() { a.logged("closing the tier file", dir.Close()) })
+	a.resolve = resolve.New(resolve.Config{Directory: a.tiers, Deadline: a.cfg.TierLookupDeadline.D(), Now: a.opts.Now, Log: a.log})
 	a.later(func() { a.logged("ending tier lookups", a.resolve.Close(context.Background())) })
 	for _, site := range sites {
-		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name)}
-		if a.opts.Engine != nil {
-			a.opts.Engine(&opts)
-		}
-		e, err := embedded.Open(filepath.Join(a.cfg.Data, queueDir), site, opts)
+		e, err := a.openEngine(site)
 		if err != nil {
 			return fmt.Errorf("site %s: %w", site.Name, err)
 		}
@@ -49,6 +40,26 @@ func (a *App) openData() error {
 		a.later(f.Stop)
 	}
 	return nil
+}
+
+// openEngine opens the engine of one site: its file below the data directory, or
+// its keys in Redis.
+func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
+	if a.cfg.Engine == config.EngineEmbedded {
+		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name)}
+		if a.opts.Engine != nil {
+			a.opts.Engine(&opts)
+		}
+		return embedded.Open(filepath.Join(a.cfg.Data, queueDir), site, opts)
+	}
+	if a.redis == nil {
+		return nil, errors.New("engine redis needs redis.addresses")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	return redisq.Open(ctx, a.redis, site, redisq.Options{
+		Now: a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
+	})
 }
 
 // logged is for what fails while something else has failed already.
@@ -64,6 +75,9 @@ func (a *App) closeData(ctx context.Context) error {
 	for _, f := range a.feeds {
 		f.Stop()
 	}
+	if a.rerank != nil {
+		a.rerank.stop()
+	}
 	if err := a.resolve.Close(ctx); err != nil {
 		faults = append(faults, fmt.Errorf("tiers: %w", err))
 	}
@@ -74,6 +88,11 @@ func (a *App) closeData(ctx context.Context) error {
 	}
 	if err := a.tiers.Close(); err != nil {
 		faults = append(faults, fmt.Errorf("tiers: %w", err))
+	}
+	if a.redis != nil {
+		if err := a.redis.Close(); err != nil {
+			faults = append(faults, fmt.Errorf("redis: %w", err))
+		}
 	}
 	return errors.Join(faults...)
 }

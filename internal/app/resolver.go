@@ -17,7 +17,8 @@ import (
 // this process having no processor time, and then take a VIP for an ordinary
 // caller just when it is busy. When it fails, package resolve asks again.
 type resolver struct {
-	local   tiering.Directory // nil: the directory is not on this machine
+	local   tiering.Directory                        // nil: the directory is not on this machine
+	arrived func(site string, caller tiering.Number) // told every caller
 	now     func() time.Time
 	resolve *resolve.Resolver
 	observe func(result string, took time.Duration)
@@ -26,6 +27,7 @@ type resolver struct {
 // Resolve implements rpc.Resolver.
 func (r *resolver) Resolve(ctx context.Context, site string, caller tiering.Number) rpc.Answer {
 	began := time.Now()
+	r.arrived(site, caller)
 	a := r.ask(ctx, site, caller)
 	result := "unknown"
 	switch {

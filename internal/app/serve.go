@@ -51,8 +51,18 @@ func (a *App) setServing(serving bool) {
 		a.health.Shutdown()
 		return
 	}
+	a.setReachable(true)
+}
+
+// setReachable says whether the daemon could serve now, as long as it is not
+// stopping.
+func (a *App) setReachable(ok bool) {
+	status := healthpb.HealthCheckResponse_NOT_SERVING
+	if ok {
+		status = healthpb.HealthCheckResponse_SERVING
+	}
 	for _, name := range services {
-		a.health.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
+		a.health.SetServingStatus(name, status)
 	}
 }
 
@@ -107,9 +117,9 @@ func (a *App) feedStats(i int) func() prom.Feed {
 // for.
 func (a *App) newWeb() *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.scrape, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, EnableOpenMetrics: true,
-	}))
+	mux.Handle("GET /metrics", compressed(promhttp.HandlerFor(a.scrape, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, EnableOpenMetrics: true, DisableCompression: true,
+	})))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		res, err := a.health.Check(r.Context(), &healthpb.HealthCheckRequest{})

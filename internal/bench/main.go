@@ -50,6 +50,7 @@ var measurements = []measurement{
 	{"scrape", "a scrape of a large site", measureScrape},
 	{"counting", "what metrics cost a request", measureCounting},
 	{"wallboard", "200 wallboards", measureWallboard},
+	{"tiers", "callers' tiers in Redis", measureTiers},
 }
 
 // bench is what the measurements share.

@@ -59,16 +59,6 @@ type Config struct {
 	Sites       []Site   `yaml:"sites"`
 }
 
-// Redis says where the Redis of engine redis is.
-type Redis struct {
-	Addresses []string `yaml:"addresses"`
-	Master    string   `yaml:"master"` // the name that Sentinel knows; empty: no Sentinel
-	Username  string   `yaml:"username"`
-	Password  string   `yaml:"password"`
-	// MinReplicas is how many replicas confirm a change before it is OK.
-	MinReplicas int `yaml:"min_replicas"`
-}
-
 // TLS names the daemon's certificate and key, PEM files.
 type TLS struct {
 	Cert string `yaml:"cert"`
@@ -110,7 +100,7 @@ type Weights struct {
 func Default() *Config {
 	return &Config{
 		Listen: DefaultListen, HTTP: DefaultHTTP, HTTPHosts: []string{}, Web: true, Data: DefaultData, Engine: EngineEmbedded,
-		Redis:      Redis{Addresses: []string{}},
+		Redis:      defaultRedis(),
 		Reflection: true, Number: Number{Region: "CN"},
 		TierLookupDeadline: Duration(50 * time.Millisecond),
 		Grading:            gradingOf(tiering.DefaultScheme()),

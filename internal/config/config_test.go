@@ -152,7 +152,7 @@ func TestPrintedReadsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := load(t, again, Flags{})
-		got.Redis.Password = c.Redis.Password
+		got.Redis.Password, got.Redis.SentinelPassword = c.Redis.Password, c.Redis.SentinelPassword
 		want, _ := c.BuildSites()
 		have, _ := got.BuildSites()
 		if !reflect.DeepEqual(have, want) {

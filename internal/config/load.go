@@ -174,12 +174,14 @@ func (c *Config) takeFaults() (out []string) {
 	return out
 }
 
-// YAML returns the configuration as a file that Load reads back; a password is
+// YAML returns the configuration as a file that Load reads back; passwords are
 // not shown.
 func (c *Config) YAML() ([]byte, error) {
 	shown := *c
-	if shown.Redis.Password != "" {
-		shown.Redis.Password = hidden
+	for _, password := range []*string{&shown.Redis.Password, &shown.Redis.SentinelPassword} {
+		if *password != "" {
+			*password = hidden
+		}
 	}
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)

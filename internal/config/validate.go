@@ -33,18 +33,13 @@ func (c *Config) Validate() error {
 	switch c.Engine {
 	case EngineEmbedded:
 	case EngineRedis:
-		bad("engine: redis is not in this build yet: use embedded")
+		if !c.Redis.On() {
+			bad("engine: redis needs redis.addresses")
+		}
 	default:
 		bad("engine: %q is unknown: embedded or redis is allowed", c.Engine)
 	}
-	if c.Redis.MinReplicas < 0 {
-		bad("redis.min_replicas: %d must not be negative", c.Redis.MinReplicas)
-	}
-	for _, addr := range c.Redis.Addresses {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			bad("redis.addresses: %q is no address: host:port is allowed", addr)
-		}
-	}
+	faults = append(faults, c.Redis.check())
 	faults = append(faults, c.TLS.check())
 	if _, err := tiering.NewNormalizer(c.Number.Region); err != nil {
 		bad("number.region: %w", err)

@@ -119,6 +119,21 @@ var walls = []wall{
 		deny:  []string{"github.com/redis", "/tiering/redisdir"},
 	},
 	{
+		why:   "whoever reads files of tiers knows no store",
+		rooms: []string{"tiering/bulk/..."},
+		deny:  []string{"github.com/redis", "go.etcd.io/bbolt", "/tiering/", "os"},
+	},
+	{
+		why:   "servers for tests are for tests and measurements",
+		rooms: []string{"."}, except: []string{"internal/redistest/...", "internal/bench/..."},
+		deny: []string{"/internal/redistest"},
+	},
+	{
+		why:   "how to connect to Redis knows nothing of what is asked there",
+		rooms: []string{"internal/redisconn/..."},
+		deny:  []string{"/queue", "/tiering", "/callback", "/internal/config", "/internal/app"},
+	},
+	{
 		why:   "the handlers know the ports; the wiring picks what stands behind them",
 		rooms: []string{"internal/rpc/..."},
 		deny:  []string{"github.com/redis", "go.etcd.io/bbolt", "/queue/", "/tiering/", "/internal/app"},

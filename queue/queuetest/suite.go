@@ -1,6 +1,8 @@
 package queuetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -123,57 +125,78 @@ func randomCases(t *testing.T, open Factory) {
 	if testing.Short() {
 		n = 10
 	}
-	for i := range n {
+	Random(t, open, 0, n, 60)
+}
+
+// Random gives n random sequences of commands to engines and to the model, the
+// first one drawn from the given seed: the same answers, the same events, the
+// same lists at the end. A sequence that fails is made shorter before it is shown.
+func Random(t *testing.T, open Factory, seed, n, commands int) {
+	for i := seed; i < seed+n; i++ {
 		t.Run(fmt.Sprint("seed ", i), func(t *testing.T) {
-			seq := RandomSequence(seeded{rand.New(rand.NewPCG(uint64(i), 1))}, 60)
-			replayOnEngine(t, open, seq)
+			seq := RandomSequence(seeded{rand.New(rand.NewPCG(uint64(i), 1))}, commands)
+			err := replayOnEngine(t, open, seq)
+			if err == nil {
+				return
+			}
+			short := Shrink(seq, func(seq Sequence) bool { return replayOnEngine(t, open, seq) != nil })
+			t.Fatalf("%v\nshortened: %v%v", err, replayOnEngine(t, open, short), short)
 		})
 	}
 }
 
-func replayOnEngine(t *testing.T, open Factory, seq Sequence) {
+// replayOnEngine runs one sequence on an engine of its own.
+func replayOnEngine(t *testing.T, open Factory, seq Sequence) error {
 	model, err := NewModel(seq.Site)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := newDesk(t, open, seq.Site)
+	defer func() {
+		if err := d.e.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
 	d.clock.Set(GenStart.Time())
 	checker := NewChecker(seq.Site)
 	for i, step := range seq.Steps {
 		d.clock.Advance(step.After)
-		if _, ok := step.Cmd.(*Restart); ok {
-			if d.restart != nil {
-				d.e = d.restart(t)
-			}
-			step.Cmd = &queue.Tick{} // an engine that opens may fire what came due meanwhile
-		}
-		first := len(model.events)
-		want, wantErr := model.Apply(d.now(), step.Cmd)
-		got, gotErr := d.e.Do(d.ctx(), step.Cmd)
-		// What a command makes due at once may fire by itself or with the next command.
-		_, _ = model.Apply(d.now(), &queue.Tick{})
-		d.do(&queue.Tick{})
-		events := d.newEvents()
-		fail := func(what string) {
-			t.Helper()
-			t.Fatalf("step %d: %s%v", i+1, what, Sequence{seq.Site, seq.Steps[:i+1]})
-		}
-		if diff := diffEvents(events, model.events[first:]); diff != "" {
-			fail(diff)
-		}
-		if kindOf(gotErr) != kindOf(wantErr) {
-			fail(fmt.Sprintf("engine %v, model %v", gotErr, wantErr))
-		}
-		if diff := diffResults(got, want); diff != "" {
-			fail(diff)
-		}
-		if err := checker.Events(events); err != nil {
-			fail(err.Error())
+		if err := d.stepBeside(model, checker, step.Cmd); err != nil {
+			return fmt.Errorf("step %d: %w", i+1, err)
 		}
 	}
 	if diff := d.diffLists(model); diff != "" {
-		t.Fatalf("%s%v", diff, seq)
+		return errors.New(diff)
 	}
+	return nil
+}
+
+// stepBeside gives one command to the engine and to the model and compares.
+func (d *desk) stepBeside(model *Model, checker *Checker, cmd queue.Command) error {
+	d.Helper()
+	if _, ok := cmd.(*Restart); ok {
+		if d.restart != nil {
+			d.e = d.restart(d.TB)
+		}
+		cmd = &queue.Tick{} // an engine that opens may fire what came due meanwhile
+	}
+	first := len(model.events)
+	want, wantErr := model.Apply(d.now(), cmd)
+	got, gotErr := d.e.Do(d.ctx(), cmd)
+	// What a command makes due at once may fire by itself or with the next command.
+	_, _ = model.Apply(d.now(), &queue.Tick{})
+	d.do(&queue.Tick{})
+	events := d.newEvents()
+	if diff := diffEvents(events, model.events[first:]); diff != "" {
+		return errors.New(diff)
+	}
+	if kindOf(gotErr) != kindOf(wantErr) {
+		return fmt.Errorf("engine %w, model %w", gotErr, wantErr)
+	}
+	if diff := diffResults(got, want); diff != "" {
+		return errors.New(diff)
+	}
+	return checker.Events(events)
 }
 
 // diffLists compares everything the engine lists with the model's records.

@@ -1,0 +1,413 @@
+package redisq_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"greenlane/internal/redistest"
+	"greenlane/queue"
+	"greenlane/queue/redisq"
+	"greenlane/tiering"
+)
+
+// limit bounds what has to happen in real time.
+const limit = 20 * time.Second
+
+func ctxOf(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func open(t testing.TB, client redis.UniversalClient, opts redisq.Options, change ...func(*queue.Site)) *redisq.Engine {
+	t.Helper()
+	site := queue.DefaultSite("main")
+	// A slow machine must not lose agents and offers: no test of this file is about that.
+	site.AckTimeout, site.OwnerLease, site.Queues[0].OfferTimeout = 0, time.Hour, 10*time.Minute
+	for _, f := range change {
+		f(&site)
+	}
+	e, err := redisq.Open(ctxOf(t), client, site, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(ctxOf(t)); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+func do(t testing.TB, e queue.Engine, cmd queue.Command) queue.Result {
+	t.Helper()
+	res, err := e.Do(ctxOf(t), cmd)
+	if err != nil {
+		t.Fatalf("%s: %v", cmd.Kind(), err)
+	}
+	return res
+}
+
+// again repeats a command with its request id until it is answered.
+func again(t testing.TB, e queue.Engine, cmd queue.Command) queue.Result {
+	t.Helper()
+	for ctx := ctxOf(t); ; {
+		res, err := e.Do(ctx, cmd)
+		if err == nil {
+			return res
+		}
+		if !errors.Is(err, queue.ErrUnavailable) {
+			t.Fatalf("%s: %v", cmd.Kind(), err)
+		}
+	}
+}
+
+func arrive(id string) *queue.Arrive {
+	return &queue.Arrive{Request: queue.Request{ID: "arrive " + id, Print: 1}, Call: id, Switch: "s1", Tier: tiering.Ordinary}
+}
+
+func onDuty(t testing.TB, e queue.Engine, agent string) {
+	t.Helper()
+	do(t, e, &queue.SignIn{Agent: agent, Services: []queue.Service{{Queue: "default", Level: 1}}, WrapUp: -1})
+	do(t, e, &queue.Attach{Agent: agent, Owner: "d1", Token: agent, Presence: queue.PresentStream})
+}
+
+func offerOf(t testing.TB, e queue.Engine, agent string) *queue.Offer {
+	t.Helper()
+	_, o, err := e.Agent(ctxOf(t), agent)
+	if err != nil || o == nil {
+		t.Fatalf("agent %s has no offer: %v", agent, err)
+	}
+	return o
+}
+
+func TestScriptsThatVanish(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	e := open(t, client, redisq.Options{})
+	onDuty(t, e, "a1")
+	if err := client.ScriptFlush(ctxOf(t)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	do(t, e, arrive("c1"))
+	do(t, e, &queue.Accept{Agent: "a1", Offer: offerOf(t, e, "a1").Epoch})
+}
+
+func TestARedisThatIsKilled(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{AOF: true, Config: []string{"appendfsync always"}})
+	e := open(t, server.Client(), redisq.Options{Timeout: time.Second})
+	onDuty(t, e, "a1")
+	for i := range 20 {
+		do(t, e, arrive(fmt.Sprint("c", i)))
+	}
+	offer := offerOf(t, e, "a1")
+	server.Kill()
+	if _, err := e.Do(ctxOf(t), arrive("late")); !errors.Is(err, queue.ErrUnavailable) {
+		t.Fatalf("without a Redis: %v", err)
+	}
+	ok, changed, _ := e.Healthy()
+	if ok {
+		t.Error("it says that it is healthy")
+	}
+	select {
+	case <-e.Failed():
+		t.Fatal("it has failed; it is to wait")
+	default:
+	}
+	server.Restart()
+	select {
+	case <-changed:
+	case <-time.After(limit):
+		t.Fatal("it does not notice that Redis is back")
+	}
+	if got := again(t, e, &queue.Accept{Request: queue.Request{ID: "r"}, Agent: "a1", Offer: offer.Epoch}); got.Call.ID != "c0" {
+		t.Errorf("accepted %s", got.Call.ID)
+	}
+	for i := 1; i < 20; i++ {
+		info, err := e.Call(ctxOf(t), fmt.Sprint("c", i))
+		if err != nil || info.Position != i {
+			t.Fatalf("c%d: position %d, %v", i, info.Position, err)
+		}
+	}
+}
+
+func TestARedisThatPauses(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	e := open(t, client, redisq.Options{Timeout: 100 * time.Millisecond, ConfirmWithin: time.Millisecond})
+	do(t, e, arrive("c0"))
+	if err := client.Do(ctxOf(t), "client", "pause", 500, "all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Do(ctxOf(t), arrive("c1")); !errors.Is(err, queue.ErrUnavailable) {
+		t.Fatalf("while it pauses: %v", err)
+	}
+	again(t, e, arrive("c1"))
+	snap, err := e.Snapshot(ctxOf(t))
+	if err != nil || snap.Queues[0].Tiers[2].Totals.Joined != 2 {
+		t.Errorf("joined %+v, %v", snap.Queues[0].Tiers[2].Totals, err)
+	}
+}
+
+// TestFullMemory fills Redis until it takes no more calls, and empties it.
+func TestFullMemory(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{MaxMemory: "6mb"}).Client()
+	e := open(t, client, redisq.Options{})
+	onDuty(t, e, "a1")
+	n := 0
+	for ; ; n++ {
+		_, err := e.Do(ctxOf(t), &queue.Arrive{Call: fmt.Sprint("c", n), Switch: "s1", Dialed: strings.Repeat("9", 500)})
+		if errors.Is(err, queue.ErrUnavailable) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n < 100 {
+		t.Fatalf("full after %d calls", n)
+	}
+	offer := offerOf(t, e, "a1")
+	do(t, e, &queue.Decline{Agent: "a1", Offer: offer.Epoch})
+	offer = offerOf(t, e, "a1")
+	do(t, e, &queue.Accept{Agent: "a1", Offer: offer.Epoch})
+	do(t, e, &queue.Complete{Agent: "a1", Call: offer.Call.ID})
+	for i := range n {
+		do(t, e, &queue.Abandon{Call: fmt.Sprint("c", i), Switch: "s1"})
+	}
+	do(t, e, &queue.SignOut{Agent: "a1", Force: true})
+	do(t, e, &queue.Tick{})
+	snap, err := e.Snapshot(ctxOf(t))
+	if err != nil || snap.Queues[0].Tiers[2].Waiting != 0 {
+		t.Errorf("%d calls wait, %v", snap.Queues[0].Tiers[2].Waiting, err)
+	}
+}
+
+func TestTwoDaemons(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	one, two := open(t, client, redisq.Options{}), open(t, client, redisq.Options{}, func(s *queue.Site) {})
+	onDuty(t, two, "a1")
+	last, err := two.LastEvent(ctxOf(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, one, arrive("c1"))
+	var offer uint64
+	for offer == 0 {
+		events, err := two.Events(ctxOf(t), last, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range events {
+			last = ev.Seq
+			if ev.Type == queue.EventCallOffered {
+				offer = ev.Offer
+			}
+		}
+	}
+	if res := do(t, two, &queue.Accept{Agent: "a1", Offer: offer}); res.Call.ID != "c1" {
+		t.Errorf("accepted %+v", res.Call)
+	}
+	if res := do(t, one, &queue.Accept{Agent: "a1", Offer: offer}); !res.Duplicate {
+		t.Error("accepted twice")
+	}
+}
+
+// TestATimerOfADeadDaemon: what one daemon armed, another one fires.
+func TestATimerOfADeadDaemon(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	short := func(s *queue.Site) { s.Queues[0].Threshold = 300 * time.Millisecond }
+	one, err := redisq.Open(ctxOf(t), client, shortSite(short), redisq.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := open(t, client, redisq.Options{}, short)
+	do(t, one, arrive("c1"))
+	if err := one.Close(ctxOf(t)); err != nil {
+		t.Fatal(err)
+	}
+	events, err := two.Events(ctxOf(t), 1, 1)
+	if err != nil || events[0].Type != queue.EventCallLate {
+		t.Errorf("%+v, %v", events, err)
+	}
+}
+
+func shortSite(change func(*queue.Site)) queue.Site {
+	site := queue.DefaultSite("main")
+	change(&site)
+	return site
+}
+
+func TestForeignKeysStopTheStart(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	e := open(t, client, redisq.Options{})
+	keys := e.Keys()
+	if err := client.HSet(ctxOf(t), keys[0], "schema", "99").Err(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := redisq.Open(ctxOf(t), client, queue.DefaultSite("main"), redisq.Options{})
+	if schema, ok := errors.AsType[*redisq.SchemaError](err); !ok || schema.Found != "99" || !strings.Contains(err.Error(), "another name") {
+		t.Errorf("another version: %v", err)
+	}
+	client.Del(ctxOf(t), keys...)
+	client.HSet(ctxOf(t), keys[1], "x", "y")
+	if _, err := redisq.Open(ctxOf(t), client, queue.DefaultSite("main"), redisq.Options{}); err == nil || !strings.Contains(err.Error(), "schema") {
+		t.Errorf("keys of somebody else: %v", err)
+	}
+}
+
+// TestDamage: what can't be read is set aside under its name, and the rest goes on.
+func TestDamage(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	log := &lines{}
+	e := open(t, client, redisq.Options{Logger: log.logger()})
+	do(t, e, arrive("c1"))
+	do(t, e, arrive("c2"))
+	keys := e.Keys()
+	if err := client.HSet(ctxOf(t), keys[1], "c1", "\xc1rubbish").Err(); err != nil {
+		t.Fatal(err)
+	}
+	onDuty(t, e, "a1")
+	if o := offerOf(t, e, "a1"); o.Call.ID != "c2" {
+		t.Errorf("offered %s", o.Call.ID)
+	}
+	aside := client.HGetAll(ctxOf(t), keys[len(keys)-1]).Val()
+	if aside[keys[1]+" c1"] != "\xc1rubbish" {
+		t.Errorf("set aside: %q", aside)
+	}
+	if !log.has("c1") {
+		t.Error("nobody was told")
+	}
+}
+
+// TestMend: a call left active without a line, an offer or a timer comes back.
+func TestMend(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	e := open(t, client, redisq.Options{NoTimers: true})
+	onDuty(t, e, "a1")
+	do(t, e, arrive("c1")) // offered
+	do(t, e, arrive("c2"))
+	keys := e.Keys()
+	offer := offerOf(t, e, "a1").Epoch
+	names := map[string]string{}
+	for _, k := range keys {
+		names[k[strings.LastIndex(k, ":")+1:]] = k
+	}
+	client.HDel(ctxOf(t), names["offers"], fmt.Sprint(offer))
+	client.Del(ctxOf(t), names["lines"], names["timers"])
+	if err := e.Mend(ctxOf(t)); err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range []string{"c1", "c2"} {
+		info, err := e.Call(ctxOf(t), id)
+		if err != nil || info.Call.State != queue.CallWaiting || info.Position != i+1 {
+			t.Errorf("%s is %v at %d, %v", id, info.Call.State, info.Position, err)
+		}
+	}
+	if n := client.ZCard(ctxOf(t), names["timers"]).Val(); n != 2 {
+		t.Errorf("%d timers", n)
+	}
+}
+
+// TestALogThatWasCut: a reader learns that Redis has lost the end of the log.
+func TestALogThatWasCut(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	e := open(t, client, redisq.Options{})
+	for i := range 5 {
+		do(t, e, arrive(fmt.Sprint("c", i)))
+	}
+	got := make(chan error, 1)
+	go func() {
+		_, err := e.Events(ctxOf(t), 5, 10)
+		got <- err
+	}()
+	if err := client.FlushAll(ctxOf(t)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	do(t, e, arrive("new")) // its settings are put in place again
+	select {
+	case err := <-got:
+		if cut, ok := errors.AsType[*queue.Error](err); !ok || !errors.Is(err, queue.ErrTrimmed) || cut.Oldest > 2 {
+			t.Errorf("the reader was told %v", err)
+		}
+	case <-time.After(limit):
+		t.Fatal("the reader waits in silence")
+	}
+	if _, err := e.Events(ctxOf(t), 77, 10); !errors.Is(err, queue.ErrTrimmed) {
+		t.Errorf("a cursor beyond the end: %v", err)
+	}
+}
+
+func TestUnconfirmed(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	e := open(t, client, redisq.Options{MinReplicas: 1, ConfirmWithin: 20 * time.Millisecond})
+	_, err := e.Do(ctxOf(t), arrive("c1"))
+	if !errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "0 of 1") {
+		t.Errorf("without a replica: %v", err)
+	}
+}
+
+func TestFailover(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	s := redistest.StartSentinel(t, redistest.SentinelOptions{Replicas: 2})
+	e := open(t, s.Client(), redisq.Options{MinReplicas: 1, Timeout: time.Second})
+	onDuty(t, e, "a1")
+	for i := range 50 {
+		again(t, e, arrive(fmt.Sprint("c", i)))
+	}
+	old := s.Master()
+	old.Kill()
+	began := time.Now()
+	again(t, e, arrive("after"))
+	t.Logf("served again after %v", time.Since(began))
+	for i := range 50 {
+		if _, err := e.Call(ctxOf(t), fmt.Sprint("c", i)); err != nil {
+			t.Fatalf("acknowledged and lost: c%d: %v", i, err)
+		}
+	}
+	offer := offerOf(t, e, "a1")
+	again(t, e, &queue.Accept{Request: queue.Request{ID: "r"}, Agent: "a1", Offer: offer.Epoch})
+}
+
+func TestCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	c := redistest.StartCluster(t, redistest.ClusterOptions{})
+	e := open(t, c.Client(), redisq.Options{})
+	onDuty(t, e, "a1")
+	do(t, e, arrive("c1"))
+	offer := offerOf(t, e, "a1")
+	do(t, e, &queue.Accept{Agent: "a1", Offer: offer.Epoch})
+	do(t, e, &queue.Complete{Agent: "a1", Call: "c1"})
+	events, err := e.Events(ctxOf(t), 0, 100)
+	if err != nil || len(events) != 5 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+}
+
+func TestCloseLeavesNothingBehind(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	before := goleak.IgnoreCurrent()
+	site := queue.DefaultSite("main")
+	e, err := redisq.Open(ctxOf(t), client, site, redisq.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, e, arrive("c1"))
+	began := time.Now()
+	if err := e.Close(ctxOf(t)); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("closing took %v: it waited for the log", took)
+	}
+	goleak.VerifyNone(t, before)
+}

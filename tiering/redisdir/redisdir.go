@@ -1,0 +1,217 @@
+package redisdir
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"greenlane/tiering"
+)
+
+// schema is the layout that this program reads and writes.
+const schema = "1"
+
+// ErrSchema says that Redis holds tiers of a layout that this program does not know.
+var ErrSchema = errors.New("tiers of another layout")
+
+// Options of Open; the zero value is ready to use.
+type Options struct {
+	Log *slog.Logger // where unreadable entries are reported; nil for slog.Default()
+
+	// Cache is how many callers are remembered, and CacheFor for how long. Zero
+	// stands for 100,000 and 2 s; a negative Cache remembers nobody.
+	Cache    int
+	CacheFor time.Duration
+
+	// MinReplicas is how many replicas must confirm a change before it is OK, and
+	// ReplicaWait how long that may take; zero for 1 s.
+	MinReplicas int
+	ReplicaWait time.Duration
+
+	// Gap is called, if not nil, when changes made elsewhere are heard of from now
+	// on, at the start and after every interruption: whoever has to know of every
+	// change looks again. It runs in a goroutine of its own and must end soon
+	// after its context.
+	Gap func(ctx context.Context)
+
+	// Writers is how many pipelines of one SetBatch are under way at once; zero
+	// for 4.
+	Writers int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Cache == 0 {
+		o.Cache = 100_000
+	}
+	if o.CacheFor <= 0 {
+		o.CacheFor = 2 * time.Second
+	}
+	if o.ReplicaWait <= 0 {
+		o.ReplicaWait = time.Second
+	}
+	if o.Writers <= 0 {
+		o.Writers = 4
+	}
+	return o
+}
+
+// Directory is a tier directory in Redis. It implements tiering.Directory.
+type Directory struct {
+	client redis.UniversalClient
+	opt    Options
+	origin string // tells this Directory's own messages from others'
+	cache  *cache // nil: none
+	ears   *ears
+
+	// told is held for a shard by whoever changes it, until the subscribers have
+	// been told, so that they hear of the changes of one number in their order.
+	told [shards]sync.Mutex
+
+	importing sync.Mutex // held by the Import that is being written
+	sorting   []item     // its memory for sorting
+
+	mu          sync.Mutex
+	closed      bool
+	subscribers []*subscriber
+	underway    sync.WaitGroup
+}
+
+type subscriber struct {
+	fn func(site string, n tiering.Number, e tiering.Entry)
+}
+
+var _ tiering.Directory = (*Directory)(nil)
+
+// Open returns the directory in the client's Redis, and makes it when there is
+// none. The client stays the caller's, who closes it after the Directory.
+//
+// Errors: ErrSchema when another program's layout is there; ErrUnavailable when
+// Redis does not answer; the error of ctx.
+func Open(ctx context.Context, client redis.UniversalClient, o Options) (*Directory, error) {
+	d := &Directory{client: client, opt: o.withDefaults(), origin: rand.Text()[:originSize]}
+	if err := d.checkSchema(ctx); err != nil {
+		return nil, err
+	}
+	if d.opt.Cache > 0 {
+		var err error
+		if d.cache, err = newCache(d.opt.Cache, d.opt.CacheFor); err != nil {
+			return nil, err
+		}
+	}
+	d.ears = newEars(d)
+	if d.cache != nil || d.opt.Gap != nil {
+		d.ears.listen()
+	}
+	return d, nil
+}
+
+func (d *Directory) checkSchema(ctx context.Context) error {
+	err := d.client.SetArgs(ctx, schemaKey, schema, redis.SetArgs{Mode: "NX"}).Err()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return d.fault(ctx, err)
+	}
+	if err = CheckSchema(ctx, d.client); errors.Is(err, ErrSchema) {
+		return err
+	}
+	return d.fault(ctx, err)
+}
+
+// CheckSchema returns nil when the tiers in a Redis, if any, are of the layout
+// that this program knows, else ErrSchema with what to do, or Redis's own error.
+// It changes nothing.
+func CheckSchema(ctx context.Context, client redis.UniversalClient) error {
+	got, err := client.Get(ctx, schemaKey).Result()
+	switch {
+	case errors.Is(err, redis.Nil) || err == nil && got == schema:
+		return nil
+	case err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return err
+	}
+	return fmt.Errorf("%w: the key %s says version %q and this program knows only %q: use the program that wrote it, "+
+		"or export the tiers with that (greenlane tiers export) and import them into an empty Redis with this one",
+		ErrSchema, schemaKey, got, schema)
+}
+
+// Subscribe implements tiering.Directory.
+func (d *Directory) Subscribe(fn func(site string, n tiering.Number, e tiering.Entry)) (cancel func()) {
+	s := &subscriber{fn: fn}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.subscribers = append(slices.Clip(d.subscribers), s)
+		d.ears.listen()
+	}
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.subscribers = slices.DeleteFunc(slices.Clone(d.subscribers), func(other *subscriber) bool { return other == s })
+	}
+}
+
+// listeners returns the subscribers of this moment; nobody changes the slice.
+func (d *Directory) listeners() []*subscriber {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.subscribers
+}
+
+// Hearing is closed while changes made elsewhere are heard of: there is one to
+// wait on until they are.
+func (d *Directory) Hearing() <-chan struct{} { return d.ears.hearing() }
+
+// Close implements tiering.Directory.
+func (d *Directory) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.underway.Wait()
+	d.ears.close()
+	return nil
+}
+
+// begin is called first by every method and returns what must be called last.
+func (d *Directory) begin(ctx context.Context, site string) (end func(), err error) {
+	if err := tiering.CheckSite(site); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, tiering.ErrClosed
+	}
+	d.underway.Add(1)
+	return d.underway.Done, nil
+}
+
+// fault gives an error of Redis its name in the port; errors that have one stay
+// as they are.
+func (d *Directory) fault(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, tiering.ErrUnavailable), errors.Is(err, tiering.ErrCorrupt):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// The connection's clock may be a moment ahead of the context's.
+		if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+			return context.DeadlineExceeded
+		}
+	}
+	return fmt.Errorf("%w: %w", tiering.ErrUnavailable, err)
+}

@@ -1,0 +1,128 @@
+package redisdir
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"greenlane/internal/redisconn"
+	"greenlane/internal/redistest"
+	"greenlane/tiering"
+	"greenlane/tiering/tieringtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// store is a Redis of some kind, as the tests use it.
+type store struct {
+	options redisconn.Options
+	servers []*redistest.Server
+}
+
+func single(t *testing.T) store {
+	s := redistest.Start(t, redistest.Options{AOF: true})
+	return store{s.Options(), []*redistest.Server{s}}
+}
+
+// client returns a client that does not wait long.
+func (s store) client(t *testing.T) redis.UniversalClient {
+	t.Helper()
+	o := s.options
+	o.ReplyTimeout, o.DialTimeout = 1500*time.Millisecond, 1500*time.Millisecond
+	c, err := redisconn.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func (s store) open(t *testing.T, o Options) *Directory {
+	t.Helper()
+	if o.Log == nil {
+		o.Log = quiet
+	}
+	d, err := Open(t.Context(), s.client(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// flush empties the store, with a client that waits until that is done.
+func (s store) flush(t *testing.T) {
+	t.Helper()
+	c, err := redisconn.New(s.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	flush := func(ctx context.Context, c *redis.Client) error { return c.FlushAll(ctx).Err() }
+	if cluster, ok := c.(*redis.ClusterClient); ok {
+		err = cluster.ForEachMaster(t.Context(), flush)
+	} else {
+		err = c.FlushAll(t.Context()).Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s store) subject(t *testing.T) tieringtest.Subject {
+	t.Helper()
+	s.flush(t)
+	d := s.open(t, Options{})
+	client := s.client(t)
+	return tieringtest.Subject{
+		Directory: d,
+		Reopen: func() tiering.Directory {
+			d.Close()
+			return s.open(t, Options{})
+		},
+		Corrupt: func(site string, n tiering.Number) {
+			p := placeOf(n)
+			if err := client.HSet(t.Context(), bucketKey(site, p.bucket), p.field, "garbage").Err(); err != nil {
+				t.Fatal(err)
+			}
+			d.cache.drop(site, n, p) // nobody was told
+		},
+		Cut: func() (mend func()) {
+			for _, server := range s.servers {
+				server.Pause()
+			}
+			return func() {
+				for _, server := range s.servers {
+					server.Resume()
+				}
+			}
+		},
+	}
+}
+
+func TestSuiteSingle(t *testing.T) {
+	s := single(t)
+	tieringtest.Run(t, s.subject)
+}
+
+func TestSuiteSentinel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	s := redistest.StartSentinel(t, redistest.SentinelOptions{DownAfter: time.Minute})
+	tieringtest.Run(t, store{s.Options(), s.Servers}.subject)
+}
+
+func TestSuiteCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	s := redistest.StartCluster(t, redistest.ClusterOptions{NodeTimeout: time.Minute})
+	tieringtest.Run(t, store{s.Options(), s.Nodes}.subject)
+}
