@@ -13,7 +13,8 @@
 //
 // Questions (Snapshot, Calls, ...) go the same way, so they see committed state
 // and whatever stands before them in their own batch, and are answered after its
-// commit.
+// commit. Two do not: Agent, which softphones ask after each event, and Events
+// show what the last commit left.
 //
 // Deciding one batch while the disk works on the one before it was measured too.
 // It gave nothing on two cores, where the callers use the time that the decider
