@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"greenlane/internal/config"
 	"greenlane/internal/feed"
@@ -57,8 +58,10 @@ func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
+	trips := a.daemon.RoundTrips(site.Name)
 	return redisq.Open(ctx, a.redis, site, redisq.Options{
-		Now: a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
+		Observe: func(_ int, took time.Duration, err error) { trips("commands", took, err) },
+		Now:     a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
 	})
 }
 

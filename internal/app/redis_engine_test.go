@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -69,6 +70,12 @@ func TestTwoDaemonsOnOneRedis(t *testing.T) {
 	res, err := agents.Complete(ctx(t), &pb.CompleteRequest{AgentId: "a1", CallId: "c1"})
 	if err != nil {
 		t.Errorf("complete: %v, %v", res, err)
+	}
+	_, figures := get(t, one, "/metrics")
+	for _, result := range []string{"ok", "error"} {
+		if want := `greenlaned_store_round_trip_duration_seconds_count{command="commands",result="` + result + `",site="main"}`; !strings.Contains(figures, want) {
+			t.Errorf("/metrics has no %s", want)
+		}
 	}
 }
 

@@ -34,6 +34,10 @@ type Options struct {
 	// up; older ones are read from Redis. 0 = 16,384. It is never more than the
 	// site keeps.
 	RecentEvents int
+	// Observe is told of each exchange with Redis: how many commands it carried,
+	// how long it took, and what went wrong with the first that failed. It must not
+	// block. nil: nobody is.
+	Observe func(commands int, took time.Duration, err error)
 	// NoTimers leaves it to commands (queue.Tick is one) to fire the timers that
 	// are due, and starts no scan: for tests whose clock goes its own way.
 	NoTimers bool

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -144,6 +145,7 @@ func (e *Engine) exchange(batch []*run) {
 	conn := node.Conn()
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	shipped := e.ship(batch)
+	begin := time.Now()
 	e.pipeline(ctx, conn, shipped)
 	// Scripts vanish when a server starts or another takes over. Nothing has
 	// happened then, and the source can be sent.
@@ -157,13 +159,19 @@ func (e *Engine) exchange(batch []*run) {
 	if len(again) > 0 {
 		e.pipeline(ctx, conn, again)
 	}
+	took := time.Since(begin)
+	var first error
 	for _, r := range batch {
 		if r.err != nil {
+			first = cmp.Or(first, r.err)
 			if redis.HasErrorPrefix(r.err, "ERR user_script") || redis.HasErrorPrefix(r.err, "ERR Error compiling") {
 				e.opts.Logger.Error("a script failed; this is a defect", "script", r.script.name, "error", r.err)
 			}
 			r.err = e.unavailable(r.err)
 		}
+	}
+	if e.opts.Observe != nil {
+		e.opts.Observe(len(batch), took, first)
 	}
 }
 
