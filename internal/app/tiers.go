@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"greenlane/internal/config"
 	"greenlane/internal/redischeck"
 	"greenlane/internal/redisconn"
 	"greenlane/tiering/filedir"
