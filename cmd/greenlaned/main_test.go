@@ -134,7 +134,7 @@ func TestVersionAndUnknownFlags(t *testing.T) {
 	if _, errs, code := run1(t, "--lisen", "x"); code != 1 || !strings.Contains(errs, "unknown flag: --lisen") {
 		t.Errorf("%d %q", code, errs)
 	}
-	if _, errs, code := run1(t, "--engine", "redis"); code != 1 || !strings.Contains(errs, "engine: redis is not in this build yet: use embedded") {
+	if _, errs, code := run1(t, "--engine", "redis"); code != 1 || !strings.Contains(errs, "engine: redis needs redis.addresses") {
 		t.Errorf("%d %q", code, errs)
 	}
 }
