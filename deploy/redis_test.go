@@ -154,7 +154,7 @@ func TestTheEngineHasTheRightsItNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() }) //nolint:errcheck // nothing is lost with it
+	t.Cleanup(func() { client.Close() })
 	sites := 0
 	queuetest.Run(t, func(t testing.TB, site queue.Site, clock *queuetest.Clock) queuetest.Opened {
 		t.Helper()

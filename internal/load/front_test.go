@@ -136,17 +136,6 @@ func (f *front) use(backend int) {
 	delete(f.out, backend)
 }
 
-// held is how many connections each backend has.
-func (f *front) held() []int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := make([]int, len(f.backends))
-	for s := range f.open {
-		n[s.backend]++
-	}
-	return n
-}
-
 func (f *front) close() {
 	_ = f.listener.Close()
 	f.mu.Lock()
