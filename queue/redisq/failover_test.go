@@ -44,6 +44,7 @@ type arrivals struct {
 	last  time.Time         // the last acknowledgement
 	gap   time.Duration     // the longest time between two
 	got   chan struct{}     // one for each acknowledgement, when somebody waits
+	why   atomic.Value      // the last error
 }
 
 // send sends calls until over is closed. What is not acknowledged is given up:
@@ -64,6 +65,7 @@ func (a *arrivals) send(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			a.why.Store(err.Error())
 			continue
 		}
 		a.mu.Lock()
@@ -84,7 +86,7 @@ func (a *arrivals) await(t *testing.T, n int) {
 		select {
 		case <-a.got:
 		case <-ctx.Done():
-			t.Fatal("nothing is acknowledged any more")
+			t.Fatalf("nothing is acknowledged any more: %v", a.why.Load())
 		}
 	}
 }
