@@ -34,7 +34,7 @@ func failoversOf(t *testing.T) int {
 	return n
 }
 
-// arrivals sends calls without a pause, and keeps which were acknowledged.
+// arrivals sends some hundred calls a second, and keeps which were acknowledged.
 type arrivals struct {
 	e     *redisq.Engine
 	next  atomic.Int64
@@ -50,11 +50,13 @@ type arrivals struct {
 // send sends calls until over is closed. What is not acknowledged is given up:
 // it may be there, or not.
 func (a *arrivals) send(t *testing.T) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		select {
 		case <-a.over:
 			return
-		default:
+		case <-tick.C:
 		}
 		call := fmt.Sprint("c", a.next.Add(1))
 		res, err := a.e.Do(ctxOf(t), &queue.Arrive{
@@ -107,23 +109,11 @@ func (a *arrivals) longest() time.Duration {
 // that was.
 func (a *arrivals) check(t *testing.T) int {
 	t.Helper()
-	there := map[string]uint64{}
-	for after := ""; ; {
-		calls, next, err := a.e.Calls(ctxOf(t), queue.CallFilter{States: []queue.CallState{queue.CallWaiting}, Limit: 1000, After: after})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range calls {
-			there[calls[i].ID] = calls[i].Seq
-		}
-		if after = next; next == "" {
-			break
-		}
-	}
 	places := map[uint64]string{}
 	for call, seq := range a.acked {
-		if there[call] != seq {
-			t.Errorf("acknowledged and lost: %s had place %d, and has %d", call, seq, there[call])
+		info, err := a.e.Call(ctxOf(t), call)
+		if err != nil || info.Call.Seq != seq {
+			t.Errorf("acknowledged and lost: %s had place %d, and has %d: %v", call, seq, info.Call.Seq, err)
 		}
 		if places[seq] != "" {
 			t.Errorf("%s and %s have place %d", call, places[seq], seq)
