@@ -2,15 +2,21 @@ package deploy_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"greenlane/internal/redischeck"
 	"greenlane/internal/redisconn"
 	"greenlane/internal/redistest"
+	"greenlane/queue"
+	"greenlane/queue/queuetest"
+	"greenlane/queue/redisq"
 	"greenlane/tiering"
 	"greenlane/tiering/redisdir"
 )
@@ -48,7 +54,7 @@ func asDaemon(t *testing.T, o redisconn.Options, minReplicas int) {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	findings, err := redischeck.Examine(ctx, client, redischeck.Needs{MinReplicas: minReplicas})
+	findings, err := redischeck.Examine(ctx, client, redischeck.Needs{MinReplicas: minReplicas, Engine: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +86,126 @@ func asDaemon(t *testing.T, o redisconn.Options, minReplicas int) {
 	if counts, err := d.Count(ctx, "main"); err != nil || counts[tiering.VIP] != 1 {
 		t.Errorf("%v, %v", counts, err)
 	}
+	aCall(ctx, t, client, minReplicas)
 	for _, args := range [][]any{
 		{"CONFIG", "GET", "*"}, {"DEBUG", "SLEEP", "0"}, {"RESTORE", "tiers:x", 0, ""}, {"FUNCTION", "LIST"}, {"FLUSHALL"},
 		{"KEYS", "*"}, {"ACL", "LIST"}, {"SHUTDOWN"}, {"GET", "other"}, {"PUBLISH", "other", ""}, {"SCRIPT", "FLUSH"},
 	} {
 		if err := client.Do(ctx, args...).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOPERM") {
 			t.Errorf("%v: %v; the daemon's user must not have that right", args, err)
+		}
+	}
+}
+
+// aCall lives through with the engine and the daemon's own user, and is read back
+// in every way.
+func aCall(ctx context.Context, t *testing.T, client redis.UniversalClient, minReplicas int) {
+	t.Helper()
+	e, err := redisq.Open(ctx, client, queue.DefaultSite("main"), redisq.Options{MinReplicas: minReplicas})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := e.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	do := func(cmd queue.Command) queue.Result {
+		t.Helper()
+		res, err := e.Do(ctx, cmd)
+		if err != nil {
+			t.Fatalf("%s: %v", cmd.Kind(), err)
+		}
+		return res
+	}
+	last, err := e.LastEvent(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := fmt.Sprint("c", last) // another one after a failover
+	do(&queue.SignIn{Agent: "a", Services: []queue.Service{{Queue: "default", Level: 1}}})
+	do(&queue.Arrive{Call: call, Switch: "s", Tier: tiering.VIP})
+	offer := do(&queue.Attach{Agent: "a", Owner: "d", Token: "t", Presence: queue.PresentPoll, Wait: time.Second}).Offer
+	if offer == nil {
+		t.Fatal("no offer")
+	}
+	do(&queue.Accept{Agent: "a", Offer: offer.Epoch})
+	do(&queue.Complete{Agent: "a", Call: call})
+	do(&queue.SignOut{Agent: "a", Force: true})
+	if _, err := e.Snapshot(ctx); err != nil {
+		t.Error(err)
+	}
+	if events, err := e.Events(ctx, 0, 1); err != nil || len(events) != 1 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+	if err := client.Unlink(ctx, "greenlane:{main}:calls").Err(); err == nil {
+		t.Error("the daemon's user may remove a whole site")
+	}
+}
+
+// TestTheEngineHasTheRightsItNeeds runs every case of the engines' suite with the
+// daemon's own user.
+func TestTheEngineHasTheRightsItNeeds(t *testing.T) {
+	o := admin
+	o.Include = filepath.Join(installed(t), "single.conf")
+	options := redistest.Start(t, o).Options()
+	options.Username, options.Password = "greenlane", "change-me"
+	client, err := redisconn.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	sites := 0
+	queuetest.Run(t, func(t testing.TB, site queue.Site, clock *queuetest.Clock) queuetest.Opened {
+		t.Helper()
+		sites++
+		opts := redisq.Options{Now: clock.Now, NoTimers: true, Prefix: fmt.Sprint("greenlane:", sites)}
+		start := func(t testing.TB) *redisq.Engine {
+			t.Helper()
+			e, err := redisq.Open(context.Background(), client, site, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		e := start(t)
+		return queuetest.Opened{Engine: e, Restart: func(t testing.TB) queue.Engine {
+			t.Helper()
+			if err := e.Close(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			e = start(t)
+			return e
+		}}
+	})
+}
+
+// TestMissingRightsAreNamed: each right that the engine has is one it needs, and is
+// missed by name.
+func TestMissingRightsAreNamed(t *testing.T) {
+	o := admin
+	o.Include = filepath.Join(installed(t), "single.conf")
+	server := redistest.Start(t, o)
+	options := server.Options()
+	options.Username, options.Password = "greenlane", "change-me"
+	client, err := redisconn.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, right := range []string{"zadd", "xread", "xadd", "lpop", "hscan", "smembers", "zrevrangebyscore", "multi", "client|id", "client|unblock"} {
+		if err := server.Client().Do(t.Context(), "acl", "setuser", "greenlane", "-"+right).Err(); err != nil {
+			t.Fatal(err)
+		}
+		err := redischeck.Require(t.Context(), client, redischeck.Needs{Engine: true})
+		if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(right, "|", " ")) {
+			t.Errorf("without %s: %v", right, err)
+		}
+		if err := redischeck.Require(t.Context(), client, redischeck.Needs{}); err != nil {
+			t.Errorf("for tiers only, without %s: %v", right, err)
+		}
+		if err := server.Client().Do(t.Context(), "acl", "setuser", "greenlane", "+"+right).Err(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

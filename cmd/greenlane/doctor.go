@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"greenlane/internal/config"
 	"greenlane/internal/redischeck"
 )
 
@@ -52,7 +53,7 @@ does, or Redis could not be asked, 2 the command line is wrong.`,
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), doctorTimeout)
 		defer cancel()
-		findings, err := redischeck.Examine(ctx, client, redischeck.Needs{MinReplicas: minReplicas})
+		findings, err := redischeck.Examine(ctx, client, redischeck.Needs{MinReplicas: minReplicas, Engine: c.Engine == config.EngineRedis})
 		if err != nil {
 			return fmt.Errorf("redis can't be asked: %w", err)
 		}

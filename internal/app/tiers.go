@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"greenlane/internal/config"
 	"greenlane/internal/redischeck"
 	"greenlane/internal/redisconn"
 	"greenlane/tiering/filedir"
@@ -38,7 +39,9 @@ func (a *App) openDirectory() error {
 	a.later(func() { a.logged("closing the connection to Redis", client.Close()) })
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
-	if err := redischeck.Require(ctx, client, redischeck.Needs{MinReplicas: a.cfg.Redis.MinReplicas}); err != nil {
+	if err := redischeck.Require(ctx, client, redischeck.Needs{
+		MinReplicas: a.cfg.Redis.MinReplicas, Engine: a.cfg.Engine == config.EngineRedis,
+	}); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	a.rerank = newReranker(a)

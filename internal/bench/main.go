@@ -51,6 +51,7 @@ var measurements = []measurement{
 	{"counting", "what metrics cost a request", measureCounting},
 	{"wallboard", "200 wallboards", measureWallboard},
 	{"tiers", "callers' tiers in Redis", measureTiers},
+	{"redisq", "the Redis engine", measureRedisq},
 }
 
 // bench is what the measurements share.

@@ -42,7 +42,8 @@ type Finding struct {
 
 // Needs say what is wanted beyond the least.
 type Needs struct {
-	MinReplicas int // replicas that shall confirm each change
+	MinReplicas int  // replicas that shall confirm each change
+	Engine      bool // the queues live in Redis too
 }
 
 // minVersion is the oldest Redis that will do: scripts that say what they may do

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/queue/redisq"
 	"greenlane/tiering/redisdir"
 )
 
@@ -32,28 +33,79 @@ func (e *examiner) rights(ctx context.Context, c redis.UniversalClient, needs Ne
 	if needs.MinReplicas > 0 {
 		trials = append(trials, []any{"wait", 0, 1})
 	}
-	var missing, broken []string
-	for _, args := range trials {
-		err := c.Do(ctx, args...).Err()
-		switch {
-		case redis.HasErrorPrefix(err, "NOPERM"):
-			missing = append(missing, fmt.Sprint(args[0]))
-		case err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "NOSCRIPT") && !strings.Contains(err.Error(), "no such key"):
-			broken = append(broken, fmt.Sprintf("%s: %v", args[0], err))
-		}
-	}
+	missing, broken := try(ctx, c, trials)
 	if err := trySubscribe(ctx, c); redis.HasErrorPrefix(err, "NOPERM") {
 		missing = append(missing, "subscribe")
 	}
+	e.tried(Fail, "rights", missing, broken, "keys ~tiers:*, channels &tiers:*, and these commands")
+	// Who keeps only the tiers in Redis may go without the rest.
+	level := Warn
+	if needs.Engine {
+		level = Fail
+	}
+	missing, broken = try(ctx, c, engineTrials())
+	if err := tryTransaction(ctx, c); redis.HasErrorPrefix(err, "NOPERM") {
+		missing = append(missing, "multi, exec")
+	}
+	e.tried(level, "rights of engine redis", missing, broken, "keys ~"+redisq.DefaultPrefix+":*, and these commands")
+}
+
+// engineTrials are what package redisq and its scripts use. They run on keys that
+// no site has, and leave nothing.
+func engineTrials() [][]any {
+	key := func(name string) string { return redisq.DefaultPrefix + ":{doctor}:" + name }
+	hash, set, sorted, list, stream := key("hash"), key("set"), key("sorted"), key("list"), key("stream")
+	return [][]any{
+		{"client id"}, {"client unblock", 0}, {"exists", hash}, {"hsetnx", hash, "f", "1"}, {"hset", hash, "f", "1"}, {"hincrby", hash, "f", 1}, {"hget", hash, "f"},
+		{"hmget", hash, "f"}, {"hgetall", hash}, {"hscan", hash, 0}, {"hdel", hash, "f"},
+		{"sadd", set, "m"}, {"smembers", set}, {"srem", set, "m"},
+		{"zadd", sorted, 1, "m"}, {"zcard", sorted}, {"zcount", sorted, 0, 1}, {"zlexcount", sorted, "-", "+"}, {"zscore", sorted, "m"}, {"zrank", sorted, "m"},
+		{"zrange", sorted, 0, 0}, {"zrangebylex", sorted, "-", "+"}, {"zrangebyscore", sorted, 0, 1}, {"zrevrangebyscore", sorted, 1, 0},
+		{"zrem", sorted, "m"},
+		{"rpush", list, "m"}, {"llen", list}, {"lindex", list, 0}, {"lpop", list},
+		{"xadd", stream, "nomkstream", "*", "f", "v"}, {"xrange", stream, "-", "+"}, {"xtrim", stream, "maxlen", 0},
+		{"xread", "count", 1, "streams", stream, "0"},
+		{"eval", "#!lua\nreturn 1", 1, hash}, {"evalsha", strings.Repeat("0", 40), 1, hash},
+	}
+}
+
+func tryTransaction(ctx context.Context, c redis.UniversalClient) error {
+	_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.HGet(ctx, redisq.DefaultPrefix+":{doctor}:hash", "f")
+		return nil
+	})
+	return err
+}
+
+// try runs commands, and returns which are not allowed and which fail.
+func try(ctx context.Context, c redis.UniversalClient, trials [][]any) (missing, broken []string) {
+	for _, args := range trials {
+		name := fmt.Sprint(args[0])
+		var words []any // of which the name may be two
+		for word := range strings.FieldsSeq(name) {
+			words = append(words, word)
+		}
+		err := c.Do(ctx, append(words, args[1:]...)...).Err()
+		switch {
+		case redis.HasErrorPrefix(err, "NOPERM"):
+			missing = append(missing, name)
+		case err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "NOSCRIPT") && !strings.Contains(err.Error(), "no such key"):
+			broken = append(broken, fmt.Sprintf("%s: %v", name, err))
+		}
+	}
+	return missing, broken
+}
+
+// tried tells what came of trials; level is how bad it is when some failed.
+func (e *examiner) tried(level Level, what string, missing, broken []string, give string) {
 	slices.Sort(missing)
 	switch {
 	case len(missing) > 0:
-		e.add(Fail, "", "rights", "not allowed: "+strings.Join(missing, ", "),
-			"give the user what deploy/redis/users.acl gives: keys ~tiers:*, channels &tiers:*, and these commands")
+		e.add(level, "", what, "not allowed: "+strings.Join(missing, ", "), "give the user what deploy/redis/users.acl gives: "+give)
 	case len(broken) > 0:
-		e.add(Fail, "", "rights", strings.Join(broken, "; "), "see what Redis says there")
+		e.add(level, "", what, strings.Join(broken, "; "), "see what Redis says there")
 	default:
-		e.add(OK, "", "rights", "every needed command is allowed", "")
+		e.add(OK, "", what, "every needed command is allowed", "")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -175,4 +176,39 @@ func masterAuth(o Options, user, password string) (lines []string) {
 		lines = append(lines, "masteruser "+user)
 	}
 	return lines
+}
+
+// AwaitReplicas waits until the master has n replicas in step that the Sentinels
+// know to be up, so that the next failover finds one.
+func (s *Sentinel) AwaitReplicas(n int) {
+	s.t.Helper()
+	master := s.Master()
+	s.wait("the replicas do not come back", func(ctx context.Context) bool {
+		info, err := master.asked().Info(ctx, "replication").Result()
+		if err != nil || strings.Count(info, "state=online") < n {
+			return false
+		}
+		for _, one := range s.Sentinels {
+			if !s.up(ctx, one, n) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// up reports whether a Sentinel knows n replicas whose link to the master stands.
+func (s *Sentinel) up(ctx context.Context, one *Server, n int) bool {
+	c := redis.NewSentinelClient(&redis.Options{Addr: one.Addr(), DisableIdentity: true})
+	defer c.Close() //nolint:errcheck // nothing is lost with it
+	replicas, err := c.Replicas(ctx, MasterName).Result()
+	if err != nil {
+		return false
+	}
+	for _, r := range replicas {
+		if r["flags"] == "slave" && r["master-link-status"] == "ok" {
+			n--
+		}
+	}
+	return n <= 0
 }

@@ -169,8 +169,27 @@ func (c *checker) listed(e *Entry, now *pb.Call) {
 	if logged := c.r.calls[e.ID]; now.GetLate() != logged.late && now.GetState() != pb.CallState_CALL_STATE_REFUSED {
 		c.bad(RuleKept, e, "late is %v by the log; it is listed with %v", logged.late, now.GetLate())
 	}
-	if now.GetTier() != e.Tier && !now.GetProvisional() {
+	if e.state == pb.CallState_CALL_STATE_ABANDONED && e.provisional && !now.GetProvisional() {
+		c.tierTooLate(e, now)
+	} else if now.GetTier() != e.Tier && !now.GetProvisional() {
 		c.bad(RuleKept, e, "was set to %v; it is listed as %v", e.Tier, now.GetTier())
+	}
+}
+
+// tierTooLate checks a call whose caller gave up before the tier was known: it
+// stays counted under the tier it was served by, and gets the callback that its
+// real tier earns.
+func (c *checker) tierTooLate(e *Entry, now *pb.Call) {
+	if now.GetTier() != e.tier {
+		c.bad(RuleKept, e, "ended as %s before its tier was known; it is listed as %s", e.tier, now.GetTier())
+	}
+	if e.callback != "" {
+		return
+	}
+	e.callback = now.GetCallbackId()
+	deserved := slices.Contains(c.r.world.CallbackTiers, e.Tier) && e.wait >= c.r.world.ShortAbandon
+	if e.callback != "" && !deserved {
+		c.bad(RuleCallback, e, "a %v caller who waited %v earned %s when the tier was known", e.Tier, e.wait, e.callback)
 	}
 }
 

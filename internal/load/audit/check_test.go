@@ -72,6 +72,23 @@ func TestAnAgreeingRecordHasNoFaults(t *testing.T) {
 	}
 }
 
+// TestACallbackEarnedLate: the caller gave up before the tier was known, and the
+// tier, once known, earned a callback; or earned none, and there is one.
+func TestACallbackEarnedLate(t *testing.T) {
+	for tier, want := range map[pb.Tier][]string{mid: nil, vip: {RuleCallback}} {
+		sc := newScene()
+		e := sc.ledger.calls["2"]
+		e.callback, e.tier, e.provisional, e.Tier = "", ordinary, true, tier
+		sc.r.calls["2"].callback, sc.r.calls["2"].tier = "", ordinary
+		sc.fin.Calls["2"].Tier = ordinary
+		joined := sc.fin.After.Queues[0].Tiers[1]
+		joined.Tier = ordinary
+		sc.r.joins[lineKey{"a", ordinary}], sc.r.joins[lineKey{"a", mid}] = 1, 0
+		Check(sc.ledger, sc.r, sc.fin, &sc.faults)
+		sc.wants(t, want...)
+	}
+}
+
 func TestEveryDisagreementIsSeen(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -46,6 +46,8 @@ type Entry struct {
 	queue string
 	tier  pb.Tier
 	wait  time.Duration
+	// provisional: the tier was not yet known by then.
+	provisional bool
 	// From the switch's stream.
 	bridged  string // the agent that a bridge order named
 	released string // the reason that a release order gave
@@ -205,6 +207,7 @@ func (l *Ledger) saw(e *Entry, c *pb.Call) {
 	if rankOf(s) >= rankOf(e.state) {
 		e.state = s
 		e.queue, e.tier, e.wait = c.GetQueue(), c.GetTier(), c.GetWait().AsDuration()
+		e.provisional = c.GetProvisional()
 	}
 }
 
