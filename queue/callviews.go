@@ -30,13 +30,15 @@ func (m *Machine) Calls(f CallFilter) ([]Call, string, error) {
 			list.add(c)
 		}
 	}
-	if len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s CallState) bool { return s != CallWaiting && s != CallOffered }) {
-		m.eachInLine(f.Queue, from, n+1, add)
-	} else if f.Caller != "" {
+	waits := func(s CallState) bool { return s == CallWaiting || s == CallOffered }
+	switch {
+	case f.Caller != "":
 		for c := m.byCaller[f.Caller].first; c != nil; c = c.sameCaller {
 			add(c)
 		}
-	} else {
+	case len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s CallState) bool { return !waits(s) }):
+		m.eachInLine(f.Queue, from, n+1, add)
+	default:
 		for _, c := range m.calls {
 			add(c)
 		}
