@@ -16,11 +16,13 @@ end
 function m.due()
   local first = call('ZRANGE', key_timers, 0, 0, 'WITHSCORES')
   m.first_timer, m.first_due = first[1] or false, tonumber(first[2]) or false
+  m.first_moved = false
   return m.first_due
 end
 
 -- answer tells the daemon, beside what was asked, the command's instant, when
--- the next timer is due and the last event.
+-- the next timer is due, as far as it is known before the timers are written,
+-- and the last event.
 function m.answer(status, body)
   return { status, m.nonce, m.now, m.first_due or 0, m.meta.last_event or 0, body or '', m.damaged }
 end
@@ -101,7 +103,10 @@ end
 -- decide_one decides one command in one step and returns its answer. A command
 -- that is a part of a longer one is remembered with the last part only.
 function m.decide_one(kind, decide, part)
-  if m.first_due and m.first_due <= m.now then return { 'DUE', m.nonce, m.now, m.first_due } end
+  if m.first_due and m.first_due <= m.now then
+    if next(m.timers) then m.flush_timers() end -- another command of this run may have moved it
+    if m.first_due and m.first_due <= m.now then return { 'DUE', m.nonce, m.now, m.first_due } end
+  end
   if m.request_id ~= '' then
     local first = m.remembered(kind)
     if first then return first end
@@ -113,7 +118,6 @@ function m.decide_one(kind, decide, part)
   end
   local result = m.pack_result(res)
   if m.request_id ~= '' and not part then m.remember(kind, result) end
-  if next(m.timers) then m.flush_timers() end
   return m.answer('OK', result)
 end
 
@@ -122,6 +126,7 @@ function m.run(kind, decide, part)
   if not m.begin(m.args[1], m.args[2]) then return { 'CONFIG', m.nonce } end
   local reply = m.decide_one(kind, decide, part)
   m.flush()
+  if reply[5] then reply[4] = m.first_due or 0 end
   return reply
 end
 
@@ -144,6 +149,11 @@ function m.run_all(scripts)
       replies[#replies + 1] = { 'CONFIG', m.nonce }
     end
   end
-  if known then m.flush() end
+  if known then
+    m.flush()
+    for i = 1, #replies do
+      if replies[i][5] then replies[i][4] = m.first_due or 0 end
+    end
+  end
   return replies
 end

@@ -184,9 +184,16 @@ function m.many(command, key, args)
 end
 
 -- set_timer says when a record's timer fires; nil: never. Timers due together
--- fire in the order of their class, then of the records' own sequence.
+-- fire in the order of their class, then of the records' own sequence. Nothing is
+-- due before first_due, which is exact when the timers are written.
 function m.set_timer(class, seq, id, at)
-  m.timers[class .. format('%011x', seq) .. id] = at or false
+  local member, first = class .. format('%011x', seq) .. id, m.first_due
+  m.timers[member] = at or false
+  if member == m.first_timer then
+    if at ~= first then m.first_moved = true end
+  elseif at and (not first or at < first) then
+    m.first_due, m.first_timer, m.first_moved = at, member, false
+  end
 end
 
 function m.flush_agents()
@@ -237,17 +244,13 @@ function m.flush_callbacks()
   m.touched_callbacks = {}
 end
 
--- flush_timers also keeps the next timer known, without asking where it can.
+-- flush_timers asks for the next timer only when the one that was next has moved.
 function m.flush_timers()
-  local set, unset, moved, first = {}, {}, false, m.first_due
+  local set, unset = {}, {}
   for member, at in pairs(m.timers) do
-    if member == m.first_timer then moved = true end
     if at then
       set[#set + 1] = at
       set[#set + 1] = member
-      if not first or at < first then
-        first, m.first_timer = at, member
-      end
     else
       unset[#unset + 1] = member
     end
@@ -255,7 +258,7 @@ function m.flush_timers()
   if set[1] then m.many('ZADD', key_timers, set) end
   if unset[1] then m.many('ZREM', key_timers, unset) end
   m.timers = {}
-  if moved then m.due() else m.first_due = first end
+  if m.first_moved then m.due() end
 end
 
 -- flush writes everything that was touched.
