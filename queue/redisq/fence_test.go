@@ -18,8 +18,9 @@ func TestADaemonThatSlept(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
 	clock := queuetest.NewClock(time.Now())
 	asleep := clock.Now() // the time on the clock of the daemon that sleeps
-	slept := open(t, client, redisq.Options{NoTimers: true, Now: func() time.Time { return asleep }})
-	awake := open(t, client, redisq.Options{NoTimers: true, Now: clock.Now})
+	lease := func(s *queue.Site) { s.OwnerLease = 10 * time.Second }
+	slept := open(t, client, redisq.Options{NoTimers: true, Now: func() time.Time { return asleep }}, lease)
+	awake := open(t, client, redisq.Options{NoTimers: true, Now: clock.Now}, lease)
 	onDuty(t, slept, "a1") // owner d1, whose lease nobody renews
 	do(t, slept, arrive("c1"))
 	old := offerOf(t, slept, "a1").Epoch
