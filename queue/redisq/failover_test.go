@@ -20,12 +20,14 @@ import (
 // longestGap is how long nothing may be acknowledged at a failover.
 const longestGap = 5 * time.Second
 
-// failoversOf is how many failovers the test makes: GREENLANE_FAILOVERS, else 1.
+// failoversOf is how many failovers the test makes: GREENLANE_FAILOVERS. One
+// failover is part of every run (TestFailover); this one measures many, and now
+// and then one of them takes much longer than it may: see docs/redis.md.
 func failoversOf(t *testing.T) int {
 	t.Helper()
 	s := os.Getenv("GREENLANE_FAILOVERS")
 	if s == "" {
-		return 1
+		t.Skip("a measurement: set GREENLANE_FAILOVERS to the number of failovers")
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
