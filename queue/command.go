@@ -331,7 +331,8 @@ func (*Tick) Kind() string { return "tick" }
 // Result is a command's answer. Fields that do not apply are nil or zero.
 //
 // The machine's results point into its own records and are good until the next
-// command; Clone makes them last. An Engine returns cloned results.
+// command; Clone makes them last. An Engine's results last; a first answer is kept
+// to be given again, so nobody changes what a result points to.
 type Result struct {
 	Call          *Call
 	Agent         *Agent
