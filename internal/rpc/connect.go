@@ -118,7 +118,7 @@ func (cn *connection) greet() (*pb.ConnectRequest, error) {
 // open finds out who the switch is, subscribes to its orders and then makes it
 // known, so that none can fall between the two.
 func (cn *connection) open(first *pb.ConnectRequest) error {
-	siteName, switchID := identity(first)
+	siteName, switchID := trunkOf(first)
 	var c check
 	c.name("site", siteName, false)
 	c.id("switch_id", switchID)

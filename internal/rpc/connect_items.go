@@ -29,9 +29,9 @@ func bodyOf(req *pb.ConnectRequest) sided {
 	return nil
 }
 
-// identity returns the site and switch of a first message, from the envelope or
+// trunkOf returns the site and switch of a first message, from the envelope or
 // else from the body.
-func identity(req *pb.ConnectRequest) (site, switchID string) {
+func trunkOf(req *pb.ConnectRequest) (site, switchID string) {
 	site, switchID = req.GetSite(), req.GetSwitchId()
 	if body := bodyOf(req); body != nil {
 		if site == "" {

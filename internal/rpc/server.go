@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"greenlane/internal/feed"
+	"greenlane/internal/identity"
 	"greenlane/internal/instant"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
@@ -41,6 +42,9 @@ type Options struct {
 	Scheme     tiering.Scheme
 	// VIPRequiresAttestation serves an unattested VIP as ordinary.
 	VIPRequiresAttestation bool
+	// Authenticated says that requests carry an identity that somebody proved.
+	// Without it nobody is asked, and everybody may everything.
+	Authenticated bool
 
 	HeartbeatEvery time.Duration // of a stream. Default 3 s.
 	AnnounceEvery  time.Duration // to a waiting caller. Default 15 s.
@@ -225,6 +229,14 @@ func (s *Server) do(ctx context.Context, st *site, cmd queue.Command) (queue.Res
 // the client has gone.
 func (s *Server) detached() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), 5*time.Second)
+}
+
+// who tells who makes the request of ctx.
+func (s *Server) who(ctx context.Context) identity.Identity {
+	if !s.opts.Authenticated {
+		return identity.Open()
+	}
+	return identity.From(ctx)
 }
 
 func (st *site) now() instant.Instant { return st.engine.Now() }
