@@ -56,9 +56,6 @@ func knownCallColumn(name string) bool {
 	return callColumns[name] != nil || strings.HasPrefix(name, attrPrefix) && len(name) > len(attrPrefix)
 }
 
-// placing is how many calls of a file are on their way at once.
-const placing = 32
-
 // placement is a line of the file and what becomes of it.
 type placement struct {
 	line int
@@ -68,11 +65,11 @@ type placement struct {
 	res  *pb.CallArrivedResponse
 }
 
-// placeMany places the calls of a file, up to `placing` at once, and tells what
-// became of them in the order of the file. Calls that are on their way together
-// may join in any order, unless their lines say when they arrived. defaults has
-// what the columns do not say.
-func (s *session) placeMany(ctx context.Context, name string, defaults *pb.CallArrivedRequest) error {
+// placeMany places the calls of a file, so many at once, and tells what became of
+// them in the order of the file. Calls that are on their way together may join in
+// any order; one at a time join in that of the file. defaults has what the
+// columns do not say.
+func (s *session) placeMany(ctx context.Context, name string, jobs int, defaults *pb.CallArrivedRequest) error {
 	file, err := openLines(name, []string{"call_id"}, knownCallColumn)
 	if err != nil {
 		return err
@@ -82,10 +79,10 @@ func (s *session) placeMany(ctx context.Context, name string, defaults *pb.CallA
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	defer cancel()
-	order := make(chan *placement, placing)
+	order, atWork := make(chan *placement, jobs), make(chan struct{}, jobs)
 	sending.Go(func() {
 		defer close(order)
-		s.placeLines(ctx, file, defaults, order, &sending)
+		s.placeLines(ctx, file, defaults, order, atWork, &sending)
 	})
 	sum := &placed{Lines: []*badLine{}}
 	for p := range order {
@@ -110,8 +107,8 @@ func (s *session) placeMany(ctx context.Context, name string, defaults *pb.CallA
 }
 
 // placeLines reads the file and begins to place each call, in order. The room in
-// order is what bounds how many are on their way.
-func (s *session) placeLines(ctx context.Context, file *lineFile, defaults *pb.CallArrivedRequest, order chan<- *placement, sending *sync.WaitGroup) {
+// atWork bounds how many are on their way.
+func (s *session) placeLines(ctx context.Context, file *lineFile, defaults *pb.CallArrivedRequest, order chan<- *placement, atWork chan struct{}, sending *sync.WaitGroup) {
 	seen := map[string]int{}
 	for {
 		p := &placement{done: make(chan struct{})}
@@ -136,8 +133,15 @@ func (s *session) placeLines(ctx context.Context, file *lineFile, defaults *pb.C
 			}
 			continue
 		}
+		select {
+		case atWork <- struct{}{}:
+		case <-ctx.Done():
+			p.err = ctx.Err()
+			close(p.done)
+			return
+		}
 		sending.Go(func() {
-			defer close(p.done)
+			defer func() { close(p.done); <-atWork }()
 			p.res, p.bad, p.err = s.placeLine(ctx, rec, req)
 		})
 	}
