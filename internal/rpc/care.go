@@ -119,7 +119,7 @@ func (s *Server) care(
 	callback := ""
 	switch {
 	case err == nil && res.Callback != nil:
-		callback = string(res.Callback.ID)
+		callback = res.Callback.ID
 	case errors.Is(err, queue.ErrCallbackExists):
 		// Somebody is about to call anyway, and one promise is enough.
 	case err != nil:
