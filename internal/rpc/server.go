@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
+	"greenlane/internal/auth"
 	"greenlane/internal/feed"
 	"greenlane/internal/identity"
 	"greenlane/internal/instant"
@@ -45,6 +46,12 @@ type Options struct {
 	// Authenticated says that requests carry an identity that somebody proved.
 	// Without it nobody is asked, and everybody may everything.
 	Authenticated bool
+	// Authority proves identities. Without one, an authenticated server believes the
+	// identity in a request's context: somebody in front of it has put it there.
+	Authority *auth.Authority
+	// Refused, when set, is told of every request that is turned away for who makes
+	// it, on the request's own goroutine: it must not wait.
+	Refused func(ctx context.Context, r Refused)
 
 	HeartbeatEvery time.Duration // of a stream. Default 3 s.
 	AnnounceEvery  time.Duration // to a waiting caller. Default 15 s.
@@ -88,6 +95,9 @@ type Server struct {
 	cancel   context.CancelFunc
 	started  sync.Once
 	counts   Counts
+
+	lastMu  sync.Mutex
+	lasting map[*lasting]struct{} // what ends with its credential
 }
 
 // Counts are what the server holds open now.
@@ -119,7 +129,7 @@ func New(opts Options) (*Server, error) {
 	base, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		opts: opts, log: opts.Logger, sites: map[string]*site{}, owner: hex.EncodeToString(id[:]),
-		stopping: make(chan struct{}), base: base, cancel: cancel,
+		stopping: make(chan struct{}), base: base, cancel: cancel, lasting: map[*lasting]struct{}{},
 	}
 	for i := range opts.Sites {
 		in := &opts.Sites[i]
@@ -144,6 +154,9 @@ func (s *Server) Start() {
 	s.started.Do(func() {
 		for _, st := range s.sites {
 			s.work.run(func() { s.renew(st) })
+		}
+		if s.opts.Authority != nil {
+			s.work.run(s.watchAuthority)
 		}
 	})
 }
