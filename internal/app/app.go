@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
+	"greenlane/internal/audit"
 	"greenlane/internal/config"
 	"greenlane/internal/feed"
 	"greenlane/internal/rpc"
@@ -43,27 +44,29 @@ type App struct {
 	opts Options
 	log  *slog.Logger
 
-	undo    []func() // what New has set up, to be ended in the opposite order
-	engines []queue.Engine
-	feeds   []*feed.Feed
-	away    map[string]error // sites whose store does not answer; guarded by awayMu
-	tiers   tiering.Directory
-	local   tiering.Directory     // tiers when they are in a file of this machine, else nil
-	redis   redis.UniversalClient // nil: there is none
-	rerank  *reranker             // nil: nobody but this daemon changes tiers
-	resolve *resolve.Resolver
-	daemon  *prom.Daemon
-	metrics *prometheus.Registry // the daemon's own figures
-	scrape  prometheus.Gatherer  // these and the sites'
-	server  *rpc.Server
-	grpc    *grpc.Server
-	health  *health.Server
-	browser *grpc.Server // the API's way in over HTTP; nil when off
-	pages   *web.Server  // nil when off
-	web     *http.Server
-	secure  *tls.Config
-	listen  net.Listener
-	http    net.Listener // nil when off
+	undo     []func() // what New has set up, to be ended in the opposite order
+	engines  []queue.Engine
+	feeds    []*feed.Feed
+	away     map[string]error // sites whose store does not answer; guarded by awayMu
+	tiers    tiering.Directory
+	local    tiering.Directory     // tiers when they are in a file of this machine, else nil
+	redis    redis.UniversalClient // nil: there is none
+	rerank   *reranker             // nil: nobody but this daemon changes tiers
+	resolve  *resolve.Resolver
+	daemon   *prom.Daemon
+	metrics  *prometheus.Registry // the daemon's own figures
+	scrape   prometheus.Gatherer  // these and the sites'
+	server   *rpc.Server
+	grpc     *grpc.Server
+	health   *health.Server
+	browser  *grpc.Server // the API's way in over HTTP; nil when off
+	pages    *web.Server  // nil when off
+	web      *http.Server
+	secure   *tls.Config
+	listen   net.Listener
+	audit    *audit.Log // nil: nothing is recorded
+	refusals *audit.Refusals
+	http     net.Listener // nil when off
 
 	awayMu   sync.Mutex
 	serving  sync.WaitGroup
@@ -98,7 +101,7 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	}
 	// The listeners come first: a second daemon on the same address then leaves
 	// the data of the first one alone.
-	for _, step := range []func() error{a.bind, a.openData, a.serve} {
+	for _, step := range []func() error{a.bind, a.openAudit, a.openData, a.serve} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -159,7 +162,7 @@ func (a *App) serve() error {
 	opts := rpc.Options{
 		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{local: a.local, arrived: a.rerank.arrived, now: a.now, resolve: a.resolve, observe: a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
 		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
-		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log,
+		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log, Audit: a.audit,
 	}
 	for i, site := range sites {
 		opts.Sites = append(opts.Sites, rpc.Site{Config: site, Engine: a.engines[i], Feed: a.feeds[i]})
@@ -330,7 +333,7 @@ func (a *App) stop(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	faults = append(faults, a.server.Stop(last))
-	return errors.Join(append(faults, a.closeData(last))...)
+	return errors.Join(append(faults, a.closeData(last), a.closeAudit())...)
 }
 
 // stopGRPC waits for the requests at hand; when ctx ends, they are cut off.

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -13,7 +12,7 @@ import (
 
 // ErrUnavailable says that the record can't be written now, a full disk for one:
 // no change is made until it can. Trying again is safe and may succeed.
-var ErrUnavailable = errors.New("the audit record can't be written")
+var ErrUnavailable = errors.New("the audit record can't be written, and nothing is changed unrecorded")
 
 // Options say where and how a Log is kept. Dir must be given.
 type Options struct {
@@ -145,7 +144,7 @@ func (l *Log) put(rec Record) *entry {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.closed {
-		e.done <- fmt.Errorf("%w: it is closed", ErrUnavailable)
+		e.done <- ErrUnavailable
 		return e
 	}
 	l.in <- e
@@ -274,7 +273,7 @@ func (l *Log) commit(batch []*entry) {
 	err := l.w.write(recs)
 	l.tell(err)
 	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		err = ErrUnavailable // The log has the rest, which is no client's business.
 	}
 	for _, e := range batch {
 		e.done <- err

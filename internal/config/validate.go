@@ -40,7 +40,7 @@ func (c *Config) Validate() error {
 		bad("engine: %q is unknown: embedded or redis is allowed", c.Engine)
 	}
 	faults = append(faults, c.Redis.check())
-	faults = append(faults, c.TLS.check())
+	faults = append(faults, c.TLS.check(), c.Audit.check())
 	if _, err := tiering.NewNormalizer(c.Number.Region); err != nil {
 		bad("number.region: %w", err)
 	}
