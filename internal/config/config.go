@@ -59,7 +59,8 @@ type Config struct {
 	StopTimeout Duration `yaml:"stop_timeout"`
 	Sites       []Site   `yaml:"sites"`
 	// Auth says who is who.
-	Auth Auth `yaml:"auth"`
+	Auth  Auth  `yaml:"auth"`
+	Audit Audit `yaml:"audit"`
 }
 
 // Number says how phone numbers are read.
@@ -103,6 +104,7 @@ func Default() *Config {
 		StopTimeout:        Duration(10 * time.Second),
 		Sites:              []Site{siteOf(queue.DefaultSite("main"))},
 		Auth:               defaultAuth(),
+		Audit:              defaultAudit(),
 	}
 }
 

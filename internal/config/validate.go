@@ -40,6 +40,7 @@ func (c *Config) Validate() error {
 	}
 	faults = append(faults, c.Redis.check())
 	faults = append(faults, split(c.checkAuth())...)
+	faults = append(faults, c.Audit.check())
 	if _, err := tiering.NewNormalizer(c.Number.Region); err != nil {
 		bad("number.region: %w", err)
 	}

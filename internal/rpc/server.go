@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
+	"greenlane/internal/audit"
 	"greenlane/internal/auth"
 	"greenlane/internal/feed"
 	"greenlane/internal/identity"
@@ -60,6 +61,8 @@ type Options struct {
 	// messages; a switch's may hold 32 times as much. Default 256.
 	SlowReader int
 	Logger     *slog.Logger
+	// Audit records who changes what; nil records nothing.
+	Audit *audit.Log
 }
 
 func (o Options) withDefaults() Options {
@@ -231,6 +234,9 @@ func (s *Server) nowAt(siteName string) instant.Instant {
 
 // do carries a command out and turns its error into the client's.
 func (s *Server) do(ctx context.Context, st *site, cmd queue.Command) (queue.Result, error) {
+	if c := s.changeOf(ctx, st, cmd); c != nil {
+		return s.doRecorded(ctx, st, cmd, c)
+	}
 	res, err := st.engine.Do(ctx, cmd)
 	if err != nil {
 		return res, toError(s.log, err)
