@@ -164,6 +164,7 @@ func (a *App) serve() error {
 	for i, site := range sites {
 		opts.Sites = append(opts.Sites, rpc.Site{Config: site, Engine: a.engines[i], Feed: a.feeds[i]})
 	}
+	a.limit(&opts)
 	if a.server, err = rpc.New(opts); err != nil {
 		return err
 	}

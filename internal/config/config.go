@@ -57,6 +57,8 @@ type Config struct {
 	// StopTimeout is how long a stop waits for requests at hand.
 	StopTimeout Duration `yaml:"stop_timeout"`
 	Sites       []Site   `yaml:"sites"`
+	Limits      Limits   `yaml:"limits"`
+	Switches    []Switch `yaml:"switches"`
 }
 
 // TLS names the daemon's certificate and key, PEM files.
@@ -108,6 +110,7 @@ func Default() *Config {
 		HeartbeatEvery:     Duration(3 * time.Second),
 		StopTimeout:        Duration(10 * time.Second),
 		Sites:              []Site{siteOf(queue.DefaultSite("main"))},
+		Limits:             defaultLimits(), Switches: []Switch{},
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"greenlane/internal/identity"
 )
 
 func TestOutboxSendsInOrder(t *testing.T) {
@@ -163,6 +165,11 @@ func TestOrderedIsBounded(t *testing.T) {
 	}
 }
 
+// nowhere is a stream that says nothing.
+type nowhere struct{ grpc.ServerStream }
+
+func (nowhere) Context() context.Context { return context.Background() }
+
 // TestAPanicIsInternalAndLogged: it ends the request, not the daemon.
 func TestAPanicIsInternalAndLogged(t *testing.T) {
 	var logged strings.Builder
@@ -170,13 +177,13 @@ func TestAPanicIsInternalAndLogged(t *testing.T) {
 		if code != codes.Internal {
 			t.Errorf("observed %v", code)
 		}
-	}}
+	}, limits: newLimiter(Limits{}, nil), who: identity.From}
 	boom := func(context.Context, any) (any, error) { panic("boom: secret") }
 	_, err := i.unary(context.Background(), nil, &grpc.UnaryServerInfo{FullMethod: "/m"}, boom)
 	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("unary: %v", err)
 	}
-	err = i.stream(nil, nil, &grpc.StreamServerInfo{FullMethod: "/s"}, func(any, grpc.ServerStream) error { panic("boom: secret") })
+	err = i.stream(nil, nowhere{}, &grpc.StreamServerInfo{FullMethod: "/s"}, func(any, grpc.ServerStream) error { panic("boom: secret") })
 	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("stream: %v", err)
 	}

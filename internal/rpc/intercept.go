@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"greenlane/internal/identity"
 )
 
 // Observe is told of a request that ended. Streams and long polls last as long
@@ -21,6 +23,8 @@ type Observe func(method string, code codes.Code, took time.Duration)
 type interceptor struct {
 	log      *slog.Logger
 	observe  Observe
+	limits   *limiter
+	who      func(context.Context) identity.Identity
 	stopping <-chan struct{}
 }
 
@@ -29,7 +33,7 @@ const nextCall = "/greenlane.v1.AgentService/NextCall"
 func (i *interceptor) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (res any, err error) {
 	if i.observe == nil {
 		defer i.recovered(info.FullMethod, &err)
-		return handle(ctx, req)
+		return i.limits.unary(ctx, i.who(ctx), req, info, handle)
 	}
 	began := time.Now()
 	defer func() {
@@ -40,7 +44,7 @@ func (i *interceptor) unary(ctx context.Context, req any, info *grpc.UnaryServer
 		i.observe(info.FullMethod, status.Code(err), took)
 	}()
 	defer i.recovered(info.FullMethod, &err)
-	return handle(ctx, req)
+	return i.limits.unary(ctx, i.who(ctx), req, info, handle)
 }
 
 func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
@@ -50,10 +54,12 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 		}
 	}()
 	defer i.recovered(info.FullMethod, &err)
-	if strings.HasPrefix(info.FullMethod, "/greenlane.") {
-		return handle(srv, stream)
-	}
-	return i.foreign(srv, stream, info, handle)
+	return i.limits.stream(i.who(stream.Context()), srv, stream, info, func(srv any, stream grpc.ServerStream) error {
+		if strings.HasPrefix(info.FullMethod, "/greenlane.") {
+			return handle(srv, stream)
+		}
+		return i.foreign(srv, stream, info, handle)
+	})
 }
 
 // foreign ends a stream of somebody else's service (health, reflection) when the

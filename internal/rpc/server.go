@@ -45,6 +45,13 @@ type Options struct {
 	// Authenticated says that requests carry an identity that somebody proved.
 	// Without it nobody is asked, and everybody may everything.
 	Authenticated bool
+	// Limits bound what each identity may use, Arrivals how many calls come in, and
+	// Switches says what single switches are worth, by id, and OtherSwitches the
+	// others.
+	Limits   Limits
+	Arrivals ArrivalLimits
+	Switches map[string]Switch
+	Tell     Tell
 
 	HeartbeatEvery time.Duration // of a stream. Default 3 s.
 	AnnounceEvery  time.Duration // to a waiting caller. Default 15 s.
@@ -73,6 +80,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Tell is told what was refused. Nil functions are told nothing. switchID is one
+// that Options.Switches names, or OtherSwitches.
+type Tell struct {
+	Limit    func(limit, role string)               // a request, for a limit of its identity
+	Flood    func(site, switchID, reason string)    // an arrival that became a Refused call
+	VIPClaim func(site, switchID string, calls int) // calls that would be a VIP's if their number were vouched for
+}
+
 // Server serves the five services of greenlane.v1.
 type Server struct {
 	opts  Options
@@ -88,6 +103,8 @@ type Server struct {
 	cancel   context.CancelFunc
 	started  sync.Once
 	counts   Counts
+	limits   *limiter
+	arrivals *arrivals
 }
 
 // Counts are what the server holds open now.
@@ -120,6 +137,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts: opts, log: opts.Logger, sites: map[string]*site{}, owner: hex.EncodeToString(id[:]),
 		stopping: make(chan struct{}), base: base, cancel: cancel,
+		limits: newLimiter(opts.Limits, opts.Tell.Limit), arrivals: newArrivals(opts.Arrivals, opts.Switches),
 	}
 	for i := range opts.Sites {
 		in := &opts.Sites[i]
