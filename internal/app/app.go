@@ -62,6 +62,7 @@ type App struct {
 	pages   *web.Server  // nil when off
 	web     *http.Server
 	secure  *tls.Config
+	gates   gates
 	listen  net.Listener
 	http    net.Listener // nil when off
 
@@ -129,6 +130,7 @@ func (a *App) bind() error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	a.later(func() { a.listen.Close() })
+	a.listen = a.guardGRPC(a.listen)
 	if a.cfg.HTTP == "" {
 		return nil
 	}
@@ -136,6 +138,7 @@ func (a *App) bind() error {
 		return fmt.Errorf("http: %w", err)
 	}
 	a.later(func() { a.http.Close() })
+	a.http = a.guardHTTP(a.http)
 	if a.secure != nil {
 		secure := a.secure.Clone()
 		// Browsers open few connections to one server, and a page's stream takes one of
