@@ -58,6 +58,26 @@ func (c *Credentials) Environment() {
 // Secure reports whether TLS is spoken.
 func (c *Credentials) Secure() bool { return c.TLS || c.CA != "" || c.Cert != "" || c.Server != "" }
 
+type key struct{}
+
+// With returns a context of a command that dials with c.
+func With(ctx context.Context, c *Credentials) context.Context {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return context.WithValue(ctx, key{}, c)
+}
+
+// Options returns how the command of ctx dials an address; without credentials in
+// it, in the clear.
+func Options(ctx context.Context, addr string) ([]grpc.DialOption, error) {
+	c, ok := ctx.Value(key{}).(*Credentials)
+	if !ok {
+		return nil, nil
+	}
+	return c.Options(addr)
+}
+
 // Options returns how to dial an address. Without credentials there are none: the
 // connection is in the clear.
 func (c *Credentials) Options(addr string) ([]grpc.DialOption, error) {
