@@ -109,7 +109,7 @@ func (d Dir) Make(lasts time.Duration, sites []string, hosts ...string) error {
 	}
 	err = errors.Join(
 		d.writePair("ca", own), d.writePair("server", server), d.write(crlFile, list, 0o644),
-		d.write(tokenKey, secret, 0o600), d.write(jwksFile, public, 0o644), d.write(configFile, d.config(), 0o644),
+		d.write(tokenKey, secret, 0o600), d.write(jwksFile, public, 0o644), d.write(configFile, []byte(d.Config()), 0o644),
 	)
 	for _, c := range Clients() {
 		if err == nil && !c.token {
@@ -130,13 +130,13 @@ func (d Dir) tokenOf(c Client, lasts time.Duration, sites []string) error {
 	return d.write(c.File+".token", []byte(token+"\n"), 0o600)
 }
 
-// config is a configuration that uses the directory.
-func (d Dir) config() []byte {
+// Config is a configuration that uses the directory, YAML.
+func (d Dir) Config() string {
 	at := d.Path
 	if abs, err := filepath.Abs(at); err == nil {
 		at = abs
 	}
-	return fmt.Appendf(nil, `# Made by greenlane pki dev: mutual TLS and tokens, for trying them.
+	return fmt.Sprintf(`# Made by greenlane pki dev: mutual TLS and tokens, for trying them.
 tls:
   cert: %[1]q
   key: %[2]q
