@@ -26,7 +26,7 @@ func (s *tierService) Set(ctx context.Context, req *pb.TierServiceSetRequest) (*
 		return nil, err
 	}
 	change.Op = tiering.OpSet
-	standing, reranked, err := s.change(ctx, st, change)
+	standing, reranked, err := s.change(ctx, st, change, req.GetRequestId())
 	if err != nil {
 		return nil, err
 	}
@@ -43,23 +43,24 @@ func (s *Server) setChange(c *check, caller string, tier pb.Tier, note string, e
 }
 
 // change makes one change and ranks the caller's waiting calls by it.
-func (s *Server) change(ctx context.Context, st *site, change tiering.Change) (tiering.Standing, int32, error) {
-	change.At = st.now()
-	entry, err := s.opts.Directory.Set(ctx, st.name, change)
-	if err != nil {
-		return tiering.Standing{}, 0, toError(s.log, err)
-	}
-	standing := entry.At(st.now())
-	reranked, err := s.rerank(ctx, st, change.Number, standing.Tier)
-	if err != nil {
-		return tiering.Standing{}, 0, toError(s.log, err)
-	}
-	return standing, reranked, nil
+func (s *Server) change(ctx context.Context, st *site, change tiering.Change, requestID string) (standing tiering.Standing, reranked int32, err error) {
+	before := func() values { return s.tierBefore(ctx, st, change.Number) }
+	err = s.recorded(s.tierChange(ctx, st, change, requestID), before, func() (values, error) {
+		change.At = st.now()
+		entry, err := s.opts.Directory.Set(ctx, st.name, change)
+		if err != nil {
+			return nil, toError(s.log, err)
+		}
+		standing = entry.At(st.now())
+		reranked, err = s.rerank(ctx, st, change.Number, standing.Tier)
+		return standingValues(standing), toError(s.log, err)
+	})
+	return standing, reranked, err
 }
 
 // rerank gives the caller's waiting calls the tier that was set.
 func (s *Server) rerank(ctx context.Context, st *site, caller tiering.Number, tier tiering.Tier) (int32, error) {
-	res, err := st.engine.Do(ctx, &queue.Rerank{Caller: caller, Tier: tier})
+	res, err := st.engine.Do(ctx, &queue.Rerank{Caller: caller, Tier: tier, AttestedVIP: s.opts.VIPRequiresAttestation})
 	return int32(res.Reranked), err
 }
 
@@ -113,7 +114,7 @@ func (s *tierService) Blacklist(ctx context.Context, req *pb.TierServiceBlacklis
 	if err != nil {
 		return nil, err
 	}
-	standing, reranked, err := s.change(ctx, st, change)
+	standing, reranked, err := s.change(ctx, st, change, req.GetRequestId())
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,7 @@ type batch struct {
 	changes []tiering.Change
 	at      []int32 // the item of each change
 	moves   moves
+	request string // the first request_id, for the audit record
 
 	dry, failuresOnly bool
 }
@@ -73,6 +74,9 @@ func (b *batch) add(req *pb.TierServiceBatchSetRequest) error {
 	}
 	var c check
 	c.text("request_id", req.GetRequestId(), maxID)
+	if b.request == "" && len(c.faults) == 0 {
+		b.request = req.GetRequestId()
+	}
 	now := b.st.now()
 	change := b.s.setChange(&c, req.GetCaller(), req.GetTier(), req.GetNote(), req.GetExpiresAt(), now)
 	change.Op, change.At, change.Flags = tiering.OpGrade, now, tiering.Flags(req.GetFlags())
@@ -120,18 +124,33 @@ func (b *batch) write(ctx context.Context) error {
 	if len(b.changes) == 0 {
 		return nil
 	}
-	results, err := b.make(ctx)
-	if err != nil {
+	if b.dry {
+		results, err := b.foresee(ctx)
+		if err == nil {
+			_, err = b.tell(results)
+		}
 		return err
 	}
+	return b.s.recorded(b.s.batchChange(ctx, b.st, b.changes, b.request), nil, func() (values, error) {
+		results := b.s.opts.Directory.SetBatch(ctx, b.st.name, b.changes)
+		tiers, err := b.tell(results)
+		if err == nil {
+			err = b.rerank(ctx, tiers)
+		}
+		return batchAfter(results), toError(b.s.log, err)
+	})
+}
+
+// tell fills the results and moves in, and returns the tier of each caller after
+// the batch: that of the caller's last change.
+func (b *batch) tell(results []tiering.Result) (map[tiering.Number]tiering.Tier, error) {
 	now := b.st.now()
-	// The tier of each caller after the batch: that of the caller's last change.
 	tiers := make(map[tiering.Number]tiering.Tier, len(results))
 	for i := range results {
 		n := b.changes[i].Number
 		if err := results[i].Err; err != nil {
 			if code := status.Code(toError(b.s.log, err)); code == codes.Unavailable || code == codes.Canceled {
-				return err
+				return nil, err
 			}
 			b.fail(b.at[i], n, err)
 			continue
@@ -149,17 +168,11 @@ func (b *batch) write(ctx context.Context) error {
 	}
 	slices.SortFunc(b.out.GetResults(), func(x, y *pb.TierBatchResult) int { return cmp.Compare(x.GetIndex(), y.GetIndex()) })
 	b.out.Moves = b.moves.all()
-	if b.dry {
-		return nil
-	}
-	return b.rerank(ctx, tiers)
+	return tiers, nil
 }
 
-// make makes the changes, or in a dry run finds out what they would come to.
-func (b *batch) make(ctx context.Context) ([]tiering.Result, error) {
-	if !b.dry {
-		return b.s.opts.Directory.SetBatch(ctx, b.st.name, b.changes), nil
-	}
+// foresee finds out, in a dry run, what the changes would come to.
+func (b *batch) foresee(ctx context.Context) ([]tiering.Result, error) {
 	numbers := make([]tiering.Number, len(b.changes))
 	for i := range b.changes {
 		numbers[i] = b.changes[i].Number
