@@ -168,6 +168,10 @@ func (a *App) serve() error {
 		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
 		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log, Audit: a.audit,
 	}
+	opts.Grading, opts.Care = a.cfg.Grading.Active(), rpc.Care(a.cfg.Care)
+	if a.rerank != nil {
+		opts.MayWait = a.rerank.mayWait
+	}
 	for i, site := range sites {
 		opts.Sites = append(opts.Sites, rpc.Site{Config: site, Engine: a.engines[i], Feed: a.feeds[i]})
 	}

@@ -46,7 +46,7 @@ func lines(in io.Reader, each func(text []byte, whole bool) error) error {
 	}
 }
 
-// maxLine bounds a line: the largest record has a thousand items.
+// maxLine bounds a line: the largest record has twenty thousand items.
 const maxLine = 16 << 20
 
 var errLong = fmt.Errorf("a line has more than %d bytes: this is no audit record", maxLine)
