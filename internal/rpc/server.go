@@ -104,6 +104,7 @@ type Server struct {
 	started  sync.Once
 	counts   Counts
 	limits   *limiter
+	methods  atomic.Pointer[map[string]bool] // of the gRPC server; nil: not known
 	arrivals *arrivals
 }
 
