@@ -35,10 +35,10 @@ func (a *App) guardHTTP(l net.Listener) net.Listener {
 // metered returns how the API's connections are made secure, or not, with their
 // frames counted.
 func (a *App) metered() credentials.TransportCredentials {
-	if a.secure == nil {
+	if !a.cfg.TLS.On() {
 		return a.gates.grpc.Credentials(insecure.NewCredentials())
 	}
-	return a.gates.grpc.Credentials(credentials.NewTLS(a.secure))
+	return a.gates.grpc.Credentials(credentials.NewTLS(a.authority.TLS(a.cfg.TLS.RequireClientCert, "h2")))
 }
 
 // http2Limits are for browsers, and for proxies that share one connection between

@@ -284,6 +284,14 @@ func charge(ctx context.Context) {
 	}
 }
 
+// chargeStrangers has who may not do what it asks for, or proves nothing, pay for it.
+func chargeStrangers(ctx context.Context, err error) {
+	switch status.Code(err) {
+	case codes.Unauthenticated, codes.PermissionDenied:
+		charge(ctx)
+	}
+}
+
 // Knows has requests turned away early that are for none of the methods registered
 // with a gRPC server. Call it when all are.
 func (s *Server) Knows(server *grpc.Server) {
