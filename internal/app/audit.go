@@ -32,9 +32,9 @@ func (a *App) openAudit() error {
 	if a.audit, err = audit.Open(opts); err != nil {
 		return fmt.Errorf("opening the audit record: %w", err)
 	}
-	a.refusals = audit.NewRefusals(a.audit)
+	a.logins = audit.NewRefusals(a.audit)
 	a.later(func() { a.logged("closing the audit record", a.closeAudit()) })
-	if err := a.daemon.Audit(a.audit.Stats, a.refusals.Totals); err != nil {
+	if err := a.daemon.Audit(a.audit.Stats); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil
@@ -45,6 +45,6 @@ func (a *App) closeAudit() error {
 	if a.audit == nil {
 		return nil
 	}
-	a.refusals.Close()
+	a.logins.Close()
 	return a.audit.Close()
 }

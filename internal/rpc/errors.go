@@ -68,6 +68,7 @@ var table = []row{
 	{tiering.ErrSite, codes.InvalidArgument, "INVALID_ARGUMENT", "site"},
 	{tiering.ErrEntry, codes.InvalidArgument, "INVALID_ARGUMENT", "caller"},
 	{tiering.ErrCursor, codes.InvalidArgument, "INVALID_ARGUMENT", "page_token"},
+	{tiering.ErrRating, codes.InvalidArgument, "INVALID_ARGUMENT", "score"},
 	{tiering.ErrCorrupt, codes.DataLoss, "TIER_UNREADABLE", ""},
 	{tiering.ErrUnavailable, codes.Unavailable, "TIERS_UNAVAILABLE", ""},
 	{tiering.ErrClosed, codes.Unavailable, "TIERS_CLOSED", ""},

@@ -6,9 +6,8 @@ import (
 	"greenlane/internal/audit"
 )
 
-// Audit registers what the audit record tells of itself, and the logins that were
-// refused, by reason. Both are asked at each scrape.
-func (d *Daemon) Audit(stats func() audit.Stats, refused func() map[string]int64) error {
+// Audit registers what the audit record tells of itself, asked at each scrape.
+func (d *Daemon) Audit(stats func() audit.Stats) error {
 	counter := func(name, help string, value func(audit.Stats) int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "greenlaned_" + name, Help: help}, func() float64 {
 			return float64(value(stats()))
@@ -18,26 +17,10 @@ func (d *Daemon) Audit(stats func() audit.Stats, refused func() map[string]int64
 		counter("audit_records_total", "Records written to the audit record.", func(s audit.Stats) int64 { return s.Records }),
 		counter("audit_bytes_total", "Bytes written to the audit record.", func(s audit.Stats) int64 { return s.Bytes }),
 		counter("audit_failures_total", "Writes of the audit record that failed; the changes they stood for were refused.", func(s audit.Stats) int64 { return s.Failures }),
-		refusals(refused),
 	} {
 		if err := d.reg.Register(c); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// refusals collects refused logins by reason.
-type refusals func() map[string]int64
-
-var refusalsDesc = prometheus.NewDesc("greenlaned_logins_refused_total", "Logins that were refused, by reason.", []string{"reason"}, nil)
-
-// Describe implements prometheus.Collector.
-func (refusals) Describe(to chan<- *prometheus.Desc) { to <- refusalsDesc }
-
-// Collect implements prometheus.Collector.
-func (r refusals) Collect(to chan<- prometheus.Metric) {
-	for reason, n := range r() {
-		to <- prometheus.MustNewConstMetric(refusalsDesc, prometheus.CounterValue, float64(n), reason)
-	}
 }
