@@ -76,7 +76,7 @@ function m.pick_victim(vip)
   local no = m.get_queue(vip.queue).no
   local from, step = 0, 1
   while true do
-    local list = call('ZREVRANGEBYSCORE', key_live, format('(%.0f', m.base(no, SLOTS)), m.base(no, SLOT_MID), 'LIMIT', from, step)
+    local list = call('ZREVRANGEBYSCORE', key_live, format('(%d', m.base(no, SLOTS)), m.base(no, SLOT_MID), 'LIMIT', from, step)
     for i = 1, #list do
       local o = m.get_offer(tonumber(list[i]:sub(16)))
       local a = o and m.get_agent(o.agent)
@@ -128,7 +128,7 @@ end
 -- first_in returns a queue's first waiting entry, of a slot above the given one,
 -- that a may be offered.
 function m.first_in(no, above, a)
-  local low, high = m.base(no, SLOT_VIP), format('(%.0f', m.base(no, above))
+  local low, high = format('%d', m.base(no, SLOT_VIP)), format('(%d', m.base(no, above))
   local from, step = 0, 1
   while true do
     local list = call('ZRANGEBYSCORE', key_lines, low, high, 'LIMIT', from, step)
@@ -140,6 +140,53 @@ function m.first_in(no, above, a)
     if #list < step then return nil end
     step = SCAN_STEP
   end
+end
+
+-- front returns what the line itself says of a queue's first entry of a slot above
+-- the given one; nil when there is none. Its record is not read.
+function m.front(service, above)
+  local base = m.base(service[3], SLOT_VIP)
+  local list = call('ZRANGEBYSCORE', key_lines, format('%d', base), format('(%d', m.base(service[3], above)), 'WITHSCORES', 'LIMIT', 0, 1)
+  if not list[1] then return nil end
+  local at = tonumber(list[2]) - base
+  local slot = floor(at / LINE_SPAN)
+  return { member = list[1], slot = slot, level = service[2], rank = at - slot * LINE_SPAN, no = service[3] }
+end
+
+-- front_before is before for two fronts.
+function m.front_before(x, y)
+  if x.slot ~= y.slot then return x.slot < y.slot end
+  if x.level ~= y.level then return x.level < y.level end
+  if x.rank ~= y.rank then return x.rank < y.rank end
+  return x.member:sub(1, 11) < y.member:sub(1, 11)
+end
+
+-- first_of_all returns the first waiting entry of all queues that a serves, and its
+-- level. Of the fronts only the first one's record is read: an agent may serve many
+-- queues. When he may not be offered that one, the next one of its queue takes its
+-- place.
+function m.first_of_all(a, above)
+  local fronts = {}
+  for i = 1, #a.services do
+    fronts[#fronts + 1] = m.front(a.services[i], above)
+  end
+  while fronts[1] do
+    local first = 1
+    for i = 2, #fronts do
+      if m.front_before(fronts[i], fronts[first]) then first = i end
+    end
+    local f = fronts[first]
+    local e = f.entry or m.entry_of(f.member)
+    if f.entry or e and m.eligible(e, a) then return e, f.level end
+    e = m.first_in(f.no, above, a)
+    if e then
+      f.entry, f.member, f.slot = e, m.line_member(e), m.slot(e)
+      f.rank = m.score(f.no, f.slot, m.rank_at(e)) - m.base(f.no, f.slot)
+    else
+      table.remove(fronts, first)
+    end
+  end
+  return nil
 end
 
 -- next_for returns the first waiting entry, of a slot above the given one, that
@@ -154,11 +201,14 @@ function m.next_for(a, above)
       best, best_level = e, level
     end
   end
-  for i = 1, #a.services do
-    local s = a.services[i]
-    local e = m.first_in(s[3], best and min(above, m.slot(best) + 1) or above, a)
-    if e and (not best or m.before(e, s[2], best, best_level)) then best, best_level = e, s[2] end
+  local e, level
+  if best then above = min(above, m.slot(best) + 1) end
+  if #a.services == 1 then
+    e, level = m.first_in(a.services[1][3], above, a), a.services[1][2]
+  else
+    e, level = m.first_of_all(a, above)
   end
+  if e and (not best or m.before(e, level, best, best_level)) then return e end
   return best
 end
 
@@ -215,7 +265,7 @@ function m.forget_offers(upto)
   local fields = {}
   for epoch = max(1, upto - OFFERS_TRIM + 1), upto do
     local o = m.get_offer(epoch)
-    if o and o.ended then fields[#fields + 1] = format('%.0f', epoch) end
+    if o and o.ended then fields[#fields + 1] = format('%d', epoch) end
   end
   if fields[1] then call('HDEL', key_offers, unpack(fields)) end
 end
