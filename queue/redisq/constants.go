@@ -20,7 +20,7 @@ const (
 	ownerStep  = 16 // agents that one firing takes from a dead daemon
 	scanStep   = 32 // entries that are read at once when the first one may not be offered
 	offersKept = 1 << 13
-	runBudget  = 250 * time.Microsecond // after which a batch decides no further command
+	runBudget  = 200 * time.Microsecond // after which a batch decides no further command
 	offersTrim = 32                     // how many offers are made between two trimmings
 )
 

@@ -150,7 +150,7 @@ function m.front(service, above)
   if not list[1] then return nil end
   local at = tonumber(list[2]) - base
   local slot = floor(at / LINE_SPAN)
-  return { member = list[1], slot = slot, level = service[2], rank = at - slot * LINE_SPAN, no = service[3] }
+  return { member = list[1], slot = slot, level = service[2], rank = at - slot * LINE_SPAN }
 end
 
 -- front_before is before for two fronts.
@@ -162,31 +162,31 @@ function m.front_before(x, y)
 end
 
 -- first_of_all returns the first waiting entry of all queues that a serves, and its
--- level. Of the fronts only the first one's record is read: an agent may serve many
--- queues. When he may not be offered that one, the next one of its queue takes its
--- place.
+-- level. He may serve many: the lines are asked only for what would rank before the
+-- best so far, and one record is read.
 function m.first_of_all(a, above)
-  local fronts = {}
+  local best
   for i = 1, #a.services do
-    fronts[#fronts + 1] = m.front(a.services[i], above)
+    local s, high = a.services[i], above
+    if best then high = s[2] > best.level and best.slot or best.slot + 1 end
+    local f = high > SLOT_VIP and m.front(s, high)
+    if f and (not best or m.front_before(f, best)) then best = f end
   end
-  while fronts[1] do
-    local first = 1
-    for i = 2, #fronts do
-      if m.front_before(fronts[i], fronts[first]) then first = i end
-    end
-    local f = fronts[first]
-    local e = f.entry or m.entry_of(f.member)
-    if f.entry or e and m.eligible(e, a) then return e, f.level end
-    e = m.first_in(f.no, above, a)
-    if e then
-      f.entry, f.member, f.slot = e, m.line_member(e), m.slot(e)
-      f.rank = m.score(f.no, f.slot, m.rank_at(e)) - m.base(f.no, f.slot)
-    else
-      table.remove(fronts, first)
-    end
+  if not best then return nil end
+  local e = m.entry_of(best.member)
+  if e and m.eligible(e, a) then return e, best.level end
+  return m.first_eligible(a, above)
+end
+
+-- first_eligible is first_of_all when he may not be offered the very first entry.
+function m.first_eligible(a, above)
+  local best, level
+  for i = 1, #a.services do
+    local s = a.services[i]
+    local e = m.first_in(s[3], best and min(above, m.slot(best) + 1) or above, a)
+    if e and (not best or m.before(e, s[2], best, level)) then best, level = e, s[2] end
   end
-  return nil
+  return best, level
 end
 
 -- next_for returns the first waiting entry, of a slot above the given one, that
