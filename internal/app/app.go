@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,6 +72,7 @@ type App struct {
 	http    net.Listener // nil when off
 	audit   *audit.Log   // nil: nothing is recorded
 	logins  *audit.Refusals
+	record  atomic.Pointer[audit.Log] // audit, for what runs while New does
 
 	authority *auth.Authority // nil: no TLS, and nobody is asked
 	refusals  refusals

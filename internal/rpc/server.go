@@ -129,6 +129,7 @@ type Server struct {
 	lasting map[*lasting]struct{} // what ends with its credential
 
 	limits   *limiter
+	methods  atomic.Pointer[map[string]bool] // of the gRPC server; nil: not known
 	arrivals *arrivals
 }
 

@@ -55,7 +55,7 @@ type batch struct {
 	changes []tiering.Change
 	at      []int32 // the item of each change
 	moves   moves
-	request string // the first request_id, for the audit record
+	request string // the first item's request_id
 
 	dry, failuresOnly bool
 }
@@ -119,38 +119,34 @@ func (b *batch) fail(item int32, n tiering.Number, err error) {
 	})
 }
 
-// write makes the changes and ranks the waiting calls of their callers.
+// write makes the changes, or in a dry run finds out what they would come to.
 func (b *batch) write(ctx context.Context) error {
 	if len(b.changes) == 0 {
 		return nil
 	}
 	if b.dry {
-		results, err := b.foresee(ctx)
-		if err == nil {
-			_, err = b.tell(results)
+		results, err := b.try(ctx)
+		if err != nil {
+			return err
 		}
-		return err
+		return b.tell(ctx, results)
 	}
 	return b.s.recorded(b.s.batchChange(ctx, b.st, b.changes, b.request), nil, func() (values, error) {
 		results := b.s.opts.Directory.SetBatch(ctx, b.st.name, b.changes)
-		tiers, err := b.tell(results)
-		if err == nil {
-			err = b.rerank(ctx, tiers)
-		}
-		return batchAfter(results), toError(b.s.log, err)
+		return batchAfter(results), toError(b.s.log, b.tell(ctx, results))
 	})
 }
 
-// tell fills the results and moves in, and returns the tier of each caller after
-// the batch: that of the caller's last change.
-func (b *batch) tell(results []tiering.Result) (map[tiering.Number]tiering.Tier, error) {
+// tell writes the results, and ranks the waiting calls of the callers.
+func (b *batch) tell(ctx context.Context, results []tiering.Result) error {
 	now := b.st.now()
+	// The tier of each caller after the batch: that of the caller's last change.
 	tiers := make(map[tiering.Number]tiering.Tier, len(results))
 	for i := range results {
 		n := b.changes[i].Number
 		if err := results[i].Err; err != nil {
 			if code := status.Code(toError(b.s.log, err)); code == codes.Unavailable || code == codes.Canceled {
-				return nil, err
+				return err
 			}
 			b.fail(b.at[i], n, err)
 			continue
@@ -168,11 +164,14 @@ func (b *batch) tell(results []tiering.Result) (map[tiering.Number]tiering.Tier,
 	}
 	slices.SortFunc(b.out.GetResults(), func(x, y *pb.TierBatchResult) int { return cmp.Compare(x.GetIndex(), y.GetIndex()) })
 	b.out.Moves = b.moves.all()
-	return tiers, nil
+	if b.dry {
+		return nil
+	}
+	return b.rerank(ctx, tiers)
 }
 
-// foresee finds out, in a dry run, what the changes would come to.
-func (b *batch) foresee(ctx context.Context) ([]tiering.Result, error) {
+// try finds out what the changes would come to.
+func (b *batch) try(ctx context.Context) ([]tiering.Result, error) {
 	numbers := make([]tiering.Number, len(b.changes))
 	for i := range b.changes {
 		numbers[i] = b.changes[i].Number
