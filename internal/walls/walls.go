@@ -156,9 +156,17 @@ var walls = []wall{
 		rooms: []string{"."},
 		except: []string{
 			"cmd/...", "internal/app/...", "internal/rpc/...", "proto/...",
-			"internal/bench/...", "internal/cli/...", "internal/load/...", "internal/report/...", // clients, as cmd is
+			"internal/bench/...", "internal/cli/...", "internal/load/...", "internal/report/...", "internal/tui/...", // clients, as cmd is
 		},
 		deny: []string{"/proto"},
+	},
+	{
+		why:   "a full-screen program knows the public API alone; the tool's commands start it",
+		rooms: []string{"internal/tui/..."},
+		deny: []string{
+			"/queue", "/tiering", "/callback", "/metrics",
+			"/internal/app", "/internal/cli", "/internal/config", "/internal/load", "/internal/rpc", "/internal/web",
+		},
 	},
 	{
 		why:   "nothing imports a command",

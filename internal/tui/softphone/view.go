@@ -1,0 +1,252 @@
+package softphone
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"greenlane/internal/tui"
+	pb "greenlane/proto/greenlane/v1"
+)
+
+// The smallest screen that a call fits on, and the width from which rows are
+// written in columns.
+const (
+	leastWidth  = 30
+	leastHeight = 10
+	wide        = 72
+)
+
+// View implements tea.Model.
+func (m *model) View() tea.View {
+	v := tea.NewView(strings.Join(m.screen(), "\n"))
+	v.AltScreen = true
+	v.WindowTitle = m.title()
+	return v
+}
+
+// title is what a terminal's tab says: an agent may look at another window.
+func (m *model) title() string {
+	p := m.phone
+	what := ""
+	switch {
+	case p.link != Open:
+	case p.offer != nil:
+		what = "INCOMING " + tui.Number(m.caller()) + " - "
+	case p.talking():
+		what = "talking - "
+	}
+	return what + tui.Clean(p.id) + " - Greenlane"
+}
+
+func (m *model) caller() string {
+	_, caller := m.atHand()
+	return caller
+}
+
+// screen is the lines of the whole screen, no wider and no more than it has.
+func (m *model) screen() []string {
+	if m.width == 0 {
+		return nil // the terminal has not told its size yet
+	}
+	if m.width < leastWidth || m.height < leastHeight {
+		return []string{tui.Cut(fmt.Sprintf("at least %dx%d", leastWidth, leastHeight), m.width)}
+	}
+	c := &canvas{width: m.width, now: m.clock.Now()}
+	m.head(c)
+	foot := &canvas{width: m.width, now: c.now}
+	m.foot(foot)
+	room := m.height - len(c.lines) - len(foot.lines)
+	body := &canvas{width: m.width, now: c.now}
+	switch m.mode {
+	case showHelp:
+		m.help(body)
+	case showPast:
+		m.wholePast(body, room)
+	default:
+		m.card(body)
+		if left := room - len(body.lines) - 2; left > 0 {
+			m.latestPast(body, left)
+		}
+	}
+	c.lines = append(c.lines, body.lines[:min(len(body.lines), room)]...)
+	for len(c.lines) < m.height-len(foot.lines) {
+		c.lines = append(c.lines, "")
+	}
+	return append(c.lines, foot.lines...)
+}
+
+// canvas is lines under construction.
+type canvas struct {
+	width int
+	now   time.Time
+	lines []string
+}
+
+func (c *canvas) row(r *tui.Row) { c.lines = append(c.lines, tui.Cut(r.String(), c.width)) }
+func (c *canvas) blank()         { c.lines = append(c.lines, "") }
+
+// put adds a line, indented as everything on a card is.
+func (c *canvas) put(ink tui.Ink, format string, args ...any) {
+	c.row(new(tui.Row).Put(tui.Plain, "  ").Putf(ink, format, args...))
+}
+
+// wrap adds a text on as many lines as it needs, at most so many.
+func (c *canvas) wrap(ink tui.Ink, text string, most int) {
+	lines := strings.Split(ansi.Wrap(text, c.width-3, ""), "\n")
+	for _, line := range lines[:min(len(lines), most)] {
+		c.put(ink, "%s", line)
+	}
+}
+
+// head is who is signed in, in which state, and for what.
+func (m *model) head(c *canvas) {
+	p := m.phone
+	sign, ink := m.state(c.now)
+	r := new(tui.Row).Put(tui.Plain, " ")
+	if c.width >= wide {
+		r.Put(tui.Bold, "GREENLANE").Put(tui.Plain, "  ")
+	}
+	room := c.width - r.Columns() - tui.Width(sign) - 3
+	r.Put(tui.Bold, tui.Cut(tui.Clean(p.id), room))
+	c.row(r.Right(c.width-1, ink, sign))
+	var queues []string
+	for _, q := range p.agent.GetQueues() {
+		queues = append(queues, fmt.Sprintf("%s:%d", q.GetQueue(), max(q.GetLevel(), 1)))
+	}
+	r = new(tui.Row).Put(tui.Plain, " ")
+	where := p.site + "  " + c.now.Local().Format(time.TimeOnly)
+	if c.width < wide {
+		where = c.now.Local().Format("15:04")
+	}
+	r.Put(tui.Dim, tui.Cut(tui.Clean(strings.Join(queues, " ")), c.width-4-tui.Width(where)))
+	c.row(r.Right(c.width-1, tui.Dim, tui.Clean(where)))
+	c.row(new(tui.Row).Put(tui.Dim, strings.Repeat("─", c.width)))
+}
+
+// state is the agent's state as the head says it: a sign, so that it is seen
+// without colours too, and for how long.
+func (m *model) state(now time.Time) (string, tui.Ink) {
+	p := m.phone
+	for_ := " " + tui.Span(now.Sub(p.agent.GetSince().AsTime()))
+	if p.agent.GetSince() == nil {
+		for_ = ""
+	}
+	switch p.link {
+	case Opening:
+		return "◌ connecting", tui.Soon
+	case Lost:
+		return "▲ reconnecting " + tui.Span(now.Sub(p.since)), tui.Bad
+	case Taken:
+		return "▲ elsewhere", tui.Bad
+	case Out:
+		return "▲ signed out", tui.Bad
+	}
+	switch p.agent.GetState() {
+	case pb.AgentState_AGENT_STATE_READY:
+		return "● ready" + for_, tui.Good
+	case pb.AgentState_AGENT_STATE_NOT_READY:
+		return "■ not ready" + for_, tui.Soon
+	case pb.AgentState_AGENT_STATE_OFFERED:
+		return "◆ ringing", tui.Bold
+	}
+	return "◆ " + tui.AgentState(p.agent.GetState()) + for_, tui.Bold
+}
+
+// foot is what just happened, and the keys.
+func (m *model) foot(c *canvas) {
+	p := m.phone
+	switch {
+	case m.quitting:
+		c.put(tui.Soon, "Signing out…")
+	case p.busy != nil && p.link != Open:
+		c.put(tui.Soon, "Not confirmed yet: it is sent again as soon as the daemon is back")
+	case c.now.Before(p.notice.until):
+		c.put(p.notice.ink, "%s", p.notice.text)
+	case m.pilot != nil:
+		c.put(tui.Dim, "answers by itself")
+	default:
+		c.blank()
+	}
+	r := new(tui.Row)
+	lines := 0
+	for _, h := range m.hints() {
+		w := tui.Width(h.key) + 1 + tui.Width(h.does)
+		if r.Columns() > 0 && r.Columns()+3+w > c.width {
+			if lines++; lines == 2 {
+				break
+			}
+			c.row(r)
+			r = new(tui.Row)
+		}
+		r.Put(tui.Plain, strings.Repeat(" ", 1+min(r.Columns(), 1))).Put(tui.Bold, h.key).Put(tui.Dim, " "+h.does)
+	}
+	c.row(r)
+}
+
+// latestPast is the agent's latest calls, newest first, and how many there were.
+func (m *model) latestPast(c *canvas, room int) {
+	p := m.phone
+	if len(p.past) == 0 {
+		return
+	}
+	c.blank()
+	title := fmt.Sprintf("─ since sign-in: %d answered, %d declined, %d not answered ", p.answered, p.declined, p.missed)
+	if c.width < wide {
+		title = fmt.Sprintf("─ %d answered, %d declined ", p.answered, p.declined)
+	}
+	title = tui.Cut(title, c.width)
+	c.row(new(tui.Row).Put(tui.Dim, title+strings.Repeat("─", c.width-tui.Width(title))))
+	for i := range min(room, len(p.past)) {
+		c.row(pastRow(p.past[len(p.past)-1-i], c))
+	}
+}
+
+func (m *model) wholePast(c *canvas, room int) {
+	p := m.phone
+	c.put(tui.Bold, "Since sign-in")
+	c.put(tui.Dim, "%d answered, %d declined, %d not answered", p.answered, p.declined, p.missed)
+	c.blank()
+	if len(p.past) == 0 {
+		c.put(tui.Plain, "Nothing yet.")
+		return
+	}
+	m.scroll = min(m.scroll, max(len(p.past)-(room-3), 0))
+	for i := len(p.past) - 1 - m.scroll; i >= 0; i-- {
+		c.row(pastRow(p.past[i], c))
+	}
+}
+
+func pastRow(e past, c *canvas) *tui.Row {
+	r := new(tui.Row).Put(tui.Dim, " "+clockTime(e.at, c.now)+" ")
+	what := e.what
+	if what == "" {
+		what = "now"
+	}
+	if c.width < wide {
+		r.Put(tui.TierInk(e.tier), tui.TierName(e.tier)+" ")
+		return r.Put(tui.Plain, lastDigits(e.caller)+" ").Put(tui.Dim, what)
+	}
+	r.To(14).Put(tui.TierInk(e.tier), tui.TierName(e.tier)).To(25).Put(tui.Plain, tui.Number(e.caller)+" ").
+		To(44).Put(tui.Plain, tui.Cut(e.queue, 11)+" ").To(56)
+	switch {
+	case e.callback && e.talked == 0:
+		what = "callback: " + what
+	case e.callback:
+		what = fmt.Sprintf("callback %s: %s", tui.Span(e.talked), what)
+	case e.talked > 0:
+		what = fmt.Sprintf("%s, %s", tui.Span(e.talked), what)
+	}
+	return r.Put(tui.Dim, what)
+}
+
+// lastDigits is enough of a number to know it by, where there is little room.
+func lastDigits(number string) string {
+	if number == "" {
+		return "withheld"
+	}
+	return "…" + tui.Clean(number[max(0, len(number)-4):])
+}
