@@ -12,29 +12,29 @@ import (
 )
 
 // card is the one thing that lies on the desk.
-func (m *model) card(c *canvas) {
+func (m *model) card(c *tui.Canvas) {
 	p := m.phone
-	c.blank()
+	c.Blank()
 	switch {
 	case m.mode == choosePause:
 		m.reasons(c, "Why are you not ready?", pauseReasons)
 		return
 	case m.mode == writeReason:
-		c.put(tui.Bold, "Why?")
-		c.blank()
-		c.row(new(tui.Row).Put(tui.Plain, "  "+m.input.View()))
+		c.Put(tui.Bold, "Why?")
+		c.Blank()
+		c.Row(new(tui.Row).Put(tui.Plain, "  "+m.input.View()))
 		return
 	case m.mode == confirmQuit:
 		m.confirm(c)
 		return
 	case p.link == Taken:
-		c.put(tui.Bold, "This agent is open in another softphone")
-		c.wrap(tui.Plain, "Only one at a time gets the calls.", 3)
+		c.Put(tui.Bold, "This agent is open in another softphone")
+		c.Wrap(tui.Plain, "Only one at a time gets the calls.", 3)
 		return
 	case p.link == Out:
-		c.put(tui.Bold, "You are signed out")
+		c.Put(tui.Bold, "You are signed out")
 		if p.why != nil {
-			c.wrap(tui.Dim, message(p.why), 4)
+			c.Wrap(tui.Dim, message(p.why), 4)
 		}
 		return
 	case p.talking() && p.agent.GetCallbackId() != "":
@@ -47,10 +47,10 @@ func (m *model) card(c *canvas) {
 	case p.offer != nil:
 		m.offerCard(c)
 	case p.agent.GetState() == pb.AgentState_AGENT_STATE_WRAP_UP:
-		c.put(tui.Bold, "Wrap-up")
-		c.put(tui.Plain, "Finish up. You are ready again in")
-		c.blank()
-		c.put(tui.Bold, "%s", tui.Left(p.agent.GetWrapUpUntil().AsTime().Sub(c.now)))
+		c.Put(tui.Bold, "Wrap-up")
+		c.Put(tui.Plain, "Finish up. You are ready again in")
+		c.Blank()
+		c.Put(tui.Bold, "%s", tui.Left(p.agent.GetWrapUpUntil().AsTime().Sub(c.Now)))
 		return
 	default:
 		m.rest(c)
@@ -60,41 +60,41 @@ func (m *model) card(c *canvas) {
 }
 
 // rest is a desk with nothing on it.
-func (m *model) rest(c *canvas) {
+func (m *model) rest(c *tui.Canvas) {
 	a := m.phone.agent
 	if a.GetState() == pb.AgentState_AGENT_STATE_READY {
 		since := a.GetIdleSince()
 		if since == nil {
 			since = a.GetSince()
 		}
-		c.put(tui.Good, "Waiting for the next call")
-		c.put(tui.Dim, "free for %s", tui.Span(c.now.Sub(since.AsTime())))
+		c.Put(tui.Good, "Waiting for the next call")
+		c.Put(tui.Dim, "free for %s", tui.Span(c.Now.Sub(since.AsTime())))
 		return
 	}
 	title := "Not ready"
 	if why := pauseWord(a.GetReason()); why != "" {
 		title += ": " + why
 	}
-	c.wrap(tui.Soon, title, 3)
-	c.wrap(tui.Dim, "for "+tui.Span(c.now.Sub(a.GetSince().AsTime()))+"; you get no calls until you press r", 2)
+	c.Wrap(tui.Soon, title, 3)
+	c.Wrap(tui.Dim, "for "+tui.Span(c.Now.Sub(a.GetSince().AsTime()))+"; you get no calls until you press r", 2)
 }
 
 // away is a desk without a session.
-func (m *model) away(c *canvas) {
+func (m *model) away(c *tui.Canvas) {
 	p := m.phone
 	if p.link == Opening {
-		c.put(tui.Plain, "Connecting to the daemon…")
+		c.Put(tui.Plain, "Connecting to the daemon…")
 		return
 	}
-	c.put(tui.Bad, "No connection")
-	c.wrap(tui.Plain, "You get no calls until it is back, which this softphone tries by itself.", 3)
+	c.Put(tui.Bad, "No connection")
+	c.Wrap(tui.Plain, "You get no calls until it is back, which this softphone tries by itself.", 3)
 	if p.doubted != nil {
-		c.wrap(tui.Plain, "The offer that you had goes back to its place, unless the connection is back in time.", 3)
+		c.Wrap(tui.Plain, "The offer that you had goes back to its place, unless the connection is back in time.", 3)
 	}
-	if in := p.retryAt.Sub(c.now); in > 0 {
-		c.put(tui.Dim, "next try in %s", tui.Left(in))
+	if in := p.retryAt.Sub(c.Now); in > 0 {
+		c.Put(tui.Dim, "next try in %s", tui.Left(in))
 	}
-	c.wrap(tui.Dim, message(p.why), 2)
+	c.Wrap(tui.Dim, message(p.why), 2)
 }
 
 // badge is a tier that stands out, also without colours.
@@ -111,8 +111,8 @@ func badge(t pb.Tier) (string, tui.Ink) {
 	return "[" + tui.TierName(t) + "]", ink
 }
 
-func (c *canvas) heading(ink tui.Ink, text string, t pb.Tier, more ...string) {
-	r := new(tui.Row).Put(tui.Plain, "  ").Put(ink, text)
+func heading(c *tui.Canvas, text string, t pb.Tier, more ...string) {
+	r := new(tui.Row).Put(tui.Plain, "  ").Put(tui.Bold, text)
 	if t != pb.Tier_TIER_UNSPECIFIED {
 		b, ink := badge(t)
 		r.Put(tui.Plain, "  ").Put(ink, b)
@@ -120,20 +120,20 @@ func (c *canvas) heading(ink tui.Ink, text string, t pb.Tier, more ...string) {
 	for _, s := range more {
 		r.Put(tui.Dim, "  "+s)
 	}
-	c.row(r)
+	c.Row(r)
 }
 
-func (m *model) offerCard(c *canvas) {
+func (m *model) offerCard(c *tui.Canvas) {
 	o := m.phone.offer
 	if m.mode == chooseReason { // on a small screen the choice has to fit, too
 		m.declining(c, o)
 		return
 	}
 	if cb := o.GetCallback(); cb != nil {
-		c.heading(tui.Bold, "CALLBACK TO MAKE", cb.GetTier())
-		c.blank()
-		c.put(tui.Bold, "%s", tui.Number(cb.GetCaller()))
-		c.wrap(tui.Plain, promise(cb, c.now)+" · "+whyWord(o.GetWhy()), 3)
+		heading(c, "CALLBACK TO MAKE", cb.GetTier())
+		c.Blank()
+		c.Put(tui.Bold, "%s", tui.Number(cb.GetCaller()))
+		c.Wrap(tui.Plain, promise(cb, c.Now)+" · "+whyWord(o.GetWhy()), 3)
 	} else {
 		call := o.GetCall()
 		var doubt []string
@@ -143,44 +143,44 @@ func (m *model) offerCard(c *canvas) {
 		if call.GetUnattestedVip() {
 			doubt = append(doubt, "a VIP's number that the switch did not vouch for")
 		}
-		c.heading(tui.Bold, "INCOMING CALL", call.GetTier(), doubt...)
-		c.blank()
-		c.put(tui.Bold, "%s", tui.Number(call.GetCaller()))
+		heading(c, "INCOMING CALL", call.GetTier(), doubt...)
+		c.Blank()
+		c.Put(tui.Bold, "%s", tui.Number(call.GetCaller()))
 		parts := []string{"queue " + call.GetQueue()}
 		if call.GetDialed() != "" {
 			parts = append(parts, "dialled "+tui.Clean(call.GetDialed()))
 		}
-		c.wrap(tui.Plain, strings.Join(append(parts, whyWord(o.GetWhy())), " · "), 3)
-		c.blank()
+		c.Wrap(tui.Plain, strings.Join(append(parts, whyWord(o.GetWhy())), " · "), 3)
+		c.Blank()
 		m.waited(c, call)
 	}
 	m.answerWithin(c, o)
 	attributes(c, o.GetCall())
 }
 
-func (m *model) declining(c *canvas, o *pb.Offer) {
+func (m *model) declining(c *tui.Canvas, o *pb.Offer) {
 	tier := o.GetCall().GetTier()
 	if cb := o.GetCallback(); cb != nil {
 		tier = cb.GetTier()
 	}
-	c.heading(tui.Bold, tui.Number(m.caller()), tier)
+	heading(c, tui.Number(m.caller()), tier)
 	m.answerWithin(c, o)
-	c.blank()
+	c.Blank()
 	m.reasons(c, "Decline, because", declineReasons)
 }
 
 // waited is how long the caller has waited, against what was promised.
-func (m *model) waited(c *canvas, call *pb.Call) {
-	wait := c.now.Sub(call.GetJoinedAt().AsTime())
+func (m *model) waited(c *tui.Canvas, call *pb.Call) {
+	wait := c.Now.Sub(call.GetJoinedAt().AsTime())
 	limit, known := m.limits[call.GetQueue()]
 	r := new(tui.Row).Put(tui.Plain, "  has waited  ")
 	if !known {
 		// The daemon said whether it was late when the offer was made.
 		if call.GetLate() {
-			c.row(r.Put(tui.Bad, tui.Span(wait)+"  ▲ LATE"))
+			c.Row(r.Put(tui.Bad, tui.Span(wait)+"  ▲ LATE"))
 			return
 		}
-		c.row(r.Put(tui.Bold, tui.Span(wait)))
+		c.Row(r.Put(tui.Bold, tui.Span(wait)))
 		return
 	}
 	late := wait > limit
@@ -192,7 +192,7 @@ func (m *model) waited(c *canvas, call *pb.Call) {
 		ink = tui.Soon
 	}
 	r.Put(ink, tui.Span(wait)).Put(tui.Plain, " of "+tui.Seconds(limit)+"  ")
-	cells := min(c.width-r.Columns()-9, 30)
+	cells := min(c.Width-r.Columns()-9, 30)
 	full := cells
 	if limit > 0 {
 		full = min(int(int64(cells)*int64(wait)/int64(limit)), cells)
@@ -203,12 +203,12 @@ func (m *model) waited(c *canvas, call *pb.Call) {
 	if late {
 		r.Put(tui.Bad, " ▲ LATE")
 	}
-	c.row(r)
+	c.Row(r)
 }
 
 // answerWithin is the time left to answer an offer.
-func (m *model) answerWithin(c *canvas, o *pb.Offer) {
-	left := o.GetExpiresAt().AsTime().Sub(c.now)
+func (m *model) answerWithin(c *tui.Canvas, o *pb.Offer) {
+	left := o.GetExpiresAt().AsTime().Sub(c.Now)
 	ink := tui.Bold
 	if left <= 5*time.Second {
 		ink = tui.Bad
@@ -217,7 +217,7 @@ func (m *model) answerWithin(c *canvas, o *pb.Offer) {
 	if b := m.phone.busy; b != nil && b.offer == o.GetOfferId() {
 		r.Put(tui.Soon, map[kind]string{accept: "  accepting…", decline: "  declining…"}[b.kind])
 	}
-	c.row(r)
+	c.Row(r)
 }
 
 // promise is what was promised to the caller of a callback.
@@ -236,132 +236,132 @@ func promise(cb *pb.Callback, now time.Time) string {
 }
 
 // attributes are what the switch wants the agent to see.
-func attributes(c *canvas, call *pb.Call) {
+func attributes(c *tui.Canvas, call *pb.Call) {
 	all := call.GetAttributes()
 	if len(all) == 0 {
 		return
 	}
-	c.blank()
+	c.Blank()
 	for _, k := range slices.Sorted(maps.Keys(all)) {
-		c.wrap(tui.Plain, tui.Clean(k)+": "+tui.Clean(all[k]), 2)
+		c.Wrap(tui.Plain, tui.Clean(k)+": "+tui.Clean(all[k]), 2)
 	}
 }
 
-func (m *model) talkCard(c *canvas) {
+func (m *model) talkCard(c *tui.Canvas) {
 	p := m.phone
 	call := p.call
-	c.heading(tui.Bold, "TALKING", call.GetTier())
-	c.blank()
+	heading(c, "TALKING", call.GetTier())
+	c.Blank()
 	since := p.agent.GetSince()
 	if call == nil {
-		c.put(tui.Bold, "call %s", tui.Clean(p.agent.GetCallId()))
+		c.Put(tui.Bold, "call %s", tui.Clean(p.agent.GetCallId()))
 	} else {
-		c.put(tui.Bold, "%s", tui.Number(call.GetCaller()))
+		c.Put(tui.Bold, "%s", tui.Number(call.GetCaller()))
 		text := "queue " + call.GetQueue() + " · waited " + tui.Span(call.GetWait().AsDuration())
 		if call.GetLate() {
 			text += " ▲ late"
 		}
-		c.wrap(tui.Plain, text, 2)
+		c.Wrap(tui.Plain, text, 2)
 		since = call.GetAnsweredAt()
 	}
-	c.blank()
+	c.Blank()
 	m.talk(c, since.AsTime())
 	attributes(c, call)
 }
 
 // talk counts the call or callback on.
-func (m *model) talk(c *canvas, since time.Time) {
+func (m *model) talk(c *tui.Canvas, since time.Time) {
 	p := m.phone
-	r := new(tui.Row).Put(tui.Plain, "  for ").Put(tui.Bold, tui.Span(c.now.Sub(since)))
+	r := new(tui.Row).Put(tui.Plain, "  for ").Put(tui.Bold, tui.Span(c.Now.Sub(since)))
 	if p.agent.GetNotReadyAfter() {
 		r.Put(tui.Soon, "   not ready after it")
 	}
 	if b := p.busy; b != nil && (b.kind == complete || b.kind == report) {
 		r.Put(tui.Soon, "   ending…")
 	}
-	c.row(r)
+	c.Row(r)
 	if p.link != Open {
-		c.wrap(tui.Bad, "The connection is lost. Your call goes on; this softphone catches up by itself.", 3)
+		c.Wrap(tui.Bad, "The connection is lost. Your call goes on; this softphone catches up by itself.", 3)
 	}
 }
 
-func (m *model) callbackCard(c *canvas) {
+func (m *model) callbackCard(c *tui.Canvas) {
 	p := m.phone
 	cb := p.callback
-	c.heading(tui.Bold, "CALL THIS NUMBER NOW", cb.GetTier())
-	c.blank()
+	heading(c, "CALL THIS NUMBER NOW", cb.GetTier())
+	c.Blank()
 	if cb == nil {
-		c.put(tui.Bold, "callback %s", tui.Clean(p.agent.GetCallbackId()))
+		c.Put(tui.Bold, "callback %s", tui.Clean(p.agent.GetCallbackId()))
 	} else {
-		c.put(tui.Bold, "%s", tui.Number(cb.GetCaller()))
-		c.wrap(tui.Plain, promise(cb, c.now), 3)
+		c.Put(tui.Bold, "%s", tui.Number(cb.GetCaller()))
+		c.Wrap(tui.Plain, promise(cb, c.Now), 3)
 	}
-	c.blank()
+	c.Blank()
 	m.talk(c, p.agent.GetSince().AsTime())
-	c.blank()
+	c.Blank()
 	switch {
 	case m.mode == writeNote:
-		c.row(new(tui.Row).Put(tui.Plain, "  note: "+m.input.View()))
+		c.Row(new(tui.Row).Put(tui.Plain, "  note: "+m.input.View()))
 	case m.note != "":
-		c.wrap(tui.Plain, "note: "+tui.Clean(m.note), 3)
+		c.Wrap(tui.Plain, "note: "+tui.Clean(m.note), 3)
 	}
-	c.put(tui.Plain, "What came of it?")
+	c.Put(tui.Plain, "What came of it?")
 	for i, res := range results {
-		c.row(new(tui.Row).Put(tui.Plain, "    ").Putf(tui.Bold, "%d", i+1).Put(tui.Plain, " "+resultWords[res]))
+		c.Row(new(tui.Row).Put(tui.Plain, "    ").Putf(tui.Bold, "%d", i+1).Put(tui.Plain, " "+resultWords[res]))
 	}
 }
 
 // reasons is a list to choose from.
-func (m *model) reasons(c *canvas, title string, all []string) {
-	c.put(tui.Bold, "%s", title)
+func (m *model) reasons(c *tui.Canvas, title string, all []string) {
+	c.Put(tui.Bold, "%s", title)
 	for i, s := range all {
-		c.row(new(tui.Row).Put(tui.Plain, "    ").Putf(tui.Bold, "%d", i+1).Put(tui.Plain, " "+s))
+		c.Row(new(tui.Row).Put(tui.Plain, "    ").Putf(tui.Bold, "%d", i+1).Put(tui.Plain, " "+s))
 	}
-	c.row(new(tui.Row).Put(tui.Plain, "    ").Put(tui.Bold, "0").Put(tui.Plain, " in your own words"))
+	c.Row(new(tui.Row).Put(tui.Plain, "    ").Put(tui.Bold, "0").Put(tui.Plain, " in your own words"))
 }
 
-func (m *model) confirm(c *canvas) {
+func (m *model) confirm(c *tui.Canvas) {
 	if m.phone.offer != nil {
-		c.put(tui.Bold, "Sign out with an offer on the screen?")
-		c.wrap(tui.Plain, "The caller keeps the place in the queue and goes to somebody else.", 3)
+		c.Put(tui.Bold, "Sign out with an offer on the screen?")
+		c.Wrap(tui.Plain, "The caller keeps the place in the queue and goes to somebody else.", 3)
 		return
 	}
-	c.put(tui.Bold, "Sign out in the middle of a call?")
+	c.Put(tui.Bold, "Sign out in the middle of a call?")
 	if m.phone.agent.GetCallbackId() != "" {
-		c.wrap(tui.Plain, "The callback stays yours until it is reported or its claim ends.", 3)
+		c.Wrap(tui.Plain, "The callback stays yours until it is reported or its claim ends.", 3)
 		return
 	}
-	c.wrap(tui.Plain, "The call goes on, and ends when the switch says so.", 3)
+	c.Wrap(tui.Plain, "The call goes on, and ends when the switch says so.", 3)
 }
 
 // callerBefore is what happened with this caller before.
-func (m *model) callerBefore(c *canvas) {
+func (m *model) callerBefore(c *tui.Canvas) {
 	id, _ := m.atHand()
 	h := m.before
 	if id == "" || h.of != id || !h.known || m.mode == chooseReason {
 		return
 	}
-	c.blank()
+	c.Blank()
 	if len(h.lines) == 0 {
-		c.put(tui.Dim, "No earlier calls are known")
+		c.Put(tui.Dim, "No earlier calls are known")
 		return
 	}
-	c.put(tui.Dim, "This caller before")
+	c.Put(tui.Dim, "This caller before")
 	for _, l := range h.lines {
-		c.row(new(tui.Row).Put(tui.Dim, "  "+clockTime(l.at, c.now)+"  ").Put(tui.Plain, l.text))
+		c.Row(new(tui.Row).Put(tui.Dim, "  "+clockTime(l.at, c.Now)+"  ").Put(tui.Plain, l.text))
 	}
 }
 
-func (m *model) help(c *canvas) {
-	c.put(tui.Bold, "Keys")
-	for _, h := range []hint{
-		{"a, enter", "accept the offer"}, {"d", "decline it, with a reason"}, {"c", "end the call"},
-		{"1-4", "what came of a callback"}, {"t", "write a note on it"}, {"r", "be ready; ends a wrap-up"},
-		{"n", "be not ready, with a reason; in a call: after it"}, {"h", "your calls since sign-in"}, {"q, ctrl+c", "sign out and leave"},
+func (m *model) help(c *tui.Canvas) {
+	c.Put(tui.Bold, "Keys")
+	for _, h := range []tui.Hint{
+		tui.Key("a, enter", "accept the offer"), tui.Key("d", "decline it, with a reason"), tui.Key("c", "end the call"),
+		tui.Key("1-4", "what came of a callback"), tui.Key("t", "write a note on it"), tui.Key("r", "be ready; ends a wrap-up"),
+		tui.Key("n", "be not ready, with a reason; in a call: after it"), tui.Key("h", "your calls since sign-in"), tui.Key("q, ctrl+c", "sign out and leave"),
 	} {
-		c.row(new(tui.Row).Put(tui.Plain, "  ").Put(tui.Bold, h.key).To(13).Put(tui.Plain, " "+h.does))
+		c.Row(new(tui.Row).Put(tui.Plain, "  ").Put(tui.Bold, h.Key).To(13).Put(tui.Plain, " "+h.Does))
 	}
-	c.blank()
-	c.wrap(tui.Dim, "An offer is on the screen only while it is yours. A VIP may take its place; a caller who is not answered goes back to the old place. "+
+	c.Blank()
+	c.Wrap(tui.Dim, "An offer is on the screen only while it is yours. A VIP may take its place; a caller who is not answered goes back to the old place. "+
 		"Waits are counted by the daemon's clock.", 5)
 }

@@ -56,16 +56,16 @@ var commandNames = map[kind]string{
 func recordOf(msg any) (record, bool) {
 	switch m := msg.(type) {
 	case lost:
-		return record{Event: "lost", Error: m.err.Error()}, true
+		return record{Event: "lost", Error: message(m.err)}, true
 	case ended:
 		if m.taken {
-			return record{Event: "taken_over", Error: m.err.Error()}, true
+			return record{Event: "taken_over", Error: message(m.err)}, true
 		}
-		return record{Event: "ended", Error: m.err.Error()}, true
+		return record{Event: "ended", Error: message(m.err)}, true
 	case done:
 		r := record{Event: commandNames[m.cmd.kind], OfferID: m.cmd.offer, Reason: m.cmd.reason}
 		if m.err != nil {
-			r.Event, r.Error = "failed", m.err.Error()
+			r.Event, r.Error = "failed", message(m.err)
 			return r, true
 		}
 		r.Call, r.Callback, r.Agent = raw(m.GetCall()), raw(m.GetCallback()), raw(m.GetAgent())

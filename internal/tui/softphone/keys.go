@@ -6,11 +6,9 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"greenlane/internal/tui"
 	pb "greenlane/proto/greenlane/v1"
 )
-
-// hint is a key and what it does now.
-type hint struct{ key, does string }
 
 // key carries out a key.
 func (m *model) key(msg tea.KeyPressMsg) tea.Cmd {
@@ -193,50 +191,50 @@ func cutBytes(s string, n int) string {
 }
 
 // hints are the keys that do something now.
-func (m *model) hints() []hint {
+func (m *model) hints() []tui.Hint {
 	p := m.phone
-	leave := []hint{{"h", "history"}, {"?", "help"}, {"q", "sign out"}}
+	leave := []tui.Hint{tui.Key("h", "history"), tui.Key("?", "help"), tui.Key("q", "sign out")}
 	switch m.mode {
 	case writeReason, writeNote:
-		return []hint{{"enter", "done"}, {"esc", "back"}}
+		return []tui.Hint{tui.Key("enter", "done"), tui.Key("esc", "back")}
 	case choosePause, chooseReason:
-		return []hint{{"1-9", "choose"}, {"0", "your own words"}, {"enter", "no reason"}, {"esc", "back"}}
+		return []tui.Hint{tui.Key("1-9", "choose"), tui.Key("0", "your own words"), tui.Key("enter", "no reason"), tui.Key("esc", "back")}
 	case confirmQuit:
-		return []hint{{"y", "sign out"}, {"n", "stay"}}
+		return []tui.Hint{tui.Key("y", "sign out"), tui.Key("n", "stay")}
 	case showHelp, showPast:
-		return []hint{{"esc", "back"}, {"↑↓", "scroll"}}
+		return []tui.Hint{tui.Key("esc", "back"), tui.Key("↑↓", "scroll")}
 	}
 	switch {
 	case m.quitting:
 		return nil
 	case p.link == Taken:
-		return []hint{{"s", "use this softphone"}, {"q", "leave"}}
+		return []tui.Hint{tui.Key("s", "use this softphone"), tui.Key("q", "leave")}
 	case p.link == Out:
-		return []hint{{"s", "sign in"}, {"q", "leave"}}
+		return []tui.Hint{tui.Key("s", "sign in"), tui.Key("q", "leave")}
 	case p.link != Open:
 		return leave
 	case p.offer != nil:
-		return append([]hint{{"a", "accept"}, {"d", "decline"}}, leave...)
+		return append([]tui.Hint{tui.Key("a", "accept"), tui.Key("d", "decline")}, leave...)
 	}
-	var out []hint
+	var out []tui.Hint
 	if p.talking() {
 		if p.agent.GetCallbackId() != "" {
-			out = append(out, hint{"1-4", "result"}, hint{"t", "note"})
+			out = append(out, tui.Key("1-4", "result"), tui.Key("t", "note"))
 		} else {
-			out = append(out, hint{"c", "end the call"})
+			out = append(out, tui.Key("c", "end the call"))
 		}
 		if p.agent.GetNotReadyAfter() {
-			return append(append(out, hint{"r", "stay ready"}), leave...)
+			return append(append(out, tui.Key("r", "stay ready")), leave...)
 		}
-		return append(append(out, hint{"n", "not ready after"}), leave...)
+		return append(append(out, tui.Key("n", "not ready after")), leave...)
 	}
 	switch p.agent.GetState() {
 	case pb.AgentState_AGENT_STATE_READY:
-		out = append(out, hint{"n", "not ready"})
+		out = append(out, tui.Key("n", "not ready"))
 	case pb.AgentState_AGENT_STATE_NOT_READY:
-		out = append(out, hint{"r", "ready"}, hint{"n", "other reason"})
+		out = append(out, tui.Key("r", "ready"), tui.Key("n", "other reason"))
 	case pb.AgentState_AGENT_STATE_WRAP_UP:
-		out = append(out, hint{"r", "ready now"}, hint{"n", "not ready"})
+		out = append(out, tui.Key("r", "ready now"), tui.Key("n", "not ready"))
 	}
 	return append(out, leave...)
 }

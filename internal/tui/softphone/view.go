@@ -6,7 +6,6 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"greenlane/internal/tui"
 	pb "greenlane/proto/greenlane/v1"
@@ -55,12 +54,12 @@ func (m *model) screen() []string {
 	if m.width < leastWidth || m.height < leastHeight {
 		return []string{tui.Cut(fmt.Sprintf("at least %dx%d", leastWidth, leastHeight), m.width)}
 	}
-	c := &canvas{width: m.width, now: m.clock.Now()}
+	c := &tui.Canvas{Width: m.width, Now: m.clock.Now()}
 	m.head(c)
-	foot := &canvas{width: m.width, now: c.now}
+	foot := &tui.Canvas{Width: m.width, Now: c.Now}
 	m.foot(foot)
-	room := m.height - len(c.lines) - len(foot.lines)
-	body := &canvas{width: m.width, now: c.now}
+	room := m.height - len(c.Lines) - len(foot.Lines)
+	body := &tui.Canvas{Width: m.width, Now: c.Now}
 	switch m.mode {
 	case showHelp:
 		m.help(body)
@@ -68,63 +67,36 @@ func (m *model) screen() []string {
 		m.wholePast(body, room)
 	default:
 		m.card(body)
-		if left := room - len(body.lines) - 2; left > 0 {
+		if left := room - len(body.Lines) - 2; left > 0 {
 			m.latestPast(body, left)
 		}
 	}
-	c.lines = append(c.lines, body.lines[:min(len(body.lines), room)]...)
-	for len(c.lines) < m.height-len(foot.lines) {
-		c.lines = append(c.lines, "")
-	}
-	return append(c.lines, foot.lines...)
-}
-
-// canvas is lines under construction.
-type canvas struct {
-	width int
-	now   time.Time
-	lines []string
-}
-
-func (c *canvas) row(r *tui.Row) { c.lines = append(c.lines, tui.Cut(r.String(), c.width)) }
-func (c *canvas) blank()         { c.lines = append(c.lines, "") }
-
-// put adds a line, indented as everything on a card is.
-func (c *canvas) put(ink tui.Ink, format string, args ...any) {
-	c.row(new(tui.Row).Put(tui.Plain, "  ").Putf(ink, format, args...))
-}
-
-// wrap adds a text on as many lines as it needs, at most so many.
-func (c *canvas) wrap(ink tui.Ink, text string, most int) {
-	lines := strings.Split(ansi.Wrap(text, c.width-3, ""), "\n")
-	for _, line := range lines[:min(len(lines), most)] {
-		c.put(ink, "%s", line)
-	}
+	return tui.Screen(m.height, c.Lines, body.Lines, foot.Lines)
 }
 
 // head is who is signed in, in which state, and for what.
-func (m *model) head(c *canvas) {
+func (m *model) head(c *tui.Canvas) {
 	p := m.phone
-	sign, ink := m.state(c.now)
+	sign, ink := m.state(c.Now)
 	r := new(tui.Row).Put(tui.Plain, " ")
-	if c.width >= wide {
+	if c.Width >= wide {
 		r.Put(tui.Bold, "GREENLANE").Put(tui.Plain, "  ")
 	}
-	room := c.width - r.Columns() - tui.Width(sign) - 3
+	room := c.Width - r.Columns() - tui.Width(sign) - 3
 	r.Put(tui.Bold, tui.Cut(tui.Clean(p.id), room))
-	c.row(r.Right(c.width-1, ink, sign))
+	c.Row(r.Right(c.Width-1, ink, sign))
 	var queues []string
 	for _, q := range p.agent.GetQueues() {
 		queues = append(queues, fmt.Sprintf("%s:%d", q.GetQueue(), max(q.GetLevel(), 1)))
 	}
 	r = new(tui.Row).Put(tui.Plain, " ")
-	where := p.site + "  " + c.now.Local().Format(time.TimeOnly)
-	if c.width < wide {
-		where = c.now.Local().Format("15:04")
+	where := p.site + "  " + c.Now.Local().Format(time.TimeOnly)
+	if c.Width < wide {
+		where = c.Now.Local().Format("15:04")
 	}
-	r.Put(tui.Dim, tui.Cut(tui.Clean(strings.Join(queues, " ")), c.width-4-tui.Width(where)))
-	c.row(r.Right(c.width-1, tui.Dim, tui.Clean(where)))
-	c.row(new(tui.Row).Put(tui.Dim, strings.Repeat("─", c.width)))
+	r.Put(tui.Dim, tui.Cut(tui.Clean(strings.Join(queues, " ")), c.Width-4-tui.Width(where)))
+	c.Row(r.Right(c.Width-1, tui.Dim, tui.Clean(where)))
+	c.Rule("")
 }
 
 // state is the agent's state as the head says it: a sign, so that it is seen
@@ -157,76 +129,62 @@ func (m *model) state(now time.Time) (string, tui.Ink) {
 }
 
 // foot is what just happened, and the keys.
-func (m *model) foot(c *canvas) {
+func (m *model) foot(c *tui.Canvas) {
 	p := m.phone
 	switch {
 	case m.quitting:
-		c.put(tui.Soon, "Signing out…")
+		c.Put(tui.Soon, "Signing out…")
 	case p.busy != nil && p.link != Open:
-		c.put(tui.Soon, "Not confirmed yet: it is sent again as soon as the daemon is back")
-	case c.now.Before(p.notice.until):
-		c.put(p.notice.ink, "%s", p.notice.text)
+		c.Put(tui.Soon, "Not confirmed yet: it is sent again as soon as the daemon is back")
+	case c.Now.Before(p.notice.until):
+		c.Put(p.notice.ink, "%s", p.notice.text)
 	case m.pilot != nil:
-		c.put(tui.Dim, "answers by itself")
+		c.Put(tui.Dim, "answers by itself")
 	default:
-		c.blank()
+		c.Blank()
 	}
-	r := new(tui.Row)
-	lines := 0
-	for _, h := range m.hints() {
-		w := tui.Width(h.key) + 1 + tui.Width(h.does)
-		if r.Columns() > 0 && r.Columns()+3+w > c.width {
-			if lines++; lines == 2 {
-				break
-			}
-			c.row(r)
-			r = new(tui.Row)
-		}
-		r.Put(tui.Plain, strings.Repeat(" ", 1+min(r.Columns(), 1))).Put(tui.Bold, h.key).Put(tui.Dim, " "+h.does)
-	}
-	c.row(r)
+	c.Hints(m.hints())
 }
 
 // latestPast is the agent's latest calls, newest first, and how many there were.
-func (m *model) latestPast(c *canvas, room int) {
+func (m *model) latestPast(c *tui.Canvas, room int) {
 	p := m.phone
 	if len(p.past) == 0 {
 		return
 	}
-	c.blank()
+	c.Blank()
 	title := fmt.Sprintf("─ since sign-in: %d answered, %d declined, %d not answered ", p.answered, p.declined, p.missed)
-	if c.width < wide {
+	if c.Width < wide {
 		title = fmt.Sprintf("─ %d answered, %d declined ", p.answered, p.declined)
 	}
-	title = tui.Cut(title, c.width)
-	c.row(new(tui.Row).Put(tui.Dim, title+strings.Repeat("─", c.width-tui.Width(title))))
+	c.Rule(title)
 	for i := range min(room, len(p.past)) {
-		c.row(pastRow(p.past[len(p.past)-1-i], c))
+		c.Row(pastRow(p.past[len(p.past)-1-i], c))
 	}
 }
 
-func (m *model) wholePast(c *canvas, room int) {
+func (m *model) wholePast(c *tui.Canvas, room int) {
 	p := m.phone
-	c.put(tui.Bold, "Since sign-in")
-	c.put(tui.Dim, "%d answered, %d declined, %d not answered", p.answered, p.declined, p.missed)
-	c.blank()
+	c.Put(tui.Bold, "Since sign-in")
+	c.Put(tui.Dim, "%d answered, %d declined, %d not answered", p.answered, p.declined, p.missed)
+	c.Blank()
 	if len(p.past) == 0 {
-		c.put(tui.Plain, "Nothing yet.")
+		c.Put(tui.Plain, "Nothing yet.")
 		return
 	}
 	m.scroll = min(m.scroll, max(len(p.past)-(room-3), 0))
 	for i := len(p.past) - 1 - m.scroll; i >= 0; i-- {
-		c.row(pastRow(p.past[i], c))
+		c.Row(pastRow(p.past[i], c))
 	}
 }
 
-func pastRow(e past, c *canvas) *tui.Row {
-	r := new(tui.Row).Put(tui.Dim, " "+clockTime(e.at, c.now)+" ")
+func pastRow(e past, c *tui.Canvas) *tui.Row {
+	r := new(tui.Row).Put(tui.Dim, " "+clockTime(e.at, c.Now)+" ")
 	what := e.what
 	if what == "" {
 		what = "now"
 	}
-	if c.width < wide {
+	if c.Width < wide {
 		r.Put(tui.TierInk(e.tier), tui.TierName(e.tier)+" ")
 		return r.Put(tui.Plain, lastDigits(e.caller)+" ").Put(tui.Dim, what)
 	}
