@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 	"golang.org/x/term"
 )
@@ -28,6 +29,17 @@ func OnTerminal(in io.Reader, out io.Writer) bool {
 	}
 	o, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(o.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// Input is a line to write on. Its cursor does not blink: a screen on which nothing
+// happens costs nothing.
+func Input(prompt string) textinput.Model {
+	in := textinput.New()
+	in.Prompt = prompt
+	styles := in.Styles()
+	styles.Cursor.Blink = false
+	in.SetStyles(styles)
+	return in
 }
 
 // Run runs a program on the terminal until its model quits. When ctx ends the

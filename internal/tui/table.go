@@ -141,7 +141,7 @@ func (t *Table) line(r *Row, columns []int, flex int, cell func(int) Cell) {
 		v := cell(i)
 		text := Cut(v.Text, width)
 		if col.Right {
-			r.To(at + width - Width(text)).Put(v.Ink, text)
+			r.To(at+width-Width(text)).Put(v.Ink, text)
 		} else {
 			r.To(at).Put(v.Ink, text)
 		}

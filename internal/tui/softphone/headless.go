@@ -138,7 +138,9 @@ func (h *headless) loop(ctx, running context.Context, events <-chan any) error {
 				return h.cut
 			case p.signedOut:
 				return nil
-			case p.link == Taken || p.link == Out:
+			case p.link == Taken && asked == nil: // another softphone has the agent
+				return nil
+			case (p.link == Taken || p.link == Out) && asked != nil:
 				return p.why
 			}
 		case <-wake.C:

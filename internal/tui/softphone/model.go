@@ -39,12 +39,20 @@ type deskLine interface {
 	open()
 }
 
+// lookups are what the model asks the daemon besides.
+type lookups interface {
+	limits() tea.Cmd
+	atHand(a *pb.Agent) tea.Cmd
+	before(id, caller string) tea.Cmd
+}
+
 // model puts a phone on a terminal.
 type model struct {
 	ctx    context.Context
 	phone  *Phone
 	line   deskLine
-	lookup *lookup
+	lookup lookups
+	tick   tea.Cmd
 	pilot  *autopilot // nil: the agent answers
 	clock  *tui.Clock
 
@@ -65,11 +73,11 @@ type model struct {
 
 type lookMsg struct{}
 
-func newModel(ctx context.Context, opt Options, l deskLine, look *lookup, clock *tui.Clock) *model {
-	in := textinput.New()
-	in.Prompt, in.CharLimit = "", 60 // 64 bytes is what the API takes of a reason
-	in.SetVirtualCursor(true)
-	m := &model{ctx: ctx, phone: &Phone{site: opt.Site, id: opt.Agent}, line: l, lookup: look, clock: clock, input: in}
+func newModel(ctx context.Context, opt Options, l deskLine, ask lookups, clock *tui.Clock) *model {
+	m := &model{
+		ctx: ctx, phone: &Phone{site: opt.Site, id: opt.Agent}, line: l, lookup: ask, clock: clock, input: tui.Input(""),
+		tick: tea.Tick(look, func(time.Time) tea.Msg { return lookMsg{} }),
+	}
 	m.phone.agent = &pb.Agent{Queues: opt.Queues}
 	if opt.Auto != nil {
 		m.pilot = &autopilot{Auto: *opt.Auto}
@@ -78,11 +86,7 @@ func newModel(ctx context.Context, opt Options, l deskLine, look *lookup, clock 
 }
 
 // Init implements tea.Model.
-func (m *model) Init() tea.Cmd { return m.next() }
-
-func (m *model) next() tea.Cmd {
-	return tea.Tick(look, func(time.Time) tea.Msg { return lookMsg{} })
-}
+func (m *model) Init() tea.Cmd { return m.tick }
 
 // Update implements tea.Model.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
@@ -95,7 +99,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.PasteMsg:
 		cmds = append(cmds, m.write(msg))
 	case lookMsg:
-		cmds = append(cmds, m.next())
+		cmds = append(cmds, m.tick)
 	case tui.StopMsg:
 		cmds = append(cmds, m.quit())
 	case limits:

@@ -292,6 +292,7 @@ func (p *Phone) result(d done, now time.Time) {
 // accepted puts what was accepted on the desk.
 func (p *Phone) accepted(d done, now time.Time) {
 	p.answered++
+	p.notice = notice{} // of what was before
 	e := past{at: now}
 	switch c, cb := d.GetCall(), d.GetCallback(); {
 	case c != nil:

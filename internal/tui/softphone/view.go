@@ -137,7 +137,7 @@ func (m *model) foot(c *tui.Canvas) {
 	case p.busy != nil && p.link != Open:
 		c.Put(tui.Soon, "Not confirmed yet: it is sent again as soon as the daemon is back")
 	case c.Now.Before(p.notice.until):
-		c.Put(p.notice.ink, "%s", p.notice.text)
+		c.Wrap(p.notice.ink, p.notice.text, 2)
 	case m.pilot != nil:
 		c.Put(tui.Dim, "answers by itself")
 	default:

@@ -59,6 +59,7 @@ type model struct {
 	opt   Options
 	asks  fetcher
 	clock *tui.Clock
+	tick  tea.Cmd
 
 	width, height int
 	link          link
@@ -90,14 +91,15 @@ type model struct {
 
 type tickMsg struct{}
 
-// each second what counts is drawn again.
-const tick = time.Second
+// second is how often what counts is drawn again.
+const second = time.Second
 
 func newModel(opt Options, asks fetcher, clock *tui.Clock) *model {
-	in := textinput.New()
-	in.Prompt, in.CharLimit = "/", 64
+	in := tui.Input("/")
+	in.CharLimit = 64
 	return &model{
-		opt: opt, asks: asks, clock: clock, order: opt.Order, input: in, zone: time.Local, pages: []page{{kind: queuesPane}},
+		opt: opt, asks: asks, clock: clock, order: opt.Order, input: in, zone: time.Local,
+		tick: tea.Tick(second, func(time.Time) tea.Msg { return tickMsg{} }), pages: []page{{kind: queuesPane}},
 		tables: map[kind]*tui.Table{
 			queuesPane: {Columns: queueColumns}, agentsPane: {Columns: agentColumns},
 			callbacksPane: {Columns: callbackColumns}, queuePage: {Columns: callColumns},
@@ -106,11 +108,7 @@ func newModel(opt Options, asks fetcher, clock *tui.Clock) *model {
 }
 
 // Init implements tea.Model.
-func (m *model) Init() tea.Cmd { return m.next() }
-
-func (m *model) next() tea.Cmd {
-	return tea.Tick(tick, func(time.Time) tea.Msg { return tickMsg{} })
-}
+func (m *model) Init() tea.Cmd { return m.tick }
 
 // Update implements tea.Model.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
@@ -121,7 +119,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.KeyPressMsg:
 		cmds = append(cmds, m.key(msg))
 	case tickMsg:
-		cmds = append(cmds, m.next())
+		cmds = append(cmds, m.tick)
 	case tui.StopMsg:
 		return m, tea.Quit
 	case *pb.GetSnapshotResponse:

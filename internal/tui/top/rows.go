@@ -58,7 +58,7 @@ var queueColumns = []tui.Column{
 	{Head: "QUEUE", Width: 16, Flex: true}, {Head: "LEVEL", Width: 9, Right: true}, {Head: "TARGET", Width: 6, Right: true, Drop: 2},
 	{Head: "WAITING", Width: 7, Right: true}, {Head: "LATE", Width: 4, Right: true, Drop: 1}, {Head: "OLDEST", Width: 7, Right: true},
 	{Head: "ANSWERED", Width: 8, Right: true, Drop: 3}, {Head: "HUNG UP", Width: 7, Right: true, Drop: 4},
-	{Head: "AGENTS", Width: 24, Drop: 5}, {Head: "CALLBACKS", Width: 9, Drop: 6},
+	{Head: "AGENTS", Width: 26, Drop: 5}, {Head: "CALLBACKS", Width: 9, Drop: 6},
 }
 
 func (m *model) queueRows() (rows []tui.TableRow) {
@@ -303,8 +303,8 @@ func servesOf(a *pb.Agent) string {
 }
 
 var callColumns = []tui.Column{
-	{Head: "#", Width: 4, Right: true}, {Head: "TIER", Width: 10}, {Head: "CALLER", Width: 17, Flex: true}, {Head: "WAIT", Width: 10, Right: true},
-	{Head: "STATE", Width: 16, Drop: 2}, {Head: "CALL", Width: 14, Drop: 1},
+	{Head: "#", Width: 4, Right: true}, {Head: "TIER", Width: 10}, {Head: "CALLER", Width: 17, Flex: true}, {Head: "WAIT", Width: 9, Right: true},
+	{Head: "STATE", Width: 15, Drop: 2}, {Head: "CALL", Width: 12, Drop: 1},
 }
 
 func (m *model) callRows() (rows []tui.TableRow) {
