@@ -143,3 +143,16 @@ func TestHintsFitTwoLines(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestSignsInASCII(t *testing.T) {
+	screen := "● ─█░■◆▲▼✓◌‖…›·“”↑↓ 王"
+	env := map[string]string{"LANG": "zh_CN.UTF-8"}
+	if got := Spell(screen, func(k string) string { return env[k] }); got != screen {
+		t.Errorf("in UTF-8: %q", got)
+	}
+	env["LC_ALL"] = "C"
+	got := Spell(screen, func(k string) string { return env[k] })
+	if got != `* -#.#*!v+o=~>-""^v 王` || Width(got) != Width(screen) {
+		t.Errorf("in ASCII: %q", got)
+	}
+}

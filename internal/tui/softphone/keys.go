@@ -23,7 +23,7 @@ func (m *model) key(msg tea.KeyPressMsg) tea.Cmd {
 		switch k {
 		case "y", "Y", "ctrl+c":
 			m.mode = atDesk
-			return m.quit()
+			return m.quit(true)
 		case "n", "N", "esc", "q":
 			m.mode = atDesk
 		}
@@ -59,7 +59,7 @@ func (m *model) wantQuit() tea.Cmd {
 		m.mode = confirmQuit
 		return nil
 	}
-	return m.quit()
+	return m.quit(false)
 }
 
 // deskKey carries out a key that depends on what lies on the desk.

@@ -101,7 +101,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case lookMsg:
 		cmds = append(cmds, m.tick)
 	case tui.StopMsg:
-		cmds = append(cmds, m.quit())
+		cmds = append(cmds, m.quit(true))
 	case limits:
 		m.limits = msg
 	case found:
@@ -210,8 +210,9 @@ func (m *model) submit(c *command) {
 // engaged reports whether the agent has somebody to lose by leaving.
 func (m *model) engaged() bool { return m.phone.offer != nil || m.phone.talking() }
 
-// quit signs the agent out and ends the program.
-func (m *model) quit() tea.Cmd {
+// quit signs the agent out and ends the program. Whoever leaves in the middle of a
+// call, or is made to leave, is signed out all the same.
+func (m *model) quit(force bool) tea.Cmd {
 	if m.quitting {
 		return nil
 	}
@@ -219,7 +220,7 @@ func (m *model) quit() tea.Cmd {
 		return tea.Quit
 	}
 	m.quitting, m.quitBy = true, m.clock.Now().Add(quitWithin)
-	m.phone.busy = &command{kind: signOut, force: m.phone.talking()}
+	m.phone.busy = &command{kind: signOut, force: force}
 	m.line.do(m.ctx, m.phone.busy)
 	return nil
 }

@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 
 // View implements tea.Model.
 func (m *model) View() tea.View {
-	v := tea.NewView(strings.Join(m.screen(), "\n"))
+	v := tea.NewView(tui.Spell(strings.Join(m.screen(), "\n"), os.Getenv))
 	v.AltScreen = true
 	v.WindowTitle = "greenlane top " + m.opt.Site
 	return v
