@@ -15,6 +15,8 @@ import (
 
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
+
+	"greenlane/internal/load/daemon"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the recorded screens")
@@ -28,8 +30,25 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
 }
+
+// builtIn is the directory of the daemon that was built for these tests.
+var builtIn string
+
+// theDaemon builds greenlaned, once for all tests.
+var theDaemon = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "greenlane-test-")
+	if err != nil {
+		return "", err
+	}
+	builtIn = dir
+	return daemon.Build(dir, "-pgo=off")
+})
 
 // terminal is the real tool in a pseudo terminal, and what is on its screen.
 type terminal struct {

@@ -145,10 +145,7 @@ func (h *headless) loop(ctx, running context.Context, events <-chan any) error {
 			}
 		case <-wake.C:
 		case <-asked:
-			asked = nil
-			t := time.NewTimer(quitWithin)
-			defer t.Stop()
-			patience = t.C
+			asked, patience = nil, time.After(quitWithin)
 			h.submit(running, &command{kind: signOut, force: true})
 		case <-patience:
 			return ErrNotSignedOut

@@ -2,6 +2,7 @@ package softphone
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -300,7 +301,7 @@ func TestASilentDaemonIsLost(t *testing.T) {
 	if m, err := a.stream.Recv(); err != nil || m.GetHeartbeat() == nil {
 		t.Errorf("%v, %v: no heartbeat", m, err)
 	}
-	if l := hears[lost](s); l.err != errSilent {
+	if l := hears[lost](s); !errors.Is(l.err, errSilent) {
 		t.Errorf("lost %+v", l)
 	}
 	s.opens()

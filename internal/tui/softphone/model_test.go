@@ -2,6 +2,7 @@ package softphone
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -334,7 +335,7 @@ func TestLeaving(t *testing.T) {
 	}
 	b.at = b.at.Add(quitWithin + time.Millisecond)
 	b.send(lookMsg{})
-	if !b.quit || b.end != ErrNotSignedOut {
+	if !b.quit || !errors.Is(b.end, ErrNotSignedOut) {
 		t.Errorf("quit %v, %v", b.quit, b.end)
 	}
 

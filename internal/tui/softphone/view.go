@@ -104,9 +104,9 @@ func (m *model) head(c *tui.Canvas) {
 // without colours too, and for how long.
 func (m *model) state(now time.Time) (string, tui.Ink) {
 	p := m.phone
-	for_ := " " + tui.Span(now.Sub(p.agent.GetSince().AsTime()))
+	lasting := " " + tui.Span(now.Sub(p.agent.GetSince().AsTime()))
 	if p.agent.GetSince() == nil {
-		for_ = ""
+		lasting = ""
 	}
 	switch p.link {
 	case Opening:
@@ -120,13 +120,13 @@ func (m *model) state(now time.Time) (string, tui.Ink) {
 	}
 	switch p.agent.GetState() {
 	case pb.AgentState_AGENT_STATE_READY:
-		return "● ready" + for_, tui.Good
+		return "● ready" + lasting, tui.Good
 	case pb.AgentState_AGENT_STATE_NOT_READY:
-		return "■ not ready" + for_, tui.Soon
+		return "■ not ready" + lasting, tui.Soon
 	case pb.AgentState_AGENT_STATE_OFFERED:
 		return "◆ ringing", tui.Bold
 	}
-	return "◆ " + tui.AgentState(p.agent.GetState()) + for_, tui.Bold
+	return "◆ " + tui.AgentState(p.agent.GetState()) + lasting, tui.Bold
 }
 
 // foot is what just happened, and the keys.

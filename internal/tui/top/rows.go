@@ -320,14 +320,14 @@ func (m *model) callRows() (rows []tui.TableRow) {
 	}
 	for i, c := range m.got.calls {
 		tier, state := tui.TierName(c.GetTier()), tui.CallState(c.GetState())
+		if m.page().id == "" { // of all queues: in which of them
+			state = c.GetQueue()
+		}
 		if c.GetProvisional() {
 			tier += "?" // a guess: the tier store has not answered
 		}
 		if c.GetAgentId() != "" {
 			state += " at " + tui.Clean(c.GetAgentId())
-		}
-		if m.page().id == "" {
-			state = c.GetQueue() + ": " + state
 		}
 		if len(m.opt.Queues) > 0 && !slices.Contains(m.opt.Queues, c.GetQueue()) || !m.passes(c.GetCallId(), c.GetCaller(), tier, state) {
 			continue

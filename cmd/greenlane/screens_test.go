@@ -42,7 +42,7 @@ func openCentre(t *testing.T) *centre {
 	if testing.Short() {
 		t.Skip("runs the real programs")
 	}
-	bin, err := daemon.Build(t.TempDir(), "-pgo=off")
+	bin, err := theDaemon()
 	if err != nil {
 		t.Fatal(err)
 	}
