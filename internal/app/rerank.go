@@ -94,6 +94,15 @@ func (r *reranker) arrived(site string, n tiering.Number) {
 	}
 }
 
+// mayWait reports whether a call of the caller may be waiting that arrived here.
+// Whoever changes many tiers at once asks, to spare the engine the rest.
+func (r *reranker) mayWait(site string, n tiering.Number) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, waits := r.callers[caller{site, n}]
+	return waits
+}
+
 // hear is told every change of a tier.
 func (r *reranker) hear(site string, n tiering.Number, e tiering.Entry) {
 	r.mu.Lock()
@@ -220,11 +229,6 @@ func (r *reranker) lookThrough(site int, waiting map[caller]struct{}) error {
 	}
 }
 
-// batcher is a directory that looks many callers up at once.
-type batcher interface {
-	LookupBatch(ctx context.Context, site string, ns []tiering.Number) ([]tiering.Entry, error)
-}
-
 // compare ranks those of the calls anew whose caller has another tier. A
 // provisional one has its answer to come.
 func (r *reranker) compare(site string, calls []queue.Call) error {
@@ -235,13 +239,12 @@ func (r *reranker) compare(site string, calls []queue.Call) error {
 			known, numbers = append(known, calls[i]), append(numbers, calls[i].Caller)
 		}
 	}
-	directory, ok := r.a.tiers.(batcher)
-	if !ok || len(numbers) == 0 {
+	if len(numbers) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, rerankLimit)
 	defer cancel()
-	entries, err := directory.LookupBatch(ctx, site, numbers)
+	entries, err := r.a.tiers.LookupBatch(ctx, site, numbers)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -30,7 +32,11 @@ func (a *App) newGRPC() (*grpc.Server, *health.Server) {
 	observe := func(method string, code codes.Code, took time.Duration) {
 		a.daemon.Request(method, code.String(), took)
 	}
-	srv := grpc.NewServer(a.server.ServerOptions(a.secure, observe)...)
+	var secure *tls.Config
+	if a.cfg.TLS.On() {
+		secure = a.authority.TLS(a.cfg.TLS.RequireClientCert, "h2")
+	}
+	srv := grpc.NewServer(a.server.ServerOptions(secure, observe)...)
 	a.server.Register(srv)
 	hs := health.NewServer()
 	for _, name := range services {
@@ -133,8 +139,9 @@ func (a *App) newWeb() *http.Server {
 		mux.Handle("/", a.pages)
 	}
 	return &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: a.guarded(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // failed handshakes, mostly
 	}
 }
 

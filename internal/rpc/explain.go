@@ -2,10 +2,14 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
+	"greenlane/internal/identity"
 	"greenlane/internal/instant"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
@@ -25,6 +29,9 @@ func (s *supervisorService) Explain(ctx context.Context, req *pb.ExplainRequest)
 		return nil, err
 	}
 	info, err := st.engine.Call(ctx, req.GetCallId())
+	if id, bound := s.bound(ctx, identity.Agent); bound && (errors.Is(err, queue.ErrCallNotFound) || err == nil && info.Call.Agent != id.Name) {
+		return nil, refuse(codes.PermissionDenied, reasonNotYours, "call_id: no call of yours", nil)
+	}
 	if err != nil {
 		return nil, toError(s.log, err)
 	}

@@ -169,6 +169,14 @@ var walls = []wall{
 		},
 	},
 	{
+		why:   "the audit record is handed what it holds; it knows no wire, no store and nobody who writes to it",
+		rooms: []string{"internal/audit/..."},
+		deny: []string{
+			"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus",
+			"/proto", "/queue", "/tiering/", "/internal/rpc", "/internal/app", "/internal/config", "/internal/identity",
+		},
+	},
+	{
 		why:   "nothing imports a command",
 		rooms: []string{"."}, except: []string{"cmd/..."},
 		deny: []string{"/cmd"}, tests: true,
