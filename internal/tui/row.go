@@ -17,15 +17,14 @@ type Ink string
 
 // The inks, by what they mean.
 const (
-	Plain  Ink = ""
-	Bold   Ink = "1"
-	Dim    Ink = "2"
-	Good   Ink = "32"
-	Soon   Ink = "33"
-	Bad    Ink = "1;31"
-	Calm   Ink = "36"
-	Muted  Ink = "35"
-	Marked Ink = "7" // the line that a cursor is on
+	Plain Ink = ""
+	Bold  Ink = "1"
+	Dim   Ink = "2"
+	Good  Ink = "32"
+	Soon  Ink = "33"
+	Bad   Ink = "1;31"
+	Calm  Ink = "36"
+	Muted Ink = "35"
 )
 
 // Paint puts a text in an ink.

@@ -148,6 +148,3 @@ func (t *Table) line(r *Row, columns []int, flex int, cell func(int) Cell) {
 		at += width + 2
 	}
 }
-
-// Page is how many lines a page down moves, for a room.
-func (t *Table) Page(room int) int { return max(room-2, 1) }

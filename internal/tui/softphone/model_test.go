@@ -207,6 +207,8 @@ func TestTheWaitCounts(t *testing.T) {
 	b.matches("offer-late-80")
 	b.send(tea.WindowSizeMsg{Width: 40, Height: 20})
 	b.matches("offer-late-40")
+	b.send(tea.WindowSizeMsg{Width: 40, Height: 12})
+	b.shows("[VIP]", "+86 138 0013 8000", "▲ LATE", "answer within  0:12", "a accept")
 	b.at = b.at.Add(12 * time.Second)
 	b.send(lookMsg{})
 	b.hides("INCOMING")

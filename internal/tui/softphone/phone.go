@@ -96,8 +96,7 @@ type Phone struct {
 	busy      *command     // sent, and not answered yet
 	notice    notice
 	past      []past // latest last
-	beat      time.Duration
-	answered  int // calls and callbacks
+	answered  int    // calls and callbacks
 	declined  int
 	missed    int  // offers that ran out
 	signedOut bool // as asked
@@ -149,7 +148,6 @@ func (p *Phone) said(res *pb.SessionResponse, clock *tui.Clock) {
 	switch m := res.GetMessage().(type) {
 	case *pb.SessionResponse_Welcome:
 		clock.Reset(m.Welcome.GetNow().AsTime())
-		p.beat = m.Welcome.GetHeartbeatEvery().AsDuration()
 		p.welcome(m.Welcome.GetAgent(), clock.Now())
 	case *pb.SessionResponse_Offer:
 		clock.Learn(m.Offer.GetOfferedAt().AsTime())

@@ -3,6 +3,7 @@ package softphone
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +69,11 @@ func (m *model) screen() []string {
 		m.wholePast(body, room)
 	default:
 		m.card(body)
+		for i := len(body.Lines) - 1; i >= 0 && len(body.Lines) > room; i-- {
+			if body.Lines[i] == "" { // what counts is more than air
+				body.Lines = slices.Delete(body.Lines, i, i+1)
+			}
+		}
 		if left := room - len(body.Lines) - 2; left > 0 {
 			m.latestPast(body, left)
 		}
