@@ -66,6 +66,7 @@ type App struct {
 	browser *grpc.Server // the API's way in over HTTP; nil when off
 	pages   *web.Server  // nil when off
 	web     *http.Server
+	gates   gates
 	listen  net.Listener
 	http    net.Listener // nil when off
 	audit   *audit.Log   // nil: nothing is recorded
@@ -135,6 +136,7 @@ func (a *App) bind() error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	a.later(func() { a.listen.Close() })
+	a.listen = a.guardGRPC(a.listen)
 	if a.cfg.HTTP == "" {
 		return nil
 	}
@@ -142,6 +144,7 @@ func (a *App) bind() error {
 		return fmt.Errorf("http: %w", err)
 	}
 	a.later(func() { a.http.Close() })
+	a.http = a.guardHTTP(a.http)
 	if a.cfg.TLS.On() {
 		// Browsers open few connections to one server, and a page's stream takes one of
 		// them: over HTTP/2 they share it.
@@ -169,6 +172,7 @@ func (a *App) serve() error {
 		opts.Sites = append(opts.Sites, rpc.Site{Config: site, Engine: a.engines[i], Feed: a.feeds[i]})
 	}
 	a.identify(&opts)
+	a.limit(&opts)
 	if a.server, err = rpc.New(opts); err != nil {
 		return err
 	}

@@ -159,12 +159,7 @@ func (r *reranker) work() {
 func (r *reranker) apply(changed map[caller]tiering.Entry, all bool) error {
 	now, none := instant.Of(r.a.now()), false
 	for c, e := range changed {
-		tier := e.At(now).Tier
-		if tier == tiering.VIP && r.a.cfg.VIPRequiresAttestation {
-			all = true // each call by its own attestation
-			continue
-		}
-		n, err := r.do(c.site, &queue.Rerank{Caller: c.number, Tier: tier})
+		n, err := r.do(c.site, &queue.Rerank{Caller: c.number, Tier: e.At(now).Tier, AttestedVIP: r.a.cfg.VIPRequiresAttestation})
 		if err != nil {
 			return err
 		}
@@ -254,7 +249,10 @@ func (r *reranker) compare(site string, calls []queue.Call) error {
 		if tier == c.Tier && unattested == c.UnattestedVIP {
 			continue
 		}
-		_, err := r.do(site, &queue.Rerank{Call: c.ID, Tier: tier, UnattestedVIP: unattested})
+		n, err := r.do(site, &queue.Rerank{Call: c.ID, Tier: tier, UnattestedVIP: unattested})
+		if unattested {
+			r.a.server.ClaimRefused(site, c.Switch, n)
+		}
 		if err != nil && !errors.Is(err, queue.ErrCallNotFound) && !errors.Is(err, queue.ErrWrongState) {
 			return err
 		}

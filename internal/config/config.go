@@ -59,8 +59,10 @@ type Config struct {
 	StopTimeout Duration `yaml:"stop_timeout"`
 	Sites       []Site   `yaml:"sites"`
 	// Auth says who is who.
-	Auth  Auth  `yaml:"auth"`
-	Audit Audit `yaml:"audit"`
+	Auth     Auth     `yaml:"auth"`
+	Audit    Audit    `yaml:"audit"`
+	Limits   Limits   `yaml:"limits"`
+	Switches []Switch `yaml:"switches"`
 }
 
 // Number says how phone numbers are read.
@@ -105,6 +107,7 @@ func Default() *Config {
 		Sites:              []Site{siteOf(queue.DefaultSite("main"))},
 		Auth:               defaultAuth(),
 		Audit:              defaultAudit(),
+		Limits:             defaultLimits(), Switches: []Switch{},
 	}
 }
 

@@ -66,7 +66,7 @@ func (s *Server) change(ctx context.Context, st *site, change tiering.Change, re
 
 // rerank gives the caller's waiting calls the tier that was set.
 func (s *Server) rerank(ctx context.Context, st *site, caller tiering.Number, tier tiering.Tier) (int32, error) {
-	res, err := st.engine.Do(ctx, &queue.Rerank{Caller: caller, Tier: tier})
+	res, err := st.engine.Do(ctx, &queue.Rerank{Caller: caller, Tier: tier, AttestedVIP: s.opts.VIPRequiresAttestation})
 	return int32(res.Reranked), err
 }
 
