@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"greenlane/internal/audit"
 	"greenlane/internal/auth"
 	"greenlane/internal/rpc"
 	"greenlane/metrics/prom"
@@ -48,10 +49,24 @@ func (a *App) identify(opts *rpc.Options) {
 	if a.authority == nil || !a.authority.On() {
 		return
 	}
-	opts.Authenticated, opts.Authority, opts.Refused = true, a.authority, a.refusals.take
+	opts.Authenticated, opts.Authority, opts.Refused = true, a.authority, a.refused
 }
 
-// refusals counts and logs who was turned away. A flood of them must not become a
+// refused counts who was turned away, and keeps it in the log and in the audit
+// record.
+func (a *App) refused(_ context.Context, what rpc.Refused) {
+	a.refusals.take(what)
+	if a.logins == nil {
+		return
+	}
+	host, _, err := net.SplitHostPort(what.Peer)
+	if err != nil {
+		host = what.Peer
+	}
+	a.logins.Refused(audit.Refusal{Reason: what.Reason, Name: what.Who.Name, Host: host})
+}
+
+// refusals counts and logs those. A flood of them must not become a
 // flood of lines.
 type refusals struct {
 	log   *slog.Logger
@@ -65,7 +80,7 @@ type refusals struct {
 // refusalsEvery is how often a refusal is logged at most.
 const refusalsEvery = time.Second
 
-func (r *refusals) take(_ context.Context, what rpc.Refused) {
+func (r *refusals) take(what rpc.Refused) {
 	r.count(what.Reason)
 	r.mu.Lock()
 	defer r.mu.Unlock()

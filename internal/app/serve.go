@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"log/slog"
 	"net/http"
@@ -32,11 +31,7 @@ func (a *App) newGRPC() (*grpc.Server, *health.Server) {
 	observe := func(method string, code codes.Code, took time.Duration) {
 		a.daemon.Request(method, code.String(), took)
 	}
-	var secure *tls.Config
-	if a.cfg.TLS.On() {
-		secure = a.authority.TLS(a.cfg.TLS.RequireClientCert, "h2")
-	}
-	srv := grpc.NewServer(a.server.ServerOptions(secure, observe)...)
+	srv := grpc.NewServer(append(a.server.ServerOptions(nil, observe), grpc.Creds(a.metered()))...)
 	a.server.Register(srv)
 	hs := health.NewServer()
 	for _, name := range services {
@@ -140,7 +135,7 @@ func (a *App) newWeb() *http.Server {
 	}
 	return &http.Server{
 		Handler: a.guarded(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, HTTP2: http2Limits(),
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // failed handshakes, mostly
 	}
 }

@@ -59,7 +59,10 @@ type Config struct {
 	StopTimeout Duration `yaml:"stop_timeout"`
 	Sites       []Site   `yaml:"sites"`
 	// Auth says who is who.
-	Auth Auth `yaml:"auth"`
+	Auth     Auth     `yaml:"auth"`
+	Audit    Audit    `yaml:"audit"`
+	Limits   Limits   `yaml:"limits"`
+	Switches []Switch `yaml:"switches"`
 }
 
 // Number says how phone numbers are read.
@@ -103,6 +106,8 @@ func Default() *Config {
 		StopTimeout:        Duration(10 * time.Second),
 		Sites:              []Site{siteOf(queue.DefaultSite("main"))},
 		Auth:               defaultAuth(),
+		Audit:              defaultAudit(),
+		Limits:             defaultLimits(), Switches: []Switch{},
 	}
 }
 

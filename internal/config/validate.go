@@ -40,6 +40,9 @@ func (c *Config) Validate() error {
 	}
 	faults = append(faults, c.Redis.check())
 	faults = append(faults, split(c.checkAuth())...)
+	faults = append(faults, c.Audit.check())
+	faults = append(faults, split(c.Limits.check())...)
+	faults = append(faults, split(checkSwitches(c.Switches))...)
 	if _, err := tiering.NewNormalizer(c.Number.Region); err != nil {
 		bad("number.region: %w", err)
 	}

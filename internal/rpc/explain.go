@@ -44,6 +44,9 @@ func (s *supervisorService) Explain(ctx context.Context, req *pb.ExplainRequest)
 	if req.GetMaskCallers() {
 		out.Call.Caller = masked(out.Call.GetCaller())
 	}
+	if _, sw := s.arrivals.configured(info.Call.Switch); info.Call.UnattestedVIP && sw.Trust > tiering.AttestationFull {
+		out.Reasons = append(out.Reasons, fmt.Sprintf("What switch %s says of a number counts for no more than %s.", info.Call.Switch, sw.Trust))
+	}
 	for i := range info.Events {
 		out.Events[i] = toEvent(&info.Events[i])
 	}
@@ -246,6 +249,10 @@ func refusal(c *queue.Call) string {
 		return "the site had no room left for any call"
 	case queue.ReasonBlacklisted:
 		return "the caller is on the blacklist, and this site rejects those"
+	case queue.ReasonNumberFlood:
+		return "more calls of its number came within a minute than are let in"
+	case queue.ReasonSwitchFlood:
+		return "more calls of its switch came within a minute than are let in"
 	}
 	return words(c.Reason)
 }

@@ -175,7 +175,7 @@ func TestAPanicIsInternalAndLogged(t *testing.T) {
 		if code != codes.Internal {
 			t.Errorf("observed %v", code)
 		}
-	}}
+	}, limits: newLimiter(Limits{}, nil)}
 	boom := func(context.Context, any) (any, error) { panic("boom: secret") }
 	_, err := i.unary(context.Background(), nil, &grpc.UnaryServerInfo{FullMethod: "/greenlane.v1.AgentService/Accept"}, boom)
 	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {

@@ -22,6 +22,7 @@ type interceptor struct {
 	server   *Server
 	log      *slog.Logger
 	observe  Observe
+	limits   *limiter
 	stopping <-chan struct{}
 }
 
@@ -30,7 +31,7 @@ const nextCall = "/greenlane.v1.AgentService/NextCall"
 func (i *interceptor) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (res any, err error) {
 	if i.observe == nil {
 		defer i.recovered(info.FullMethod, &err)
-		return i.server.guardUnary(ctx, req, info.FullMethod, handle)
+		return i.admitted(ctx, req, info, handle)
 	}
 	began := time.Now()
 	defer func() {
@@ -41,7 +42,7 @@ func (i *interceptor) unary(ctx context.Context, req any, info *grpc.UnaryServer
 		i.observe(info.FullMethod, status.Code(err), took)
 	}()
 	defer i.recovered(info.FullMethod, &err)
-	return i.server.guardUnary(ctx, req, info.FullMethod, handle)
+	return i.admitted(ctx, req, info, handle)
 }
 
 func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
@@ -52,10 +53,20 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 	}()
 	defer i.recovered(info.FullMethod, &err)
 	return i.server.guardStream(stream, info.FullMethod, func(stream grpc.ServerStream) error {
-		if strings.HasPrefix(info.FullMethod, "/greenlane.") {
-			return handle(srv, stream)
-		}
-		return i.foreign(srv, stream, info, handle)
+		return i.limits.stream(i.server.who(stream.Context()), srv, stream, info, func(srv any, stream grpc.ServerStream) error {
+			if strings.HasPrefix(info.FullMethod, "/greenlane.") {
+				return handle(srv, stream)
+			}
+			return i.foreign(srv, stream, info, handle)
+		})
+	})
+}
+
+// admitted carries out a request of whoever the table of roles lets in, within the
+// limits of that identity.
+func (i *interceptor) admitted(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	return i.server.guardUnary(ctx, req, info.FullMethod, func(ctx context.Context, req any) (any, error) {
+		return i.limits.unary(ctx, i.server.who(ctx), req, info, handle)
 	})
 }
 

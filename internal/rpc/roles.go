@@ -91,6 +91,12 @@ var rules = []Rule{
 	{Path: "/greenlane.v1.TierService/BatchSet", Roles: back},
 	{Path: "/greenlane.v1.TierService/Score", Roles: back | sup},
 	{Path: "/greenlane.v1.TierService/Blacklist", Roles: back | sup},
+	{Path: "/greenlane.v1.TierService/ListBlacklist", Roles: back | sup},
+	{Path: "/greenlane.v1.TierService/List", Roles: back},
+	{Path: "/greenlane.v1.TierService/Count", Roles: back | sup},
+	{Path: "/greenlane.v1.TierService/GetGrading", Roles: back | sup},
+	{Path: "/greenlane.v1.TierService/Rate", Roles: back | sup | ag},
+	{Path: "/greenlane.v1.TierService/ListCare", Roles: back | sup},
 
 	{Path: "/grpc.health.v1.Health/Check", Open: true},
 	{Path: "/grpc.health.v1.Health/List", Open: true},

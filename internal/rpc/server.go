@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
+	"greenlane/internal/audit"
 	"greenlane/internal/auth"
 	"greenlane/internal/feed"
 	"greenlane/internal/identity"
@@ -52,6 +53,13 @@ type Options struct {
 	// Refused, when set, is told of every request that is turned away for who makes
 	// it, on the request's own goroutine: it must not wait.
 	Refused func(ctx context.Context, r Refused)
+	// Limits bound what each identity may use, Arrivals how many calls come in, and
+	// Switches says what single switches are worth, by id, and OtherSwitches the
+	// others.
+	Limits   Limits
+	Arrivals ArrivalLimits
+	Switches map[string]Switch
+	Tell     Tell
 
 	HeartbeatEvery time.Duration // of a stream. Default 3 s.
 	AnnounceEvery  time.Duration // to a waiting caller. Default 15 s.
@@ -60,6 +68,8 @@ type Options struct {
 	// messages; a switch's may hold 32 times as much. Default 256.
 	SlowReader int
 	Logger     *slog.Logger
+	// Audit records who changes what; nil records nothing.
+	Audit *audit.Log
 }
 
 func (o Options) withDefaults() Options {
@@ -80,6 +90,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Tell is told what was refused. Nil functions are told nothing. switchID is one
+// that Options.Switches names, or OtherSwitches.
+type Tell struct {
+	Limit    func(limit, role string)               // a request, for a limit of its identity
+	Flood    func(site, switchID, reason string)    // an arrival that became a Refused call
+	VIPClaim func(site, switchID string, calls int) // calls that would be a VIP's if their number were vouched for
+}
+
 // Server serves the five services of greenlane.v1.
 type Server struct {
 	opts  Options
@@ -98,6 +116,9 @@ type Server struct {
 
 	lastMu  sync.Mutex
 	lasting map[*lasting]struct{} // what ends with its credential
+
+	limits   *limiter
+	arrivals *arrivals
 }
 
 // Counts are what the server holds open now.
@@ -130,6 +151,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts: opts, log: opts.Logger, sites: map[string]*site{}, owner: hex.EncodeToString(id[:]),
 		stopping: make(chan struct{}), base: base, cancel: cancel, lasting: map[*lasting]struct{}{},
+		limits: newLimiter(opts.Limits, opts.Tell.Limit), arrivals: newArrivals(opts.Arrivals, opts.Switches),
 	}
 	for i := range opts.Sites {
 		in := &opts.Sites[i]
@@ -231,6 +253,9 @@ func (s *Server) nowAt(siteName string) instant.Instant {
 
 // do carries a command out and turns its error into the client's.
 func (s *Server) do(ctx context.Context, st *site, cmd queue.Command) (queue.Result, error) {
+	if c := s.changeOf(ctx, st, cmd); c != nil {
+		return s.doRecorded(ctx, st, cmd, c)
+	}
 	res, err := st.engine.Do(ctx, cmd)
 	if err != nil {
 		return res, toError(s.log, err)

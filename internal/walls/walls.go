@@ -174,6 +174,14 @@ var walls = []wall{
 		deny: []string{"/proto"},
 	},
 	{
+		why:   "the audit record is handed what it holds; it knows no wire, no store and nobody who writes to it",
+		rooms: []string{"internal/audit/..."},
+		deny: []string{
+			"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus",
+			"/proto", "/queue", "/tiering/", "/internal/rpc", "/internal/app", "/internal/config", "/internal/identity",
+		},
+	},
+	{
 		why:   "nothing imports a command",
 		rooms: []string{"."}, except: []string{"cmd/..."},
 		deny: []string{"/cmd"}, tests: true,
