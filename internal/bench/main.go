@@ -52,6 +52,8 @@ var measurements = []measurement{
 	{"wallboard", "200 wallboards", measureWallboard},
 	{"tiers", "callers' tiers in Redis", measureTiers},
 	{"redisq", "the Redis engine", measureRedisq},
+	{"mtls", "what mutual TLS costs a request", measureMTLS},
+	{"abuse", "a legitimate caller under attack", measureAbuse},
 }
 
 // bench is what the measurements share.

@@ -139,12 +139,35 @@ var walls = []wall{
 		deny:  []string{"github.com/redis", "go.etcd.io/bbolt", "/queue/", "/tiering/", "/internal/app"},
 	},
 	{
+		why:   "who proves identities knows no wire, no store and no call",
+		rooms: []string{"internal/auth/...", "internal/identity/...", "internal/pki/..."},
+		deny: []string{
+			"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus",
+			"/queue", "/tiering", "/callback", "/internal/config", "/internal/app", "/internal/rpc", "/internal/web",
+		},
+	},
+	{
+		why:   "certificates and tokens for trying are for the tool, measurements and tests",
+		rooms: []string{"."}, except: []string{"cmd/...", "internal/bench/...", "internal/pki/..."},
+		deny: []string{"/internal/pki"},
+	},
+	{
 		why:   "the pages read the port, and are handed the API; the wiring knows who is behind them",
 		rooms: []string{"internal/web/..."},
 		deny: []string{
 			"google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto", "connectrpc.com",
 			"github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus", "/queue/", "/tiering/", "/internal/app", "/internal/config",
 		},
+	},
+	{
+		why:   "who bounds connections knows nothing of what they are for",
+		rooms: []string{"internal/h2limit/..."},
+		deny:  []string{"/queue", "/tiering", "/callback", "/proto", "/internal", "google.golang.org/protobuf"},
+	},
+	{
+		why:   "hostile clients are for tests and measurements",
+		rooms: []string{"."}, except: []string{"internal/abuse/...", "internal/bench/..."},
+		deny: []string{"/internal/abuse"},
 	},
 	{
 		why:   "only the wiring and the commands know the handlers",
@@ -157,6 +180,7 @@ var walls = []wall{
 		except: []string{
 			"cmd/...", "internal/app/...", "internal/rpc/...", "proto/...",
 			"internal/bench/...", "internal/cli/...", "internal/load/...", "internal/report/...", // clients, as cmd is
+			"internal/abuse/...",
 		},
 		deny: []string{"/proto"},
 	},
