@@ -31,7 +31,11 @@ func TestMain(m *testing.M) {
 	case "daemon":
 		beDaemon()
 	default:
-		os.Exit(m.Run())
+		code := m.Run()
+		if builtIn != "" {
+			_ = os.RemoveAll(builtIn)
+		}
+		os.Exit(code)
 	}
 }
 
