@@ -2,6 +2,9 @@ module greenlane
 
 go 1.26.0
 
+// The fixes of the standard library that `make vulns` asks for.
+toolchain go1.26.11
+
 require (
 	charm.land/bubbles/v2 v2.2.1
 	charm.land/bubbletea/v2 v2.1.1
