@@ -15,40 +15,9 @@ import (
 
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
-
-	"greenlane/internal/load/daemon"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the recorded screens")
-
-// asTool makes the test's own binary be the tool, so that the real program can be
-// started without being built.
-const asTool = "GREENLANE_TEST_AS_TOOL"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asTool) != "" {
-		main()
-		os.Exit(0)
-	}
-	code := m.Run()
-	if builtIn != "" {
-		_ = os.RemoveAll(builtIn)
-	}
-	os.Exit(code)
-}
-
-// builtIn is the directory of the daemon that was built for these tests.
-var builtIn string
-
-// theDaemon builds greenlaned, once for all tests.
-var theDaemon = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "greenlane-test-")
-	if err != nil {
-		return "", err
-	}
-	builtIn = dir
-	return daemon.Build(dir, "-pgo=off")
-})
 
 // terminal is the real tool in a pseudo terminal, and what is on its screen.
 type terminal struct {
@@ -73,7 +42,7 @@ func start(t *testing.T, width, height int, env []string, args ...string) *termi
 	}
 	cmd := exec.Command(self, args...)
 	cmd.Env = append([]string{
-		asTool + "=1", "TERM=xterm-256color", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "TZ=UTC", "SSH_TTY=none",
+		role + "=tool", "TERM=xterm-256color", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "TZ=UTC", "SSH_TTY=none",
 	}, env...)
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: uint16(height), Cols: uint16(width)})
 	if err != nil {
