@@ -14,8 +14,7 @@ import (
 // Commands returns the commands that stand at the top of the tool.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		agentCommand(), callCommand(), callbacksCommand(), eventsCommand(), careCommand(), auditCommand(),
-		softphoneCommand(), topCommand(),
+		softphoneCommand(), topCommand(), agentCommand(), callCommand(), callbacksCommand(), careCommand(), eventsCommand(), auditCommand(),
 	}
 }
 
