@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -42,11 +43,7 @@ func openCentre(t *testing.T) *centre {
 	if testing.Short() {
 		t.Skip("runs the real programs")
 	}
-	bin, err := theDaemon()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := daemon.New(daemon.Options{Binary: bin, Config: screenConfig})
+	d, err := daemon.New(daemon.Options{Binary: os.Args[0], Env: []string{role + "=daemon"}, Config: screenConfig})
 	if err != nil {
 		t.Fatal(err)
 	}

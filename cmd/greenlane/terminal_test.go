@@ -15,24 +15,9 @@ import (
 
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
-
-	"greenlane/internal/load/daemon"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the recorded screens")
-
-// builtIn is the directory of the daemon that was built for these tests.
-var builtIn string
-
-// theDaemon builds greenlaned, once for all tests.
-var theDaemon = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "greenlane-test-")
-	if err != nil {
-		return "", err
-	}
-	builtIn = dir
-	return daemon.Build(dir, "-pgo=off")
-})
 
 // terminal is the real tool in a pseudo terminal, and what is on its screen.
 type terminal struct {

@@ -31,11 +31,7 @@ func TestMain(m *testing.M) {
 	case "daemon":
 		beDaemon()
 	default:
-		code := m.Run()
-		if builtIn != "" {
-			_ = os.RemoveAll(builtIn)
-		}
-		os.Exit(code)
+		os.Exit(m.Run())
 	}
 }
 

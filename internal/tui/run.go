@@ -42,6 +42,15 @@ func Input(prompt string) textinput.Model {
 	return in
 }
 
+// Stroke is a key by its name. An escape that is pressed twice reaches a program as
+// one with alt.
+func Stroke(msg tea.KeyPressMsg) string {
+	if k := msg.String(); k != "alt+esc" {
+		return k
+	}
+	return "esc"
+}
+
 // Run runs a program on the terminal until its model quits. When ctx ends the
 // model gets a StopMsg. started is called first, with how to send messages to the
 // model; it may be used from any goroutine, also after the end.

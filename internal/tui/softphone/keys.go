@@ -12,7 +12,10 @@ import (
 
 // key carries out a key.
 func (m *model) key(msg tea.KeyPressMsg) tea.Cmd {
-	k := msg.String()
+	if m.clock.Now().Before(m.deafUntil) {
+		return nil
+	}
+	k := tui.Stroke(msg)
 	switch m.mode {
 	case writeReason, writeNote:
 		return m.writing(msg, k)

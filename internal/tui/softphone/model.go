@@ -31,6 +31,9 @@ const (
 const (
 	look       = 200 * time.Millisecond
 	quitWithin = 3 * time.Second
+	// deaf is how long keys are not taken when an offer came up in the middle of
+	// something else: they were meant for that, not for the caller.
+	deaf = time.Second
 )
 
 // deskLine is what the model needs of a line.
@@ -65,7 +68,8 @@ type model struct {
 	before        history // of the caller at hand
 	asked         string  // the last call or callback that was looked up
 	rung          string  // the last offer that rang
-	wasOpen       bool    // the session has been open once
+	deafUntil     time.Time
+	wasOpen       bool // the session has been open once
 	quitting      bool
 	quitBy        time.Time
 	end           error
@@ -136,7 +140,9 @@ func (m *model) after() tea.Cmd {
 	}
 	if o := p.offer; o != nil && m.rung != o.GetOfferId() {
 		m.rung = o.GetOfferId()
-		m.mode = atDesk // whatever was being chosen, the caller comes first
+		if m.mode != atDesk { // whatever was being chosen or written, the caller comes first
+			m.mode, m.deafUntil = atDesk, now.Add(deaf)
+		}
 		cmds = append(cmds, tea.Raw("\a"))
 	}
 	if m.mode == chooseReason && p.offer == nil || m.mode == writeNote && p.agent.GetCallbackId() == "" || m.mode == confirmQuit && !m.engaged() {

@@ -290,6 +290,11 @@ func TestAMenuGivesWayToAnOffer(t *testing.T) {
 	b.keys("n", "0", "ab")
 	b.offered(offerOf("o1", "c1", pb.Tier_TIER_VIP, morning, 0))
 	b.shows("INCOMING CALL", "[VIP]")
+	b.keys("a", "enter") // which were meant for the reason
+	if len(b.line.commands) != 0 {
+		t.Errorf("asked for %+v", b.last())
+	}
+	b.at = b.at.Add(deaf)
 	b.keys("d")
 	b.send(&pb.SessionResponse{Message: &pb.SessionResponse_Rescind{Rescind: &pb.OfferRescinded{OfferId: "o1", Reason: "caller_hung_up"}}})
 	b.hides("Decline, because", "INCOMING")

@@ -12,7 +12,7 @@ import (
 
 // key carries out a key.
 func (m *model) key(msg tea.KeyPressMsg) tea.Cmd {
-	k := msg.String()
+	k := tui.Stroke(msg)
 	if m.writing {
 		return m.write(msg, k)
 	}
