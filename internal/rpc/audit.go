@@ -148,10 +148,11 @@ func (s *Server) callbackChange(st *site, cmd queue.Command, c *change) bool {
 }
 
 // forced reports whether somebody else than the agent changes the agent's state.
-// Where nobody is asked who they are, only a sign-out by force counts.
+// Where nobody is asked who they are, and of a gateway that speaks for every agent,
+// only a sign-out by force counts.
 func (s *Server) forced(ctx context.Context, agent string, force bool) bool {
 	who := s.who(ctx)
-	if who.By == identity.ByNobody {
+	if who.By == identity.ByNobody || who.Name == identity.AnyName && who.Roles.Has(identity.Agent) {
 		return force
 	}
 	return who.Name != agent || !who.Roles.Has(identity.Agent)
