@@ -299,5 +299,5 @@ func (j *importJob) brokenOff(err error) error {
 	if j.notes == "" {
 		return err
 	}
-	return fmt.Errorf("%w; what is in is noted up to line %d: run the same command again to go on", err, j.noted.End.Line)
+	return fmt.Errorf("what is in is noted up to line %d, run the same command again to go on: %w", j.noted.End.Line, err)
 }
