@@ -125,13 +125,6 @@ func (j *journal) append(w *writes) (size int64, err error) {
 	return end, nil
 }
 
-// held returns how much the journal holds that no checkpoint has taken.
-func (j *journal) held() int64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.size
-}
-
 // turn returns what the journal holds, and has the commits that follow go to the
 // other file. That one must have been emptied by a checkpoint.
 func (j *journal) turn() (records []byte, last uint64, err error) {
