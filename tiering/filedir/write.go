@@ -73,11 +73,11 @@ func (d *Directory) setChunk(
 			return err
 		}
 		for _, i := range chunk {
-			e, err := w.apply(cs[i])
+			old, e, err := w.apply(cs[i])
 			if err != nil {
 				return err
 			}
-			results[i].Entry = e
+			results[i].Before, results[i].Entry = old, e
 		}
 		return w.end()
 	})
@@ -123,36 +123,37 @@ func (w *writer) begin(tx *bolt.Tx) (err error) {
 	return nil
 }
 
-func (w *writer) apply(c tiering.Change) (tiering.Entry, error) {
+// apply makes a change and returns the entry before and after it.
+func (w *writer) apply(c tiering.Change) (old, e tiering.Entry, err error) {
 	key := []byte(c.Number)
-	var old tiering.Entry
 	value := w.bucket.Get(key)
 	if value != nil {
 		var cause error
 		if old, cause = decodeEntry(key, value); cause != nil {
 			if err := w.setAside(c.Number, value, cause); err != nil {
-				return tiering.Entry{}, err
+				return old, e, err
 			}
 			value = nil
 		} else {
 			w.counts.add(old.Stored(), -1)
 		}
 	}
-	e, keep := c.Apply(old)
+	var keep bool
+	e, keep = c.Apply(old)
 	if w.told && alters(old, e) {
 		w.altered = append(w.altered, tiering.Item{Number: c.Number, Entry: e})
 	}
 	if keep {
 		w.counts.add(e.Stored(), 1)
 		if value != nil && e == old {
-			return e, nil
+			return old, e, nil
 		}
-		return e, w.bucket.Put(key, appendEntry(nil, key, e))
+		return old, e, w.bucket.Put(key, appendEntry(nil, key, e))
 	}
 	if value == nil {
-		return e, nil
+		return old, e, nil
 	}
-	return e, w.bucket.Delete(key)
+	return old, e, w.bucket.Delete(key)
 }
 
 // alters reports whether At may return something else for e than for old.

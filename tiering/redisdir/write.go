@@ -169,8 +169,9 @@ func (b *batch) compute(r *run) {
 	}
 	keep := false
 	for _, i := range r.changes {
+		before := old
 		if old, keep = b.changes[i].Apply(old); b.results != nil {
-			b.results[i].Entry = old
+			b.results[i] = tiering.Result{Before: before, Entry: old}
 		}
 	}
 	r.after, r.want, r.long = old, "", ""
