@@ -27,10 +27,12 @@ type call struct {
 	firstEvent uint64    // sequence of its first event; 0: none
 	moreEvents *[]uint64 // of the others
 	rare       *rareCall // nil: nothing of it
-	sameCaller *call     // next call of the same number
+	sameCaller *call     // next call of the same number; the last leads to the first
 	entry
 	timer  timer
 	Offers uint32
+
+	callerHash uint32 // of the index by number
 
 	Tier          tiering.Tier
 	Provisional   bool

@@ -14,7 +14,7 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 	if id == "" {
 		return Result{}, refuse(ErrInvalid, "call_id", "must not be empty")
 	}
-	c := m.calls[id]
+	c := m.calls.get(id)
 	switch {
 	case c == nil:
 		return m.callResult(m.bury(id, switchID, at, reason)), nil
@@ -43,7 +43,7 @@ func (m *Machine) bury(id, switchID string, at instant.Instant, reason string) *
 	c.ID, c.from, c.Seq, c.Tombstone = id, m.sameOrigin(switchID, ""), m.meta.CallSeq, true
 	c.State, c.Reason, c.ArrivedAt, c.EndedAt = CallAbandoned, reason, at, m.now
 	c.timer = newTimer(c, classCall, c.Seq)
-	m.calls[id] = c
+	m.calls.put(c)
 	m.touchCall(c)
 	m.keepEnded(c)
 	return c

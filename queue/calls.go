@@ -13,7 +13,7 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if cmd.Call == "" {
 		return Result{}, refuse(ErrInvalid, "call_id", "must not be empty")
 	}
-	known := m.calls[cmd.Call]
+	known := m.calls.get(cmd.Call)
 	if known != nil {
 		if !sameSwitch(known, cmd.Switch) {
 			return Result{}, refuse(ErrCallExists, "call_id", "%q is a call of switch %q", cmd.Call, known.from.Switch)
@@ -90,7 +90,7 @@ func (m *Machine) newCall(c *call, cmd *Arrive, q *queueState, joined instant.In
 func (m *Machine) linkCall(c *call, q *queueState) {
 	c.entry = entry{q: q, call: c, slot: slotOf(c.Tier), dirty: c.dirty}
 	c.timer = newTimer(c, classCall, c.Seq)
-	m.calls[c.ID] = c
+	m.calls.put(c)
 	m.linkCaller(c)
 	m.touchCall(c)
 }
@@ -145,50 +145,6 @@ func (m *Machine) lineUpOrHold(e *entry) {
 		return
 	}
 	m.lineUp(e)
-}
-
-// callerCalls is the calls of one number, chained by sameCaller in the order in
-// which they became known. They are forgotten in about the same order.
-type callerCalls struct{ first, last *call }
-
-// linkCaller makes a call findable by its number until it is forgotten.
-func (m *Machine) linkCaller(c *call) {
-	if c.Caller == "" {
-		return
-	}
-	calls := m.byCaller[c.Caller]
-	if calls.last == nil {
-		calls.first = c
-	} else {
-		calls.last.sameCaller = c
-	}
-	calls.last = c
-	m.byCaller[c.Caller] = calls
-}
-
-func (m *Machine) unlinkCaller(c *call) {
-	if c.Caller == "" {
-		return
-	}
-	calls := m.byCaller[c.Caller]
-	if calls.first == c {
-		calls.first = c.sameCaller
-		if calls.first == nil {
-			delete(m.byCaller, c.Caller)
-			return
-		}
-	} else {
-		before := calls.first
-		for before.sameCaller != c {
-			before = before.sameCaller
-		}
-		before.sameCaller = c.sameCaller
-		if calls.last == c {
-			calls.last = before
-		}
-	}
-	m.byCaller[c.Caller] = calls
-	c.sameCaller = nil
 }
 
 // estimate returns the expected wait at a position: the callers up to and with

@@ -33,13 +33,13 @@ func (m *Machine) Calls(f CallFilter) ([]Call, string, error) {
 	waits := func(s CallState) bool { return s == CallWaiting || s == CallOffered }
 	switch {
 	case f.Caller != "":
-		for c := m.byCaller[f.Caller].first; c != nil; c = c.sameCaller {
+		for c := range m.callsOf(f.Caller) {
 			add(c)
 		}
 	case len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s CallState) bool { return !waits(s) }):
 		m.eachInLine(f.Queue, from, n+1, add)
 	default:
-		for _, c := range m.calls {
+		for c := range m.calls.all() {
 			add(c)
 		}
 	}

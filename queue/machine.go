@@ -20,11 +20,11 @@ type Machine struct {
 	queues    map[string]*queueState
 	queueList []*queueState // as configured
 
-	calls    map[string]*call
-	byCaller map[tiering.Number]callerCalls // every call kept
-	ended    []*call                        // kept for a while, oldest end first
-	waiting  int                            // calls waiting or offered
-	held     int                            // calls that wait for their preferred agent
+	calls    index   // every call kept, by id
+	byCaller index   // the last of each number
+	ended    []*call // kept for a while, oldest end first
+	waiting  int     // calls waiting or offered
+	held     int     // calls that wait for their preferred agent
 
 	agents      map[string]*agent
 	agentList   *btree.Map[string, *agent]
@@ -107,8 +107,8 @@ func newMachine(site Site) *Machine {
 	m := &Machine{
 		site:          site,
 		queues:        map[string]*queueState{},
-		calls:         map[string]*call{},
-		byCaller:      map[tiering.Number]callerCalls{},
+		calls:         newIndex(false),
+		byCaller:      newIndex(true),
 		agents:        map[string]*agent{},
 		agentList:     btree.NewMap[string, *agent](16),
 		offers:        offerLog{older: map[uint64]*offer{}},

@@ -152,7 +152,7 @@ func (m *Machine) repeated(o *offer) Result {
 	if a := m.agents[o.Agent]; a != nil {
 		res.Agent = &a.Agent
 	}
-	if c := m.calls[o.OfferRecord.Call]; c != nil {
+	if c := m.calls.get(o.OfferRecord.Call); c != nil {
 		res.Call = m.show(c)
 	}
 	if cb := m.callbacks[o.OfferRecord.Callback]; cb != nil {
@@ -188,7 +188,7 @@ func (m *Machine) complete(cmd *Complete) (Result, error) {
 	}
 	c := a.talk // most often
 	if c == nil || c.ID != cmd.Call {
-		c = m.calls[cmd.Call]
+		c = m.calls.get(cmd.Call)
 	}
 	if c == nil || c.Agent != a.ID {
 		return Result{}, refuse(ErrCallNotFound, "call_id", "%q is no call of agent %q", cmd.Call, a.ID)

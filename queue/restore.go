@@ -92,14 +92,14 @@ func (m *Machine) restoreAgents(records []*Agent) {
 func (m *Machine) restoreCalls(records []*Call) error {
 	slices.SortFunc(records, func(a, b *Call) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, r := range records {
-		if m.calls[r.ID] != nil {
+		if m.calls.get(r.ID) != nil {
 			return fmt.Errorf("queue: call %q is on record twice", r.ID)
 		}
 		c := &call{}
 		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
 		if r.Tombstone {
 			c.timer = newTimer(c, classCall, c.Seq)
-			m.calls[c.ID] = c
+			m.calls.put(c)
 			m.ended = append(m.ended, c)
 			continue
 		}
@@ -141,7 +141,7 @@ func (m *Machine) restoreOffers(records []*OfferRecord) error {
 	slices.SortFunc(records, func(a, b *OfferRecord) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	for _, r := range records {
 		o := &offer{OfferRecord: *r, a: m.agents[r.Agent]}
-		if c := m.calls[r.Call]; r.Call != "" && c != nil {
+		if c := m.calls.get(r.Call); r.Call != "" && c != nil {
 			o.e = &c.entry
 		} else if cb := m.callbacks[r.Callback]; r.Callback != "" && cb != nil {
 			o.e = &cb.entry
@@ -163,7 +163,7 @@ func (m *Machine) restoreOffers(records []*OfferRecord) error {
 // restoreLines lines up what waits and sets every timer, in the order of rank.
 func (m *Machine) restoreLines() {
 	var waiting []*call
-	for _, c := range m.calls {
+	for c := range m.calls.all() {
 		if c.State.Terminal() {
 			continue
 		}
@@ -213,7 +213,7 @@ func (m *Machine) restoreCounts(st *State) {
 // The pointers are the machine's own.
 func (m *Machine) State() *State {
 	st := &State{Meta: m.meta, Requests: slices.Clone(m.requestList)}
-	for _, c := range m.calls {
+	for c := range m.calls.all() {
 		st.Calls = append(st.Calls, c.record(&room{}))
 	}
 	slices.SortFunc(st.Calls, func(a, b *Call) int { return cmp.Compare(a.Seq, b.Seq) })

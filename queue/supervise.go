@@ -36,7 +36,7 @@ func (m *Machine) moveCall(cmd *MoveCall) (Result, error) {
 }
 
 func (m *Machine) waitingCall(id string) (*call, error) {
-	c := m.calls[id]
+	c := m.calls.get(id)
 	if c == nil {
 		return nil, refuse(ErrCallNotFound, "call_id", "%q is no call this site knows", id)
 	}
@@ -53,7 +53,7 @@ func (m *Machine) rerank(cmd *Rerank) (Result, error) {
 	}
 	if cmd.Call == "" {
 		var list []*call
-		for c := m.byCaller[cmd.Caller].first; c != nil; c = c.sameCaller {
+		for c := range m.callsOf(cmd.Caller) {
 			list = append(list, c)
 		}
 		slices.SortFunc(list, func(a, b *call) int { return cmp.Compare(a.Seq, b.Seq) })
@@ -65,7 +65,7 @@ func (m *Machine) rerank(cmd *Rerank) (Result, error) {
 		}
 		return Result{Reranked: n}, nil
 	}
-	if c := m.calls[cmd.Call]; cmd.OnlyProvisional && (c == nil || !c.Provisional || c.State != CallWaiting && c.State != CallOffered) {
+	if c := m.calls.get(cmd.Call); cmd.OnlyProvisional && (c == nil || !c.Provisional || c.State != CallWaiting && c.State != CallOffered) {
 		return m.tierTooLate(c, cmd), nil
 	}
 	c, err := m.waitingCall(cmd.Call)
@@ -160,7 +160,7 @@ func (m *Machine) reconcile(cmd *Reconcile) (Result, error) {
 		}
 	}
 	var gone []*call
-	for _, c := range m.calls {
+	for c := range m.calls.all() {
 		if c.from.Switch == cmd.Switch && !c.State.Terminal() && !listed[c.ID] && c.JoinedAt < asOf {
 			gone = append(gone, c)
 		}
@@ -197,7 +197,7 @@ func (m *Machine) reconcileOne(cmd *Reconcile, live *Live) Item {
 		item.Err = refuse(ErrInvalid, "call_id", "must not be empty")
 		return item
 	}
-	if c := m.calls[live.Call]; c != nil && !c.Tombstone {
+	if c := m.calls.get(live.Call); c != nil && !c.Tombstone {
 		if !sameSwitch(c, cmd.Switch) {
 			item.Err = refuse(ErrCallExists, "call_id", "%q is a call of switch %q", live.Call, c.from.Switch)
 			return item
@@ -211,7 +211,7 @@ func (m *Machine) reconcileOne(cmd *Reconcile, live *Live) Item {
 		item.Err = err
 		return item
 	}
-	if grave := m.calls[live.Call]; grave != nil {
+	if grave := m.calls.get(live.Call); grave != nil {
 		m.arriveTooLate(grave, q, &live.Arrive) // its hang-up is known: it is not live
 		item.Outcome = OutcomeKept
 		return item

@@ -15,7 +15,7 @@ const trimStep = 16
 // keepEnded remembers an ended call, in order of (EndedAt, Seq). It drops the
 // links that only a live call needs, which the collector would follow.
 func (m *Machine) keepEnded(c *call) {
-	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty}, nil
+	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty, idHash: c.idHash}, nil
 	i := len(m.ended)
 	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
 		i--
@@ -52,7 +52,7 @@ func (m *Machine) trim() {
 		c := m.ended[0]
 		m.ended[0] = nil
 		m.ended = m.ended[1:]
-		delete(m.calls, c.ID)
+		m.calls.replace(c, nil)
 		m.unlinkCaller(c)
 		m.changes.GoneCalls = append(m.changes.GoneCalls, c.Seq)
 		if len(m.spareCalls) < sparesKept {

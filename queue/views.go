@@ -26,7 +26,7 @@ func pageSize(limit int) int {
 // Call answers as Engine.Call does, without Events; Call.Events has their
 // sequence numbers. The result is a copy.
 func (m *Machine) Call(id string) (*CallInfo, error) {
-	c := m.calls[id]
+	c := m.calls.get(id)
 	if c == nil {
 		return nil, refuse(ErrCallNotFound, "call_id", "%q is no call this site knows", id)
 	}

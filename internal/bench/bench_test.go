@@ -53,7 +53,7 @@ func TestChoosing(t *testing.T) {
 }
 
 func TestTheCoreIsMeasuredOnALineThatStaysAsItIs(t *testing.T) {
-	c, err := newCore(100)
+	c, err := newCore(100, 2100)
 	if err != nil {
 		t.Fatal(err)
 	}

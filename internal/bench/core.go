@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -77,11 +78,12 @@ func coreChild(args []string) error {
 		return err
 	}
 	runtime.GOMAXPROCS(1)
-	c, err := newCore(waiting)
+	warm := calls / 10
+	c, err := newCore(waiting, waiting+warm+calls)
 	if err != nil {
 		return err
 	}
-	if err := c.live(calls / 10); err != nil { // Warm.
+	if err := c.live(warm); err != nil {
 		return err
 	}
 	began := processorTime()
@@ -98,8 +100,9 @@ type core struct {
 	next  int    // calls so far
 	offer uint64 // the agent's live offer
 
-	// The commands are used again, so that what is measured is the machine's
-	// garbage and not the driver's.
+	// What the commands say is made beforehand, and they are used again, so that
+	// what is measured is the machine's work and garbage and not the driver's.
+	texts    string // ids and numbers of all calls, one after the other
 	arrive   queue.Arrive
 	accept   queue.Accept
 	complete queue.Complete
@@ -108,12 +111,25 @@ type core struct {
 // coreTiers are the tiers of the calls, by turns: no VIPs, who would never wait.
 var coreTiers = [...]tiering.Tier{tiering.Mid, tiering.Ordinary, tiering.Ordinary, tiering.Ordinary, tiering.Blacklist}
 
-func newCore(waiting int) (*core, error) {
+// idLen and numberLen are the lengths of an id and a number in core.texts.
+const (
+	idLen     = len("switch-1-00000000")
+	numberLen = len("+8613800000000")
+)
+
+// newCore lets some of the given number of calls wait.
+func newCore(waiting, calls int) (*core, error) {
 	m, err := queue.NewMachine(queue.DefaultSite("main"))
 	if err != nil {
 		return nil, err
 	}
 	c := &core{m: m, now: instant.Of(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))}
+	var texts strings.Builder
+	texts.Grow(calls * (idLen + numberLen))
+	for i := range calls {
+		fmt.Fprintf(&texts, "switch-1-%08d+86138%08d", i, i)
+	}
+	c.texts = texts.String()
 	for range waiting {
 		if _, err := c.apply(c.arrival()); err != nil {
 			return nil, err
@@ -144,9 +160,9 @@ func (c *core) apply(cmd queue.Command) (queue.Result, error) { return c.m.Apply
 func (c *core) arrival() *queue.Arrive {
 	i := c.next
 	c.next++
-	id := "switch-1-" + strconv.Itoa(i)
+	text := c.texts[i*(idLen+numberLen):]
 	c.arrive = queue.Arrive{
-		Call: id, Switch: "switch-1", Caller: tiering.Number("+86138" + strconv.Itoa(10_000_000+i)),
+		Call: text[:idLen], Switch: "switch-1", Caller: tiering.Number(text[idLen : idLen+numberLen]),
 		Tier: coreTiers[i%len(coreTiers)], ArrivedAt: c.now,
 	}
 	return &c.arrive

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ const (
 	offerRate    = 1000 // calls a second, Poisson
 	offerAgents  = 64
 	offerSenders = 8 // connections of the switch
+
+	clientGC = 1000 // GOGC of the clients
 )
 
 // measureOffer lets calls arrive at a steady rate while agents wait in Session
@@ -31,6 +34,9 @@ func measureOffer(ctx context.Context, b *bench) (figures []Figure, err error) {
 	if b.quick {
 		span = 3 * time.Second
 	}
+	// The softphones and switches share this process, and no real one waits for the
+	// collections of sixty others.
+	defer debug.SetGCPercent(debug.SetGCPercent(clientGC))
 	d, conn, err := b.start(ctx, bigConfig, nil, nil)
 	if err != nil {
 		return nil, err
@@ -125,7 +131,7 @@ func (f *offers) arrive(ctx context.Context, addr string, span time.Duration) (e
 	began := time.Now()
 	for due := began; due.Sub(began) < span && ctx.Err() == nil; due = due.Add(time.Duration(chance.ExpFloat64() * float64(time.Second) / offerRate)) {
 		if wait := time.Until(due); wait > 0 {
-			time.Sleep(wait)
+			pause(wait)
 		}
 		f.mu.Lock()
 		f.sent++

@@ -23,6 +23,8 @@ type checkpoints struct {
 	opts *Options
 
 	one     sync.Mutex    // one at a time
+	records []byte        // room for the one at hand
+	list    []write       // likewise
 	due     chan struct{} // has a token when one is wanted now
 	timer   *time.Timer   // fires when what is in the journal has been there long enough
 	waiting atomic.Bool   // something waits for the next one
@@ -95,12 +97,14 @@ func (e *Engine) checkpoint() error {
 	}
 	c.waiting.Store(false)
 	defer leave(c.done)
+	defer c.keepRoom()
 	err := guard(func() error {
 		return e.opts.WrapCheckpoint(func() error {
-			records, last, err := e.journal.turn()
+			records, last, err := e.journal.turn(c.records)
 			if err != nil {
 				return fmt.Errorf("read the journal: %w", err)
 			}
+			c.records = records
 			return e.fold(records, last)
 		})
 	})
@@ -110,6 +114,15 @@ func (e *Engine) checkpoint() error {
 	return nil
 }
 
+// keepRoom keeps what the next checkpoint can use again.
+func (c *checkpoints) keepRoom() {
+	clear(c.list)
+	c.list = c.list[:0]
+	if cap(c.records) > 2*c.opts.CheckpointBytes {
+		c.records, c.list = nil, nil
+	}
+}
+
 // fold writes the journal's records, of which last is the last one, into the
 // database, and trims its event log.
 func (e *Engine) fold(records []byte, last uint64) error {
@@ -117,20 +130,20 @@ func (e *Engine) fold(records []byte, last uint64) error {
 	if len(records) == 0 && !e.keep.due(ends, now) {
 		return nil
 	}
-	var list []write
+	c := e.checkpoints
 	for len(records) > 0 {
 		r, ok := readRecord(records)
 		if !ok {
 			return errJournal
 		}
 		var err error
-		if list, err = parseWrites(list, r.writes); err != nil {
+		if c.list, err = parseWrites(c.list, r.writes); err != nil {
 			return err
 		}
 		records = records[min(r.size, len(records)):]
 	}
 	var t trim
-	inFile, err := e.store.apply(list, e.journal.id, last, func(tx *bbolt.Tx, inFile uint64, added int) (err error) {
+	inFile, err := e.store.apply(c.list, e.journal.id, last, func(tx *bbolt.Tx, inFile uint64, added int) (err error) {
 		if e.keep.due(ends, now) {
 			// Events that nobody has been shown yet stay.
 			t, err = e.keep.cut(tx, ends, min(max(inFile, e.log.inFile()), ends.last), now, added)

@@ -125,23 +125,20 @@ func (j *journal) append(w *writes) (size int64, err error) {
 	return end, nil
 }
 
-// held returns how much the journal holds that no checkpoint has taken.
-func (j *journal) held() int64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.size
-}
-
-// turn returns what the journal holds, and has the commits that follow go to the
-// other file. That one must have been emptied by a checkpoint.
-func (j *journal) turn() (records []byte, last uint64, err error) {
+// turn returns what the journal holds, in room when it is large enough, and has
+// the commits that follow go to the other file. That one must have been emptied by
+// a checkpoint.
+func (j *journal) turn(room []byte) (records []byte, last uint64, err error) {
 	j.mu.Lock()
 	f, size, last := j.files[j.active], j.size, j.last
 	if size > 0 {
 		j.active, j.size = 1-j.active, 0
 	}
 	j.mu.Unlock()
-	records = make([]byte, size)
+	if records = room; int64(cap(records)) < size {
+		records = make([]byte, size)
+	}
+	records = records[:size]
 	_, err = io.ReadFull(io.NewSectionReader(f, 0, size), records)
 	return records, last, err
 }
