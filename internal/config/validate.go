@@ -14,7 +14,7 @@ import (
 )
 
 // Validate returns every fault, joined; nil for a sound configuration. It reads
-// the certificate and key, and nothing else from outside.
+// certificates, keys and passwords, and nothing else from outside.
 func (c *Config) Validate() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -41,6 +41,9 @@ func (c *Config) Validate() error {
 	}
 	faults = append(faults, c.Redis.check())
 	faults = append(faults, c.TLS.check())
+	if _, err := c.Privacy.Secrets(); err != nil {
+		faults = append(faults, split(err)...)
+	}
 	if _, err := tiering.NewNormalizer(c.Number.Region); err != nil {
 		bad("number.region: %w", err)
 	}
