@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 )
 
@@ -95,6 +96,19 @@ func (k *Keys) Store(scope string, kept []byte) (s *Store, header []byte, err er
 	s.seal = s.last.cipher(&k.list[0], scope)
 	s.open[s.current] = s.seal
 	return s, encodeEpochs(append(s.previous[:len(s.previous):len(s.previous)], s.last)), nil
+}
+
+// KeyIDs lists the keys that a header names, for whoever has none of them.
+func KeyIDs(header []byte) []string {
+	var list []epoch
+	_ = json.Unmarshal(header, &list) // a broken one names nobody
+	var ids []string
+	for _, e := range list {
+		if !slices.Contains(ids, e.Key) {
+			ids = append(ids, e.Key)
+		}
+	}
+	return ids
 }
 
 func (e *epoch) cipher(key *Key, scope string) cipher.AEAD {

@@ -10,6 +10,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"greenlane/internal/instant"
+	"greenlane/internal/seal"
 )
 
 // schemaVersion names the layout of the file. A file of another version is
@@ -54,6 +55,8 @@ var (
 	keySchema   = []byte("schema")
 	keySite     = []byte("site")
 	keyCounters = []byte("counters")
+	keySeals    = []byte("seals")  // under which keys records are sealed; absent: none is
+	keyErased   = []byte("erased") // there: somebody was erased since the file was written anew
 )
 
 var (
@@ -97,6 +100,10 @@ func checksum(key, body []byte) uint32 {
 type writes struct {
 	buf  bytes.Buffer
 	list []write
+
+	seal  *seal.Store // nil: records are stored as they are
+	plain bytes.Buffer
+	place []byte
 }
 
 // write is one put or delete: where key and value stand in the buffer.
@@ -123,13 +130,41 @@ func (w *writes) put(bucket bucketID, from int, record any) error {
 	key := w.buf.Len()
 	var room [sumBytes]byte
 	w.buf.Write(room[:])
-	if err := encoder.MarshalToBuffer(record, &w.buf); err != nil {
+	if err := w.encode(bucket, w.buf.Bytes()[from:key], record); err != nil {
 		return fmt.Errorf("encode %s %x: %w", bucketNames[bucket], w.buf.Bytes()[from:key], err)
 	}
 	all := w.buf.Bytes()
 	binary.BigEndian.PutUint32(all[key:], checksum(all[from:key], all[key+sumBytes:]))
 	w.list = append(w.list, write{bucket, from, key, w.buf.Len()})
 	return nil
+}
+
+// encode appends a record, sealed when there is a key for it.
+func (w *writes) encode(bucket bucketID, key []byte, record any) error {
+	if w.seal == nil || bucket == bucketMeta {
+		return encoder.MarshalToBuffer(record, &w.buf)
+	}
+	w.plain.Reset()
+	if err := encoder.MarshalToBuffer(record, &w.plain); err != nil {
+		return err
+	}
+	w.place = appendPlace(w.place[:0], bucket, key)
+	w.buf.Grow(w.plain.Len() + seal.Overhead)
+	w.buf.Write(w.seal.Seal(w.buf.AvailableBuffer(), w.plain.Bytes(), w.place))
+	return nil
+}
+
+// appendPlace names where a record is kept: sealed, it can be opened there only.
+func appendPlace(b []byte, bucket bucketID, key []byte) []byte {
+	return append(append(append(b, bucketNames[bucket]...), 0), key...)
+}
+
+// mark puts a word into the bucket meta.
+func (w *writes) mark(key []byte) {
+	from := w.name(string(key))
+	end := w.buf.Len()
+	w.buf.WriteByte(1)
+	w.list = append(w.list, write{bucketMeta, from, end, w.buf.Len()})
 }
 
 func (w *writes) delete(bucket bucketID, from int) {
@@ -163,17 +198,23 @@ func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 // errDamaged says that a value is not what was written under its key.
 var errDamaged = errors.New("damaged: its checksum is wrong")
 
-// unseal returns the encoded record of a value, or errDamaged.
-func unseal(key, value []byte) ([]byte, error) {
+// bodyOf returns the encoded record of a value, opened when it is sealed, or
+// errDamaged.
+func bodyOf(s *seal.Store, bucket bucketID, key, value []byte) ([]byte, error) {
 	if len(value) < sumBytes || binary.BigEndian.Uint32(value) != checksum(key, value[sumBytes:]) {
 		return nil, errDamaged
 	}
-	return value[sumBytes:], nil
+	body := value[sumBytes:]
+	if s == nil || !seal.Sealed(body) {
+		return body, nil
+	}
+	var room [64]byte
+	return s.Open(make([]byte, 0, len(body)), body, appendPlace(room[:0], bucket, key))
 }
 
 // decode reads a stored value into record.
-func decode(key, value []byte, record any) error {
-	body, err := unseal(key, value)
+func decode(s *seal.Store, bucket bucketID, key, value []byte, record any) error {
+	body, err := bodyOf(s, bucket, key, value)
 	if err != nil {
 		return err
 	}
@@ -181,8 +222,8 @@ func decode(key, value []byte, record any) error {
 }
 
 // eventAt reads only the instant of a stored event.
-func eventAt(key, value []byte) (instant.Instant, error) {
-	body, err := unseal(key, value)
+func eventAt(s *seal.Store, key, value []byte) (instant.Instant, error) {
+	body, err := bodyOf(s, bucketEvents, key, value)
 	if err != nil {
 		return 0, err
 	}

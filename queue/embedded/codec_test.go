@@ -65,7 +65,7 @@ func TestEveryFieldIsStored(t *testing.T) {
 		if err := w.put(bucketCalls, w.number(7), in); err != nil {
 			t.Fatal(err)
 		}
-		if err := decode(w.buf.Bytes()[:8], w.buf.Bytes()[8:], out); err != nil {
+		if err := decode(nil, bucketCalls, w.buf.Bytes()[:8], w.buf.Bytes()[8:], out); err != nil {
 			t.Fatalf("%T: %v", in, err)
 		}
 		if !reflect.DeepEqual(in, out) {
@@ -92,7 +92,7 @@ func TestEveryFieldIsStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back storedRequest
-	if err := decode(w.buf.Bytes()[:8], w.buf.Bytes()[8:], &back); err != nil {
+	if err := decode(nil, bucketCalls, w.buf.Bytes()[:8], w.buf.Bytes()[8:], &back); err != nil {
 		t.Fatal(err)
 	}
 	if out := back.load(); !reflect.DeepEqual(in, out) {
@@ -125,7 +125,7 @@ func TestEveryKindIsStored(t *testing.T) {
 			}
 		}
 		return nil
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

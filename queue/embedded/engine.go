@@ -91,12 +91,13 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 		opts:  opts, store: s, machine: m,
 		clock:   newClock(opts.Now, floor),
 		log:     newEventLog(s, ends, opts.RecentEvents),
-		keep:    keepEvents{age: site.Keep.EventsAge, number: uint64(site.Keep.Events)},
+		keep:    keepEvents{age: site.Keep.EventsAge, number: uint64(site.Keep.Events), seal: s.seal},
 		mail:    newMailbox(opts.MaxPending),
 		failed:  make(chan struct{}),
 		stopped: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
+	e.batch.writes.seal = s.seal
 	if err := e.catchUp(); err != nil {
 		return nil, fmt.Errorf("embedded: %s: fire the timers that came due: %w", s.path, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"greenlane/internal/seal"
 )
 
 // Options adjust an engine. The zero value is what a daemon wants.
@@ -25,6 +27,9 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process to let go of the
 	// file. 0 = 1 s.
 	LockTimeout time.Duration
+	// Keys seal what is stored. A file that was stored as it is, or that other keys
+	// sealed, is written anew when it is opened. nil stores records as they are.
+	Keys *seal.Keys
 	// Observe is told of each batch that was written: how many commands and
 	// questions it answered, how long deciding and encoding took, and how long
 	// the transaction with its fsyncs. It is called by the decider and must not

@@ -8,6 +8,7 @@ import (
 
 	"greenlane/callback"
 	"greenlane/internal/instant"
+	"greenlane/internal/seal"
 	"greenlane/queue"
 )
 
@@ -141,11 +142,11 @@ func (s *storedRequest) load() *queue.RequestRecord {
 type eachRecord func(bucket bucketID, f func(key, value []byte) error) error
 
 // loadAll returns a function that decodes the records of one bucket.
-func loadAll[T any](each eachRecord, bucket bucketID, into *[]*T) func() error {
+func loadAll[T any](each eachRecord, s *seal.Store, bucket bucketID, into *[]*T) func() error {
 	return func() error {
 		return each(bucket, func(key, value []byte) error {
 			r := new(T)
-			if err := decode(key, value, r); err != nil {
+			if err := decode(s, bucket, key, value, r); err != nil {
 				return fmt.Errorf("%s %x: %w", bucketNames[bucket], key, err)
 			}
 			*into = append(*into, r)
@@ -156,20 +157,20 @@ func loadAll[T any](each eachRecord, bucket bucketID, into *[]*T) func() error {
 
 // loadState reads every record but the counters and the events, the kinds side
 // by side: a start is quick when there are several processors.
-func loadState(each eachRecord) (*queue.State, error) {
+func loadState(each eachRecord, s *seal.Store) (*queue.State, error) {
 	st := &queue.State{}
 	var requests []*storedRequest
 	loads := []func() error{
-		loadAll(each, bucketCalls, &st.Calls),
-		loadAll(each, bucketRequests, &requests),
-		loadAll(each, bucketCallbacks, &st.Callbacks),
-		loadAll(each, bucketOffers, &st.Offers),
-		loadAll(each, bucketAgents, &st.Agents),
-		loadAll(each, bucketQueues, &st.Queues),
-		loadAll(each, bucketCohorts, &st.Cohorts),
-		loadAll(each, bucketTotals, &st.Totals),
-		loadAll(each, bucketOwners, &st.Owners),
-		loadAll(each, bucketSwitches, &st.Switches),
+		loadAll(each, s, bucketCalls, &st.Calls),
+		loadAll(each, s, bucketRequests, &requests),
+		loadAll(each, s, bucketCallbacks, &st.Callbacks),
+		loadAll(each, s, bucketOffers, &st.Offers),
+		loadAll(each, s, bucketAgents, &st.Agents),
+		loadAll(each, s, bucketQueues, &st.Queues),
+		loadAll(each, s, bucketCohorts, &st.Cohorts),
+		loadAll(each, s, bucketTotals, &st.Totals),
+		loadAll(each, s, bucketOwners, &st.Owners),
+		loadAll(each, s, bucketSwitches, &st.Switches),
 	}
 	faults := make([]error, len(loads))
 	var wg sync.WaitGroup

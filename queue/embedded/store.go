@@ -13,6 +13,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"greenlane/internal/instant"
+	"greenlane/internal/seal"
 	"greenlane/queue"
 )
 
@@ -24,6 +25,7 @@ const mapBytes = 1 << (22 + strconv.IntSize/8) // 1 GiB; 64 MiB on a 32-bit mach
 type store struct {
 	db   *bbolt.DB
 	path string
+	seal *seal.Store // nil: records are stored as they are
 }
 
 // openStore opens, or makes, the file of a site.
@@ -46,7 +48,13 @@ func openStore(dir, site string, opts *Options) (_ *store, err error) {
 	if s.db, err = openFile(s.path, opts); err != nil {
 		return nil, err
 	}
-	if err := guard(func() error { return s.checkSchema(site) }); err != nil {
+	err = guard(func() error {
+		if err := s.checkSchema(site); err != nil {
+			return err
+		}
+		return s.unlock(site, opts)
+	})
+	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
@@ -168,15 +176,15 @@ type logEnds struct {
 
 // load reads every record, and where the event log begins and ends.
 func (s *store) load() (st *queue.State, ends logEnds, err error) {
-	if st, err = loadState(s.each); err == nil {
+	if st, err = loadState(s.each, s.seal); err == nil {
 		err = guard(func() error {
 			return s.db.View(func(tx *bbolt.Tx) error {
 				if v := tx.Bucket(bucketNames[bucketMeta]).Get(keyCounters); v != nil {
-					if err := decode(keyCounters, v, &st.Meta); err != nil {
+					if err := decode(s.seal, bucketMeta, keyCounters, v, &st.Meta); err != nil {
 						return fmt.Errorf("counters: %w", err)
 					}
 				}
-				ends, err = readLogEnds(tx, st.Meta.LastEvent)
+				ends, err = s.readLogEnds(tx, st.Meta.LastEvent)
 				return err
 			})
 		})
@@ -192,7 +200,7 @@ func (s *store) each(bucket bucketID, f func(key, value []byte) error) error {
 	return s.db.View(func(tx *bbolt.Tx) error { return tx.Bucket(bucketNames[bucket]).ForEach(f) })
 }
 
-func readLogEnds(tx *bbolt.Tx, last uint64) (logEnds, error) {
+func (s *store) readLogEnds(tx *bbolt.Tx, last uint64) (logEnds, error) {
 	c := tx.Bucket(bucketNames[bucketEvents]).Cursor()
 	key, value := c.First()
 	if key == nil {
@@ -202,7 +210,7 @@ func readLogEnds(tx *bbolt.Tx, last uint64) (logEnds, error) {
 	if len(key) != 8 || len(end) != 8 || binary.BigEndian.Uint64(end) != last {
 		return logEnds{}, fmt.Errorf("event log: it ends at %x and the counters say %d", end, last)
 	}
-	at, err := eventAt(key, value)
+	at, err := eventAt(s.seal, key, value)
 	if err != nil {
 		return logEnds{}, fmt.Errorf("event %x: %w", key, err)
 	}
