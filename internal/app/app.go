@@ -17,8 +17,10 @@ import (
 	"google.golang.org/grpc/health"
 
 	"greenlane/internal/config"
+	"greenlane/internal/discreet"
 	"greenlane/internal/feed"
 	"greenlane/internal/rpc"
+	"greenlane/internal/seal"
 	"greenlane/internal/web"
 	"greenlane/metrics/prom"
 	"greenlane/queue"
@@ -62,6 +64,7 @@ type App struct {
 	pages   *web.Server  // nil when off
 	web     *http.Server
 	secure  *tls.Config
+	keys    *seal.Keys // of what is at rest; nil: it is stored as it is
 	listen  net.Listener
 	http    net.Listener // nil when off
 
@@ -85,6 +88,7 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	a.log = slog.New(discreet.Handler(a.log.Handler()))
 	defer func() {
 		if err != nil {
 			a.rollBack()
@@ -94,6 +98,9 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	if a.secure, err = cfg.TLS.Config(); err != nil {
+		return nil, err
+	}
+	if a.keys, err = cfg.Privacy.Secrets(); err != nil {
 		return nil, err
 	}
 	// The listeners come first: a second daemon on the same address then leaves

@@ -47,7 +47,7 @@ func (a *App) openData() error {
 // its keys in Redis.
 func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 	if a.cfg.Engine == config.EngineEmbedded {
-		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name)}
+		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name), Keys: a.keys}
 		if a.opts.Engine != nil {
 			a.opts.Engine(&opts)
 		}

@@ -19,7 +19,7 @@ const openTimeout = 15 * time.Second
 // one, else in a file of this machine.
 func (a *App) openDirectory() error {
 	if !a.cfg.Redis.On() {
-		dir, err := filedir.Open(a.cfg.Data, filedir.Options{Log: a.log})
+		dir, err := filedir.Open(a.cfg.Data, filedir.Options{Log: a.log, Keys: a.keys})
 		if err != nil {
 			return err
 		}

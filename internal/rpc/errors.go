@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"greenlane/callback"
+	"greenlane/internal/discreet"
 	"greenlane/internal/feed"
 	"greenlane/queue"
 	"greenlane/tiering"
@@ -101,10 +102,10 @@ func (r *row) status(err error) *status.Status {
 	details := []protoadapt.MessageV1{info}
 	var refusal *queue.Error
 	field := r.field
-	description := err.Error()
+	description := discreet.Text(err.Error())
 	if errors.As(err, &refusal) {
 		if refusal.Field != "" {
-			field, description = refusal.Field, refusal.Detail
+			field, description = refusal.Field, discreet.Text(refusal.Detail)
 		}
 		if refusal.Oldest > 0 {
 			info.Metadata = map[string]string{"oldest": strconv.FormatUint(refusal.Oldest, 10)}
@@ -118,7 +119,7 @@ func (r *row) status(err error) *status.Status {
 	case codes.Unavailable:
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)})
 	}
-	return withDetails(status.New(r.code, message(r.code, field, err)), details...)
+	return withDetails(status.New(r.code, discreet.Text(message(r.code, field, err))), details...)
 }
 
 // message is the status message: for a wrong field it begins with its name.
@@ -145,7 +146,7 @@ func refuse(code codes.Code, reason, message string, metadata map[string]string)
 	if code == codes.Unavailable {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)})
 	}
-	return withDetails(status.New(code, message), details...).Err()
+	return withDetails(status.New(code, discreet.Text(message)), details...).Err()
 }
 
 // Errors that streams end with.
