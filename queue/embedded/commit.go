@@ -17,6 +17,7 @@ type batch struct {
 	now      instant.Instant
 	trims    bool // the event log wants trimming
 	dirty    bool // there is something to write
+	erased   bool // somebody was erased
 	writes   writes
 	events   []queue.Event // the machine's own, good until the next batch
 	agents   []agentView   // as they are after it
@@ -33,7 +34,11 @@ func (b *batch) seal(m *queue.Machine) error {
 		return nil
 	}
 	b.events, b.gone = c.Events, c.GoneAgents
-	return b.writes.changes(c)
+	if err := b.writes.changes(c); err != nil || !b.erased {
+		return err
+	}
+	b.writes.mark(keyErased)
+	return nil
 }
 
 func (b *batch) reset() {
@@ -41,7 +46,7 @@ func (b *batch) reset() {
 	clear(b.agents)
 	b.requests, b.events, b.agents, b.gone = b.requests[:0], nil, b.agents[:0], nil
 	b.writes.reset()
-	b.trims, b.dirty, b.took = false, false, 0
+	b.trims, b.dirty, b.erased, b.took = false, false, false, 0
 }
 
 // commit writes a batch in one transaction and publishes its events.

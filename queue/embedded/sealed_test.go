@@ -208,3 +208,28 @@ func TestARecordThatWasMovedIsRefused(t *testing.T) {
 		t.Error("it opens in another bucket")
 	}
 }
+
+// TestAnErasedCallerIsGoneFromThePlainFile: bbolt leaves what it deletes in free
+// pages, so the file is written anew at the next start.
+func TestAnErasedCallerIsGoneFromThePlainFile(t *testing.T) {
+	t.Parallel()
+	clock, dir := newTestClock(), t.TempDir()
+	opts := Options{Now: clock.Now, NoSync: true}
+	e := open(t, dir, opts)
+	pushCanary(t, e, clock)
+	mustDo(t, e, &queue.End{Call: "waits", Switch: "sw"})
+	res := mustDo(t, e, &queue.EraseCaller{Caller: canary})
+	if res.ErasedCalls != 2 || res.ErasedCallbacks != 2 || res.Live != 0 {
+		t.Fatalf("%+v", res)
+	}
+	want := dumpEngine(t, e, &queue.Site{})
+	shut(t, e)
+	e = open(t, dir, opts)
+	dumpEngine(t, e, &queue.Site{}).equal(t, want, "after the file was written anew")
+	events, err := e.Events(t.Context(), 0, 0)
+	if err != nil || events[0].Seq != 1 {
+		t.Fatal(events, err)
+	}
+	shut(t, e)
+	mustNotHold(t, filepath.Join(dir, "main.db"), canary)
+}
