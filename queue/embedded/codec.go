@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 
 	"github.com/fxamacker/cbor/v2"
+	"go.etcd.io/bbolt"
 
 	"greenlane/internal/instant"
 	"greenlane/internal/seal"
@@ -16,7 +17,12 @@ import (
 // schemaVersion names the layout of the file. A file of another version is
 // refused, and so is a record with a field this version does not know: reading
 // it and writing it back would lose the field.
-const schemaVersion = 2
+const schemaVersion = 3
+
+// versionWithoutJournal is one that differs in nothing else. Such a file is
+// brought to this version when it is opened, so that a program that knows no
+// journal does not open it any more.
+const versionWithoutJournal = 2
 
 // bucketID names a bucket of the file.
 type bucketID uint8
@@ -57,6 +63,7 @@ var (
 	keyCounters = []byte("counters")
 	keySeals    = []byte("seals")  // under which keys records are sealed; absent: none is
 	keyErased   = []byte("erased") // there: somebody was erased since the file was written anew
+	keyJournal  = []byte("journal")
 )
 
 var (
@@ -95,53 +102,58 @@ func checksum(key, body []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
 }
 
-// writes is what one transaction puts and deletes, encoded into one piece of
-// memory, so that the records may change as soon as it is built.
+// writes is what one commit puts and deletes, encoded as a record of the
+// journal, so that the records may change as soon as it is built.
 type writes struct {
-	buf  bytes.Buffer
-	list []write
+	buf bytes.Buffer
 
-	seal  *seal.Store // nil: records are stored as they are
-	plain bytes.Buffer
-	place []byte
+	sealer *seal.Store // nil: records are stored as they are
+	plain  bytes.Buffer
+	place  []byte
 }
 
-// write is one put or delete: where key and value stand in the buffer.
-type write struct {
-	bucket   bucketID
-	from     int // of the key
-	key, val int // ends; val == key deletes
-}
+// Each put or delete begins with its bucket and the lengths of its key and
+// value; no value is a delete.
+const writeHeader = 1 + 2 + 4
+
+// mostKey is how long a key may be: bbolt takes no longer one.
+const mostKey = bbolt.MaxKeySize
 
 // keepBytes is how large a buffer may be to be used again.
 const keepBytes = 4 << 20
 
+// reset empties w, but for the room of the journal's header.
 func (w *writes) reset() {
-	w.list = w.list[:0]
 	if w.buf.Cap() > keepBytes {
-		w.buf, w.list = bytes.Buffer{}, nil
+		w.buf = bytes.Buffer{}
 	}
 	w.buf.Reset()
+	var header [recordHeader]byte
+	w.buf.Write(header[:])
 }
 
-// put encodes record under the key that the caller has just written to buf from
+// put encodes record under the key that the caller has just written to buf, from
 // offset from on.
 func (w *writes) put(bucket bucketID, from int, record any) error {
 	key := w.buf.Len()
 	var room [sumBytes]byte
 	w.buf.Write(room[:])
-	if err := w.encode(bucket, w.buf.Bytes()[from:key], record); err != nil {
-		return fmt.Errorf("encode %s %x: %w", bucketNames[bucket], w.buf.Bytes()[from:key], err)
-	}
+	err := w.encode(bucket, w.buf.Bytes()[from+writeHeader:key], record)
 	all := w.buf.Bytes()
-	binary.BigEndian.PutUint32(all[key:], checksum(all[from:key], all[key+sumBytes:]))
-	w.list = append(w.list, write{bucket, from, key, w.buf.Len()})
+	if size := key - from - writeHeader; err == nil && size > mostKey {
+		err = fmt.Errorf("the key has %d bytes, at most %d are allowed", size, mostKey)
+	}
+	if err != nil {
+		return fmt.Errorf("encode %s %x: %w", bucketNames[bucket], all[from+writeHeader:key], err)
+	}
+	binary.BigEndian.PutUint32(all[key:], checksum(all[from+writeHeader:key], all[key+sumBytes:]))
+	w.head(bucket, from, key)
 	return nil
 }
 
 // encode appends a record, sealed when there is a key for it.
 func (w *writes) encode(bucket bucketID, key []byte, record any) error {
-	if w.seal == nil || bucket == bucketMeta {
+	if w.sealer == nil || bucket == bucketMeta {
 		return encoder.MarshalToBuffer(record, &w.buf)
 	}
 	w.plain.Reset()
@@ -150,7 +162,7 @@ func (w *writes) encode(bucket bucketID, key []byte, record any) error {
 	}
 	w.place = appendPlace(w.place[:0], bucket, key)
 	w.buf.Grow(w.plain.Len() + seal.Overhead)
-	w.buf.Write(w.seal.Seal(w.buf.AvailableBuffer(), w.plain.Bytes(), w.place))
+	w.buf.Write(w.sealer.Seal(w.buf.AvailableBuffer(), w.plain.Bytes(), w.place))
 	return nil
 }
 
@@ -164,24 +176,64 @@ func (w *writes) mark(key []byte) {
 	from := w.name(string(key))
 	end := w.buf.Len()
 	w.buf.WriteByte(1)
-	w.list = append(w.list, write{bucketMeta, from, end, w.buf.Len()})
+	w.head(bucketMeta, from, end)
 }
 
-func (w *writes) delete(bucket bucketID, from int) {
-	w.list = append(w.list, write{bucket, from, w.buf.Len(), w.buf.Len()})
+func (w *writes) delete(bucket bucketID, from int) { w.head(bucket, from, w.buf.Len()) }
+
+// head fills the header of a write whose key ends at key, and its value here.
+func (w *writes) head(bucket bucketID, from, key int) {
+	all := w.buf.Bytes()
+	all[from] = byte(bucket)
+	binary.BigEndian.PutUint16(all[from+1:], uint16(key-from-writeHeader))
+	binary.BigEndian.PutUint32(all[from+3:], uint32(len(all)-key))
 }
 
+// number begins a write whose key is a sequence number.
 func (w *writes) number(n uint64) (from int) {
-	from = w.buf.Len()
+	from = w.name("")
 	w.buf.Write(binary.BigEndian.AppendUint64(w.buf.AvailableBuffer(), n))
 	return from
 }
 
+// name begins a write whose key is a name.
 func (w *writes) name(s string) (from int) {
 	from = w.buf.Len()
+	var header [writeHeader]byte
+	w.buf.Write(header[:])
 	w.buf.WriteString(s)
 	return from
 }
+
+// write is one put or delete as the journal holds it.
+type write struct {
+	bucket     bucketID
+	key, value []byte // a nil value deletes
+	order      int    // among all that are applied together
+}
+
+// parseWrites appends what a record of the journal writes to list.
+func parseWrites(list []write, data []byte) ([]write, error) {
+	for len(data) > 0 {
+		if len(data) < writeHeader {
+			return nil, errWrites
+		}
+		w := write{bucket: bucketID(data[0]), order: len(list)}
+		key, value := int(binary.BigEndian.Uint16(data[1:])), int64(binary.BigEndian.Uint32(data[3:]))
+		data = data[writeHeader:]
+		if w.bucket >= bucketCount || int64(len(data)) < int64(key)+value {
+			return nil, errWrites
+		}
+		w.key = data[:key:key]
+		if value > 0 {
+			w.value = data[key : key+int(value)]
+		}
+		list, data = append(list, w), data[key+int(value):]
+	}
+	return list, nil
+}
+
+var errWrites = errors.New("a record of the journal is none this program wrote")
 
 // cohort writes a cohort's key: by start first, so that the ones that are
 // counted now stand side by side, and so do those that are trimmed.

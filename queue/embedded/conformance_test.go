@@ -3,7 +3,6 @@ package embedded_test
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -13,15 +12,19 @@ import (
 )
 
 // openForSuite opens an engine on the suite's clock. Its restart is a crash:
-// the file as it stands at that moment, and nothing that the engine did since.
+// the files as they stand at that moment, and nothing that the engine did since.
 func openForSuite(t testing.TB, site queue.Site, clock *queuetest.Clock) queuetest.Opened {
 	t.Helper()
-	var writing sync.Mutex // so that a copy of the file is taken between commits
-	opts := embedded.Options{Now: clock.Now, NoSync: true, NoTimers: true, WrapCommit: func(commit func() error) error {
+	var writing sync.Mutex // so that a copy of the files is taken between commits and checkpoints
+	alone := func(write func() error) error {
 		writing.Lock()
 		defer writing.Unlock()
-		return commit()
-	}}
+		return write()
+	}
+	// Checkpoints come often, since a case has few commands.
+	opts := embedded.Options{
+		Now: clock.Now, NoSync: true, NoTimers: true, WrapCommit: alone, WrapCheckpoint: alone, CheckpointBytes: 10_000,
+	}
 	start := func(t testing.TB, dir string) *embedded.Engine {
 		t.Helper()
 		e, err := embedded.Open(dir, site, opts)
@@ -34,9 +37,9 @@ func openForSuite(t testing.TB, site queue.Site, clock *queuetest.Clock) queuete
 	e := start(t, dir)
 	return queuetest.Opened{Engine: e, Restart: func(t testing.TB) queue.Engine {
 		t.Helper()
-		file := site.Name + ".db"
+		killed := t.TempDir()
 		writing.Lock()
-		killed, err := os.ReadFile(filepath.Join(dir, file))
+		err := os.CopyFS(killed, os.DirFS(dir))
 		writing.Unlock()
 		if err != nil {
 			t.Fatal(err)
@@ -44,10 +47,7 @@ func openForSuite(t testing.TB, site queue.Site, clock *queuetest.Clock) queuete
 		if err := e.Close(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		dir = t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, file), killed, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		dir = killed
 		e = start(t, dir)
 		return e
 	}}

@@ -111,67 +111,122 @@ func TestKilledInTheMiddle(t *testing.T) {
 					t.Errorf("%s is there, but the client had answers up to %d only", c.ID, answered)
 				}
 			}
-			dumpFile(t, &site, e.store).equal(t, dumpEngine(t, e, &site), "file")
+			dumpFile(t, &site, e).equal(t, dumpEngine(t, e, &site), "file")
 		})
 	}
 }
 
-// Power that fails during a commit leaves any part of its pages on the disk,
-// and perhaps half a meta page: the state is the one before, or the one after
-// when everything is there.
-func TestTornCommit(t *testing.T) {
+// Power that fails during a commit or a checkpoint leaves any part of what was
+// being written on the disk. After a commit that is the state before, or the one
+// after when everything is there; a checkpoint changes nothing, whatever is torn.
+func TestTornWrites(t *testing.T) {
 	t.Parallel()
 	clock, site, dir := newTestClock(), testSite(), t.TempDir()
 	g := newRandom(3, clock)
 	var e *Engine
-	var before, after []byte
-	var old, fresh dump
-	wanted := false
-	var mu sync.Mutex // the decider commits for timers too, on its own
-	e = open(t, dir, Options{Now: clock.Now, NoSync: true, WrapCommit: func(commit func() error) error {
+	var before, after files
+	var fresh dump
+	var mu sync.Mutex // the decider commits for timers too, and checkpoints come when they come
+	const nothing, aCommit, aCheckpoint = 0, 1, 2
+	wanted := nothing
+	watch := func(what int) func(func() error) error {
+		return func(write func() error) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if wanted != what {
+				return write()
+			}
+			before = readSite(t, dir)
+			err := write()
+			after = readSite(t, dir)
+			if what == aCommit {
+				fresh = dumpState(t, &site, e.machine.State())
+			}
+			wanted = nothing
+			return err
+		}
+	}
+	e = open(t, dir, Options{Now: clock.Now, NoSync: true, WrapCommit: watch(aCommit), WrapCheckpoint: watch(aCheckpoint)})
+	want := func(what int) {
 		mu.Lock()
 		defer mu.Unlock()
-		if !wanted {
-			return commit()
-		}
-		before = image(t, dir)
-		err := commit()
-		after = image(t, dir)
-		fresh = dumpState(t, &site, e.machine.State())
-		wanted = false
-		return err
-	}})
+		wanted = what
+	}
 	for range 12 {
 		for range 40 {
 			g.do(t, e, g.next())
 		}
-		old = dumpEngine(t, e, &site)
-		mu.Lock()
-		wanted, fresh = true, nil
-		mu.Unlock()
+		old := dumpEngine(t, e, &site)
+		want(aCommit)
 		for waiting := true; waiting; {
 			g.do(t, e, g.next())
 			mu.Lock()
-			waiting = wanted
+			waiting = wanted != nothing
 			mu.Unlock()
 		}
 		for range 8 {
-			torn, whole := tear(g, before, after)
-			dir := t.TempDir()
-			writeSite(t, dir, torn)
-			want := old
-			if whole {
-				want = fresh
-			}
-			dumpRestored(t, dir, site).equal(t, want, "after the power failed")
-			shut(t, open(t, dir, Options{NoSync: true}))
+			torn, whole := before.torn(g, after)
+			checkTorn(t, torn, map[bool]dump{false: old, true: fresh}[whole])
+		}
+		want(aCheckpoint)
+		if err := e.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			torn, _ := before.torn(g, after)
+			checkTorn(t, torn, fresh)
 		}
 	}
 }
 
-// tear returns before with some of the pages of after; whole says that nothing
-// is missing. The meta page goes last, as bbolt orders it.
-func tear(g *random, before, after []byte) (torn []byte, whole bool) {
+func checkTorn(t *testing.T, torn files, want dump) {
+	t.Helper()
+	dir := torn.write(t)
+	dumpRestored(t, dir, testSite()).equal(t, want, "after the power failed")
+	shut(t, open(t, dir, Options{NoSync: true}))
+}
+
+// torn returns the files as they were before with some of what was written
+// after; whole says that nothing is missing.
+func (f files) torn(g *random, after files) (torn files, whole bool) {
+	torn, whole = files{}, true
+	for name := range after {
+		var all bool
+		if name == "main.db" {
+			torn[name], all = tearPages(g, f[name], after[name])
+		} else {
+			torn[name], all = tearSectors(g, f[name], after[name])
+		}
+		whole = whole && all
+	}
+	return torn, whole
+}
+
+// tearSectors tears a journal file, of which sectors of 512 bytes are written in
+// any order.
+func tearSectors(g *random, before, after []byte) (torn []byte, whole bool) {
+	torn, whole = make([]byte, max(len(before), len(after))), true
+	copy(torn, before)
+	all := g.r.IntN(3) == 0
+	for at := 0; at < len(after); at += 512 {
+		sector := after[at:min(at+512, len(after))]
+		if bytes.Equal(sector, torn[at:at+len(sector)]) {
+			continue
+		}
+		if !all && g.r.IntN(3) == 0 {
+			whole = false
+			continue
+		}
+		copy(torn[at:], sector)
+	}
+	return torn, whole
+}
+
+// tearPages tears a database. The meta page goes last, as bbolt orders it.
+func tearPages(g *random, before, after []byte) (torn []byte, whole bool) {
+	if bytes.Equal(before, after) {
+		return before, true
+	}
 	size := os.Getpagesize()
 	torn = make([]byte, max(len(before), len(after)))
 	copy(torn, before)

@@ -101,7 +101,7 @@ func restoreBytes(t testing.TB, data []byte) (dump, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.db.Close()
+	defer s.close()
 	st, _, err := s.load()
 	if err != nil {
 		return nil, err
@@ -134,7 +134,8 @@ func TestForeignFiles(t *testing.T) {
 			if err := w.put(bucket, from, record); err != nil {
 				return err
 			}
-			return w.apply(tx)
+			op := parsed(t, &w)[0]
+			return op.apply(op.in(tx))
 		}
 	}
 	for want, f := range map[string]func(tx *bbolt.Tx) error{

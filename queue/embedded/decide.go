@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"runtime"
 	"time"
 
@@ -27,6 +28,8 @@ func (e *Engine) run() {
 		case <-e.mail.ready:
 		case <-e.timer.C:
 			e.armed, ticked = 0, true
+		case <-e.checkpoints.done: // the event log may want trimming
+			continue
 		}
 		e.gather()
 		e.turn(ticked)
@@ -34,8 +37,22 @@ func (e *Engine) run() {
 	e.timer.Stop()
 	e.refuseRest()
 	close(e.stopped)
-	e.closeErr = e.store.db.Close()
+	e.closeErr = e.closeFiles()
 	close(e.closed)
+}
+
+// closeFiles ends the engine's files. Of one that has not failed, everything is
+// in the database then and there is no journal.
+func (e *Engine) closeFiles() error {
+	close(e.checkpoints.stop)
+	<-e.checkpoints.stopped
+	if e.Err() != nil {
+		return errors.Join(e.journal.close(), e.store.db.Close())
+	}
+	if err := e.checkpoint(); err != nil {
+		return errors.Join(err, e.journal.close(), e.store.db.Close())
+	}
+	return errors.Join(e.journal.remove(), e.store.db.Close())
 }
 
 // gather lets whoever is about to submit go first, for as long as that brings
@@ -62,7 +79,7 @@ func (e *Engine) turn(ticked bool) {
 	b.requests = e.mail.take(b.requests, e.opts.MaxBatch)
 	err := guard(func() error {
 		if ticked {
-			if err := e.tick(b); err != nil {
+			if err := e.tick(b.now); err != nil {
 				return err
 			}
 		}
@@ -100,19 +117,22 @@ func (e *Engine) decide(r *request, now instant.Instant) {
 }
 
 // tick fires the timers that are due, and begins a piece of trimming when that
-// is due.
-func (e *Engine) tick(b *batch) error {
-	b.trims = e.keep.due(e.log.bounds(), b.now)
-	_, err := e.machine.Apply(b.now, &queue.Tick{})
+// is due and no checkpoint is on its way that will see to it.
+func (e *Engine) tick(now instant.Instant) error {
+	if !e.checkpoints.waiting.Load() && e.keep.due(e.log.bounds(), now) {
+		e.checkpoints.now()
+	}
+	_, err := e.machine.Apply(now, &queue.Tick{})
 	return err
 }
 
 // catchUp fires, at the start, the timers that came due while nobody served.
 func (e *Engine) catchUp() error {
 	b := &e.batch
+	b.reset()
 	b.now = e.clock.Now()
 	err := guard(func() error {
-		if err := e.tick(b); err != nil {
+		if err := e.tick(b.now); err != nil {
 			return err
 		}
 		return b.seal(e.machine)
@@ -126,8 +146,10 @@ func (e *Engine) catchUp() error {
 // arm sets the timer to the next instant at which time alone changes something.
 func (e *Engine) arm() {
 	next, ok := e.machine.NextTimer()
-	if at := e.keep.dueAt(e.log.bounds()); at != 0 && (!ok || at < next) {
-		next, ok = at, true
+	if !e.checkpoints.waiting.Load() { // else one is on its way that trims
+		if at := e.keep.dueAt(e.log.bounds()); at != 0 && (!ok || at < next) {
+			next, ok = at, true
+		}
 	}
 	switch {
 	case !ok || e.opts.NoTimers:

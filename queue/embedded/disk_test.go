@@ -188,7 +188,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := openSite(t, dir, site, Options{})
-	dumpFile(t, &site, again.store).equal(t, dumpEngine(t, again, &site), "after the disk was mended")
+	dumpFile(t, &site, again).equal(t, dumpEngine(t, again, &site), "after the disk was mended")
 	if len(acknowledged) < 100 {
 		t.Fatalf("only %d commands before the disk was full", len(acknowledged))
 	}

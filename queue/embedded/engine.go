@@ -22,6 +22,9 @@ type Engine struct {
 	keep  keepEvents
 	mail  *mailbox
 
+	journal     *journal
+	checkpoints *checkpoints
+
 	// The decider's own.
 	machine *queue.Machine
 	batch   batch
@@ -58,7 +61,7 @@ func Open(dir string, site queue.Site, opts Options) (*Engine, error) {
 	}
 	e, err := start(s, site, opts)
 	if err != nil {
-		return nil, errors.Join(err, s.db.Close())
+		return nil, errors.Join(err, s.close())
 	}
 	return e, nil
 }
@@ -90,18 +93,21 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 		views: views,
 		opts:  opts, store: s, machine: m,
 		clock:   newClock(opts.Now, floor),
-		log:     newEventLog(s, ends, opts.RecentEvents),
+		journal: s.journal,
 		keep:    keepEvents{age: site.Keep.EventsAge, number: uint64(site.Keep.Events), seal: s.seal},
 		mail:    newMailbox(opts.MaxPending),
 		failed:  make(chan struct{}),
 		stopped: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
-	e.batch.writes.seal = s.seal
+	e.batch.writes.sealer = s.seal
+	e.checkpoints = newCheckpoints(&e.opts)
+	e.log = newEventLog(s, ends, opts.RecentEvents, e.checkpoint)
 	if err := e.catchUp(); err != nil {
 		return nil, fmt.Errorf("embedded: %s: fire the timers that came due: %w", s.path, err)
 	}
 	e.timer = time.NewTimer(longestTimer)
+	go e.runCheckpoints()
 	go e.run()
 	return e, nil
 }

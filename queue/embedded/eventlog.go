@@ -25,37 +25,53 @@ const (
 // so it is kept short.
 const readChunk = 512
 
-// eventLog is the committed event log: the youngest events in memory, all of
-// them in the file.
+// eventLog is the committed event log: the youngest events in memory, all that a
+// checkpoint has brought there in the file.
 type eventLog struct {
-	store *store
+	store      *store
+	checkpoint func() error // brings all that are committed into the file
 
 	mu      sync.Mutex
 	ends    logEnds
+	stored  uint64 // the last event in the file
 	recent  ring
 	changed chan struct{} // closed when events are published
 }
 
-func newEventLog(s *store, ends logEnds, recent int) *eventLog {
-	return &eventLog{store: s, ends: ends, recent: newRing(recent, ends.last), changed: make(chan struct{})}
+func newEventLog(s *store, ends logEnds, recent int, checkpoint func() error) *eventLog {
+	return &eventLog{
+		store: s, checkpoint: checkpoint,
+		ends: ends, stored: ends.last, recent: newRing(recent, ends.last), changed: make(chan struct{}),
+	}
 }
 
-// publish shows events that were committed, and forgets those that were trimmed.
-func (l *eventLog) publish(events []queue.Event, t trim) {
-	if len(events) == 0 && t.n == 0 {
+// folded notes what a checkpoint did: the last event that it brought into the
+// file, zero for none, and those that it trimmed.
+func (l *eventLog) folded(last uint64, t trim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stored = max(l.stored, last)
+	if l.ends.first += t.n; t.n > 0 || t.nextAt != 0 {
+		l.ends.firstAt = t.nextAt
+	}
+}
+
+// inFile returns the last event in the file.
+func (l *eventLog) inFile() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stored
+}
+
+// publish shows events that were committed.
+func (l *eventLog) publish(events []queue.Event) {
+	if len(events) == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case t.n > 0:
-		l.ends.first += t.n
-		l.ends.firstAt = t.nextAt
-	case l.ends.first > l.ends.last:
+	if l.ends.first > l.ends.last {
 		l.ends.firstAt = events[0].At
-	}
-	if len(events) == 0 {
-		return
 	}
 	l.recent.push(events)
 	l.ends.last = events[len(events)-1].Seq
@@ -111,8 +127,16 @@ func trimmedError(after, oldest uint64) error {
 	}
 }
 
-// readFile reads the n events after the given one, in short transactions.
+// readFile reads the n events after the given one, in short transactions. Those
+// that are no longer in memory and not yet in the file are brought there first.
 func (l *eventLog) readFile(after uint64, n int) ([]queue.Event, error) {
+	if stored := l.inFile(); after >= stored {
+		if err := l.checkpoint(); err != nil {
+			return nil, err
+		}
+	} else {
+		n = int(min(uint64(n), stored-after))
+	}
 	events := make([]queue.Event, 0, n)
 	for n > 0 {
 		got := len(events)

@@ -124,6 +124,12 @@ func TestEventsAreTrimmedByNumber(t *testing.T) {
 	ctx := context.Background()
 	for i := range 2500 {
 		mustDo(t, e, arrive(fmt.Sprint("c", i)))
+		if i%20 != 0 {
+			continue
+		}
+		if err := e.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
 		if ends := e.log.bounds(); ends.last+1-ends.first > 1000+1000/trimSlackPart {
 			t.Fatalf("%d events are kept", ends.last+1-ends.first)
 		}
@@ -143,6 +149,9 @@ func TestEventsAreTrimmedByNumber(t *testing.T) {
 	if err != nil || len(info.Events) != 0 {
 		t.Errorf("the first call has events %v, %v: they are trimmed", info.Events, err)
 	}
+	if err := e.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
 	ends := e.log.bounds()
 	shut(t, e)
 	e = openSite(t, dir, site, Options{NoSync: true})
@@ -158,8 +167,11 @@ func TestEventsAreTrimmedByAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		site := queue.DefaultSite("main")
 		site.Keep.EventsAge = time.Hour
-		var commits atomic.Int64
-		e := openSite(t, dir, site, Options{NoSync: true, WrapCommit: func(commit func() error) error { commits.Add(1); return commit() }})
+		var checkpoints atomic.Int64
+		e := openSite(t, dir, site, Options{NoSync: true, WrapCheckpoint: func(checkpoint func() error) error {
+			checkpoints.Add(1)
+			return checkpoint()
+		}})
 		for i := range 800 {
 			mustDo(t, e, &queue.Abandon{Call: fmt.Sprint("early", i), Switch: "sw1"})
 			mustDo(t, e, arrive(fmt.Sprint("c", i)))
@@ -169,14 +181,14 @@ func TestEventsAreTrimmedByAge(t *testing.T) {
 		if last < 1600 {
 			t.Fatalf("only %d events", last)
 		}
-		begin := commits.Load()
+		begin := checkpoints.Load()
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		if ends := e.log.bounds(); ends.first != last+1 {
 			t.Errorf("events from %d to %d are still kept", ends.first, ends.last)
 		}
-		if n := int(commits.Load() - begin); n < int(last)/trimPiece || n > 2*int(last)/trimPiece+100 {
-			t.Errorf("it took %d commits for %d events", n, last)
+		if n := int(checkpoints.Load() - begin); n < int(last)/trimPiece || n > 2*int(last)/trimPiece+100 {
+			t.Errorf("it took %d checkpoints for %d events", n, last)
 		}
 		var trimmed *queue.Error
 		if _, err := e.Events(context.Background(), last-1, 1); !errors.As(err, &trimmed) || trimmed.Oldest != last+1 {
@@ -201,6 +213,9 @@ func TestTrimKeepsUpWithOneBigBatch(t *testing.T) {
 		batch.Calls = append(batch.Calls, queue.Live{Arrive: queue.Arrive{Call: fmt.Sprint("c", i), Switch: "sw1", Queue: "default"}})
 	}
 	mustDo(t, e, batch)
+	if err := e.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
 	ends := e.log.bounds()
 	if ends.last < 4000 || ends.last+1-ends.first != 1000 {
 		t.Errorf("kept %d to %d", ends.first, ends.last)

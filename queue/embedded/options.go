@@ -30,15 +30,22 @@ type Options struct {
 	// Keys seal what is stored. A file that was stored as it is, or that other keys
 	// sealed, is written anew when it is opened. nil stores records as they are.
 	Keys *seal.Keys
+	// CheckpointBytes is how much the journal may hold, and CheckpointAge for how
+	// long, before a checkpoint brings it into the database. What it holds has to
+	// be gone through after a crash. 0 = 8 MiB, 0 = 1 s.
+	CheckpointBytes int
+	CheckpointAge   time.Duration
 	// Observe is told of each batch that was written: how many commands and
 	// questions it answered, how long deciding and encoding took, and how long
-	// the transaction with its fsyncs. It is called by the decider and must not
+	// writing and syncing the journal. It is called by the decider and must not
 	// block.
 	Observe func(batch int, decide, commit time.Duration)
 	// WrapCommit stands around each commit, for tests of what happens when the
 	// disk fails: it may return an error before or after calling commit, or
 	// panic. nil just calls commit.
 	WrapCommit func(commit func() error) error
+	// WrapCheckpoint is the same for checkpoints.
+	WrapCheckpoint func(checkpoint func() error) error
 	// NoTimers leaves it to commands (queue.Tick is one) to fire the timers that
 	// are due: for tests whose clock goes its own way.
 	NoTimers bool
@@ -57,6 +64,7 @@ func (o Options) withDefaults() (Options, error) {
 		{"MaxBatch", &o.MaxBatch, 512},
 		{"MaxPending", &o.MaxPending, 8192},
 		{"RecentEvents", &o.RecentEvents, 65_536},
+		{"CheckpointBytes", &o.CheckpointBytes, 8 << 20},
 	} {
 		if *n.value < 0 {
 			faults = append(faults, fmt.Errorf("embedded: %s: %d must not be negative (0 = %d)", n.name, *n.value, n.usual))
@@ -65,11 +73,16 @@ func (o Options) withDefaults() (Options, error) {
 			*n.value = n.usual
 		}
 	}
-	if o.LockTimeout < 0 {
-		faults = append(faults, fmt.Errorf("embedded: LockTimeout: %v must not be negative", o.LockTimeout))
-	}
-	if o.LockTimeout == 0 {
-		o.LockTimeout = time.Second
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+	}{{"LockTimeout", &o.LockTimeout}, {"CheckpointAge", &o.CheckpointAge}} {
+		if *d.value < 0 {
+			faults = append(faults, fmt.Errorf("embedded: %s: %v must not be negative", d.name, *d.value))
+		}
+		if *d.value == 0 {
+			*d.value = time.Second
+		}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -77,8 +90,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	plain := func(do func() error) error { return do() }
 	if o.WrapCommit == nil {
-		o.WrapCommit = func(commit func() error) error { return commit() }
+		o.WrapCommit = plain
+	}
+	if o.WrapCheckpoint == nil {
+		o.WrapCheckpoint = plain
 	}
 	return o, errors.Join(faults...)
 }

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"greenlane/queue"
@@ -24,6 +25,9 @@ func TestRestoredAfterACommit(t *testing.T) {
 			opts := Options{Now: clock.Now, NoSync: true, WrapCommit: func(commit func() error) error {
 				err := commit()
 				if err == nil && e != nil && look.IntN(4) == 0 {
+					if err := e.checkpoint(); err != nil {
+						return err
+					}
 					st, _, err := e.store.load()
 					if err != nil {
 						return err
@@ -55,26 +59,34 @@ func TestRestoredAfterACommit(t *testing.T) {
 	}
 }
 
-// A copy of the file, taken at any commit, opens to the state of that commit.
+// A copy of the files, taken at any commit or checkpoint, opens to the state of
+// the last commit.
 func TestCopyAtAnyCommit(t *testing.T) {
 	t.Parallel()
 	clock, site, dir := newTestClock(), testSite(), t.TempDir()
 	type moment struct {
-		file  []byte
+		files files
 		state dump
 	}
 	var moments []moment
 	var e *Engine
+	var writing sync.Mutex // so that a copy is taken between them
 	g := newRandom(7, clock)
 	pickMoment := newRandom(8, clock).r
-	opts := Options{Now: clock.Now, NoSync: true, WrapCommit: func(commit func() error) error {
+	opts := Options{Now: clock.Now, NoSync: true, CheckpointBytes: 20_000, WrapCommit: func(commit func() error) error {
+		writing.Lock()
+		defer writing.Unlock()
 		if err := commit(); err != nil {
 			return err
 		}
 		if e != nil && pickMoment.IntN(20) == 0 {
-			moments = append(moments, moment{image(t, dir), dumpState(t, &site, e.machine.State())})
+			moments = append(moments, moment{readSite(t, dir), dumpState(t, &site, e.machine.State())})
 		}
 		return nil
+	}, WrapCheckpoint: func(checkpoint func() error) error {
+		writing.Lock()
+		defer writing.Unlock()
+		return checkpoint()
 	}}
 	e = open(t, dir, opts)
 	for range 1500 {
@@ -85,8 +97,7 @@ func TestCopyAtAnyCommit(t *testing.T) {
 		t.Fatalf("only %d moments", len(moments))
 	}
 	for i, m := range moments {
-		dir := t.TempDir()
-		writeSite(t, dir, m.file)
+		dir := m.files.write(t)
 		dumpRestored(t, dir, site).equal(t, m.state, fmt.Sprint("moment ", i))
 		shut(t, open(t, dir, Options{NoSync: true}))
 	}
@@ -101,11 +112,11 @@ func TestOwnerThatComesBackInItsOwnBatch(t *testing.T) {
 	mustDo(t, e, &queue.RenewOwner{Owner: "d1"})
 	clock.move(site.OwnerLease * 2)
 	mustDo(t, e, &queue.RenewOwner{Owner: "d1"})
-	dumpFile(t, &site, e.store).equal(t, dumpEngine(t, e, &site), "owner renewed late")
+	dumpFile(t, &site, e).equal(t, dumpEngine(t, e, &site), "owner renewed late")
 
 	mustDo(t, e, &queue.SignIn{Agent: "anna", Services: []queue.Service{{Queue: "default", Level: 1}}})
 	mustDo(t, e, &queue.SignOut{Agent: "anna"})
 	clock.move(site.Keep.AgentsAge * 2)
 	mustDo(t, e, &queue.SignIn{Agent: "anna", Services: []queue.Service{{Queue: "default", Level: 1}}})
-	dumpFile(t, &site, e.store).equal(t, dumpEngine(t, e, &site), "agent back after being forgotten")
+	dumpFile(t, &site, e).equal(t, dumpEngine(t, e, &site), "agent back after being forgotten")
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,11 +22,12 @@ import (
 // is smaller, growing it never has to wait for readers.
 const mapBytes = 1 << (22 + strconv.IntSize/8) // 1 GiB; 64 MiB on a 32-bit machine
 
-// store is the file.
+// store is the database and its journal.
 type store struct {
-	db   *bbolt.DB
-	path string
-	seal *seal.Store // nil: records are stored as they are
+	db      *bbolt.DB
+	path    string
+	journal *journal
+	seal    *seal.Store // nil: records are stored as they are
 }
 
 // openStore opens, or makes, the file of a site.
@@ -48,16 +50,37 @@ func openStore(dir, site string, opts *Options) (_ *store, err error) {
 	if s.db, err = openFile(s.path, opts); err != nil {
 		return nil, err
 	}
-	err = guard(func() error {
-		if err := s.checkSchema(site); err != nil {
-			return err
-		}
-		return s.unlock(site, opts)
-	})
-	if err != nil {
-		return nil, errors.Join(err, s.db.Close())
+	if err := s.takeUp(dir, site, opts); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// takeUp checks an open database, and brings what its journal holds into it.
+func (s *store) takeUp(dir, site string, opts *Options) error {
+	if err := guard(func() error { return s.checkSchema(site) }); err != nil {
+		return err
+	}
+	j := &journal{paths: journalPaths(s.path), sync: !opts.NoSync}
+	if err := j.open(); err != nil {
+		return err
+	}
+	s.journal = j
+	if err := s.recover(j); err != nil {
+		return err
+	}
+	if err := guard(func() error { return s.unlock(site, opts) }); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func (s *store) close() error {
+	err := s.db.Close()
+	if s.journal != nil {
+		err = errors.Join(err, s.journal.close())
+	}
+	return err
 }
 
 // openError names the file; a panic while it is read means that its pages
@@ -136,15 +159,25 @@ func initialise(tx *bbolt.Tx, site string) error {
 			return err
 		}
 	}
-	b := tx.Bucket(bucketNames[bucketMeta])
+	return errors.Join(tx.Bucket(bucketNames[bucketMeta]).Put(keySite, []byte(site)), markVersion(tx))
+}
+
+// markVersion makes a database one of this schema's version, with a journal that
+// no other has.
+func markVersion(tx *bbolt.Tx) error {
+	var id [8]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return err
+	}
 	return errors.Join(
-		b.Put(keySchema, binary.BigEndian.AppendUint32(nil, schemaVersion)),
-		b.Put(keySite, []byte(site)),
+		tx.Bucket(bucketNames[bucketMeta]).Put(keySchema, binary.BigEndian.AppendUint32(nil, schemaVersion)),
+		putPosition(tx, position{Journal: binary.BigEndian.Uint64(id[:])}),
 	)
 }
 
 func (s *store) checkSchema(site string) error {
-	return s.db.View(func(tx *bbolt.Tx) error {
+	older := false
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketNames[bucketMeta])
 		if b == nil {
 			return errors.New("it is no Greenlane database")
@@ -153,7 +186,8 @@ func (s *store) checkSchema(site string) error {
 		if len(version) != 4 {
 			return errors.New("it is no Greenlane database: it has no schema version")
 		}
-		if v := binary.BigEndian.Uint32(version); v != schemaVersion {
+		v := binary.BigEndian.Uint32(version)
+		if older = v == versionWithoutJournal; !older && v != schemaVersion {
 			return fmt.Errorf("it has schema version %d and this program knows version %d only", v, schemaVersion)
 		}
 		if name := b.Get(keySite); string(name) != site {
@@ -166,6 +200,10 @@ func (s *store) checkSchema(site string) error {
 		}
 		return nil
 	})
+	if err == nil && older {
+		err = s.db.Update(markVersion)
+	}
+	return err
 }
 
 // logEnds is what the file says of the event log.

@@ -126,17 +126,29 @@ func dumpState(t testing.TB, site *queue.Site, st *queue.State) dump {
 		t.Fatal(err)
 	}
 	d := dump{}
-	all := w.buf.Bytes()
-	for _, op := range w.list {
-		d[string(bucketNames[op.bucket])+" "+string(all[op.from:op.key])] = string(all[op.key:op.val])
+	for _, op := range parsed(t, &w) {
+		d[string(bucketNames[op.bucket])+" "+string(op.key)] = string(op.value)
 	}
 	return d
 }
 
-// dumpFile reads the same from the file.
-func dumpFile(t testing.TB, site *queue.Site, s *store) dump {
+// parsed is what w holds, whether or not it has room for a journal's header.
+func parsed(t testing.TB, w *writes) []write {
 	t.Helper()
-	st, _, err := s.load()
+	list, err := parseWrites(nil, w.buf.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// dumpFile reads the same from the file, after a checkpoint.
+func dumpFile(t testing.TB, site *queue.Site, e *Engine) dump {
+	t.Helper()
+	if err := e.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	st, _, err := e.store.load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +176,7 @@ func dumpRestored(t testing.TB, dir string, site queue.Site) dump {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.db.Close()
+	defer s.close()
 	st, _, err := s.load()
 	if err != nil {
 		t.Fatal(err)
@@ -360,6 +372,35 @@ func writeSite(t testing.TB, dir string, data []byte) {
 	if err := os.WriteFile(filepath.Join(dir, "main.db"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// files are a site's, by name: what a power failure would leave of them.
+type files map[string][]byte
+
+// readSite copies the files in dir, of which nobody may write any meanwhile.
+func readSite(t testing.TB, dir string) files {
+	t.Helper()
+	out := files{"main.db": image(t, dir)}
+	for _, path := range journalPaths(filepath.Join(dir, "main.db")) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[filepath.Base(path)] = data
+	}
+	return out
+}
+
+// write makes a directory with these files.
+func (f files) write(t testing.TB) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, data := range f {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // askState asks the decider for something of the machine's state.

@@ -19,8 +19,8 @@ type keepEvents struct {
 }
 
 // Trimming waits until it is worth a piece of work, and does a bounded piece in
-// one commit. Since a piece is at least twice what the same commit adds, the log
-// can't outgrow its bounds for ever.
+// one checkpoint. Since a piece is at least twice what the same checkpoint adds,
+// the log can't outgrow its bounds for ever.
 const (
 	trimPiece     = 1000
 	trimAgeSlack  = time.Minute
@@ -51,20 +51,24 @@ func (k keepEvents) due(ends logEnds, now instant.Instant) bool {
 	return at != 0 && at <= now
 }
 
-// cut deletes a piece of what is no longer kept, of a log that with this
-// transaction's added events has the given ends.
-func (k keepEvents) cut(tx *bbolt.Tx, ends logEnds, now instant.Instant, added int) (trim, error) {
+// cut deletes a piece of what is no longer kept of a log that has the given
+// ends, and whose events up to inFile are in the database, some of them added by
+// this transaction.
+func (k keepEvents) cut(tx *bbolt.Tx, ends logEnds, inFile uint64, now instant.Instant, added int) (trim, error) {
 	events := tx.Bucket(bucketNames[bucketEvents])
 	most := uint64(max(trimPiece, 2*added))
 	var t trim
-	for seq := ends.first; seq <= ends.last; seq++ {
+	for seq := ends.first; seq <= inFile; seq++ {
 		key := numberKey(seq)
-		if ends.last+1-seq <= k.number || t.n == most {
+		// The last event in the database says when the next piece is due, as long as
+		// those behind it are still in the journal.
+		over := t.n == most || seq == inFile && seq < ends.last
+		if ends.last+1-seq <= k.number || over {
 			at, err := eventAt(k.seal, key, events.Get(key))
 			if err != nil {
 				return trim{}, fmt.Errorf("event %x: %w", key, err)
 			}
-			if t.n == most || at.Add(k.age) > now {
+			if over || at.Add(k.age) > now {
 				t.nextAt = at
 				return t, nil
 			}
