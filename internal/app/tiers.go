@@ -46,7 +46,7 @@ func (a *App) openDirectory() error {
 	}
 	a.rerank = newReranker(a)
 	dir, err := redisdir.Open(ctx, client, redisdir.Options{
-		Log: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Gap: func(context.Context) { a.rerank.look() },
+		Log: a.log, Keys: a.keys, MinReplicas: a.cfg.Redis.MinReplicas, Gap: func(context.Context) { a.rerank.look() },
 	})
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)

@@ -48,12 +48,20 @@ type numberKey struct {
 }
 
 // Numbers returns what seals the values of one site of a shared store.
-func (k *Keys) Numbers(scope string) *Numbers {
+func (k *Keys) Numbers(scope string) *Numbers { return k.numbers(scope, k.list) }
+
+// Stable returns what seals values where their sealed form is their place, and so
+// must never change: with the index key alone, as a Permutation does.
+func (k *Keys) Stable(scope string) *Numbers {
+	return k.numbers("stable "+scope, []Key{{ID: "index", Secret: k.index}})
+}
+
+func (k *Keys) numbers(scope string, list []Key) *Numbers {
 	n := &Numbers{scope: scope, index: derive(&k.index, nil, "index "+scope, KeyBytes)}
-	for i := range k.list {
-		secret := &k.list[i].Secret
+	for i := range list {
+		secret := &list[i].Secret
 		n.keys = append(n.keys, numberKey{
-			id: k.list[i].ID, tag: [keyTagBytes]byte(derive(secret, nil, "tag "+scope, keyTagBytes)),
+			id: list[i].ID, tag: [keyTagBytes]byte(derive(secret, nil, "tag "+scope, keyTagBytes)),
 			numbers: newGCM(derive(secret, nil, "number "+scope, KeyBytes)),
 			text:    newGCM(derive(secret, nil, "text "+scope, KeyBytes)),
 		})

@@ -218,6 +218,26 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+func TestStableIsWhatTheIndexKeyMakes(t *testing.T) {
+	a, b := keysOf(t, "k1").Stable("tiers"), keysOf(t, "k2", "k1").Stable("tiers")
+	if a.Seal(canary) != b.Seal(canary) || a.Mark() != b.Mark() {
+		t.Error("it changes with the key that seals")
+	}
+	if got, err := b.Open(a.Seal(canary)); err != nil || got != canary {
+		t.Error(got, err)
+	}
+	if a.Seal(canary) == keysOf(t, "k1").Numbers("tiers").Seal(canary) {
+		t.Error("it is the other kind")
+	}
+	other, err := New(secretOf(201), []Key{{"k1", secretOf('1')}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Stable("tiers").CheckMark(a.Mark()); !errors.Is(err, ErrKey) {
+		t.Error(err)
+	}
+}
+
 func TestMarks(t *testing.T) {
 	k1 := keysOf(t, "k1").Numbers("q")
 	if current, err := k1.CheckMark(k1.Mark()); err != nil || !current {
