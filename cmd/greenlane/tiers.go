@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"greenlane/internal/cli"
+	"greenlane/internal/discreet"
 	"greenlane/internal/instant"
 	"greenlane/tiering"
 	"greenlane/tiering/bulk"
@@ -51,8 +52,11 @@ func openTiers(ctx context.Context, cmd *cobra.Command, f *redisFlags, o redisdi
 	if err != nil {
 		return nil, nil, nil, usageError{err}
 	}
+	if o.Keys, err = c.Privacy.Secrets(); err != nil {
+		return nil, nil, nil, usageError{errors.Join(err, client.Close())}
+	}
 	o.Cache, o.MinReplicas = -1, c.Redis.MinReplicas
-	o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	o.Log = slog.New(discreet.Handler(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 	d, err := redisdir.Open(ctx, client, o)
 	if err != nil {
 		return nil, nil, nil, errors.Join(fmt.Errorf("%w (greenlane doctor says what is wrong with a Redis)", err), client.Close())

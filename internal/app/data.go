@@ -61,7 +61,7 @@ func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 	trips := a.daemon.RoundTrips(site.Name)
 	return redisq.Open(ctx, a.redis, site, redisq.Options{
 		Observe: func(_ int, took time.Duration, err error) { trips("commands", took, err) },
-		Keys: a.keys, Now: a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
+		Keys:    a.keys, Now: a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
 	})
 }
 

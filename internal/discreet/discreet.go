@@ -14,8 +14,8 @@ import (
 )
 
 // A number is 8 to 20 digits, perhaps with a plus, and perhaps in groups parted by
-// single spaces, dashes or brackets. Words, ids with letters, addresses, fractions
-// and days are none.
+// single spaces, dashes or brackets. Without a plus, a part of a longer word is none:
+// ids with letters, addresses, fractions; and neither is a day.
 var (
 	numberLike = regexp.MustCompile(`\+?\(?\d(?:[ ()-]{0,2}\d){7,19}`)
 	dayLike    = regexp.MustCompile(`^\d{4}-\d\d-\d\d`)
@@ -47,6 +47,9 @@ func Text(s string) string {
 // within reports whether s[from:to] is a part of a longer word: an id, an address, a
 // fraction.
 func within(s string, from, to int) bool {
+	if s[from] == '+' {
+		return false
+	}
 	return from > 0 && (wordy(s[from-1]) || strings.IndexByte(".:/-", s[from-1]) >= 0) ||
 		to < len(s) && wordy(s[to]) || to+1 < len(s) && s[to] == '.' && wordy(s[to+1])
 }
