@@ -193,7 +193,7 @@ func TestMissingRightsAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	for _, right := range []string{"zadd", "xread", "xadd", "lpop", "hscan", "smembers", "zrevrangebyscore", "multi", "client|id", "client|unblock"} {
+	for _, right := range []string{"zcount", "xread", "xadd", "lpop", "llen", "smembers", "zrevrangebyscore", "multi", "client|id", "client|unblock"} {
 		if err := server.Client().Do(t.Context(), "acl", "setuser", "greenlane", "-"+right).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -203,6 +203,17 @@ func TestMissingRightsAreNamed(t *testing.T) {
 		}
 		if err := redischeck.Require(t.Context(), client, redischeck.Needs{}); err != nil {
 			t.Errorf("for tiers only, without %s: %v", right, err)
+		}
+		if err := server.Client().Do(t.Context(), "acl", "setuser", "greenlane", "+"+right).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, right := range []string{"zadd", "hscan", "hsetnx"} {
+		if err := server.Client().Do(t.Context(), "acl", "setuser", "greenlane", "-"+right).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := redischeck.Require(t.Context(), client, redischeck.Needs{}); err == nil || !strings.Contains(err.Error(), right) {
+			t.Errorf("for tiers, without %s: %v", right, err)
 		}
 		if err := server.Client().Do(t.Context(), "acl", "setuser", "greenlane", "+"+right).Err(); err != nil {
 			t.Fatal(err)

@@ -113,6 +113,8 @@ const (
 	ReasonQueueFull      = "queue_full"
 	ReasonProcessFull    = "process_full"
 	ReasonBlacklisted    = "blacklisted"
+	ReasonNumberFlood    = "number_flood" // more calls of one number than are let in
+	ReasonSwitchFlood    = "switch_flood" // more calls of one switch than are let in
 )
 
 func name(names []string, i uint8) string {

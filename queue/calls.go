@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"time"
 
 	"greenlane/internal/instant"
@@ -32,7 +33,7 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	}
 	c := m.freshCall()
 	m.newCall(c, cmd, q, m.now)
-	if reason := m.refusal(c); reason != "" {
+	if reason := cmp.Or(m.refusal(c), cmd.Refuse); reason != "" {
 		c.State, c.Reason, c.EndedAt = CallRefused, reason, m.now
 		m.countEnd(c, CallRefused)
 		m.emitCall(c, Event{Type: EventCallRefused, Reason: reason})

@@ -49,6 +49,9 @@ type Arrive struct {
 	PreferredAgent string
 	ArrivedAt      instant.Instant
 	Attributes     []Attribute
+	// Refuse has a call that is not known yet Refused for this reason, when nothing
+	// else turns it down: whoever counts arrivals has seen too many.
+	Refuse string
 }
 
 // Abandon says that the caller hung up. Before the arrival it leaves a mark, so
@@ -211,6 +214,9 @@ type Rerank struct {
 	// OnlyProvisional leaves a call alone whose tier is known by now.
 	OnlyProvisional bool
 	UnattestedVIP   bool
+	// AttestedVIP makes vip of those calls only whose number is fully attested; the
+	// others become ordinary, and are marked as UnattestedVIP.
+	AttestedVIP bool
 }
 
 // CreateCallback promises a callback by hand.

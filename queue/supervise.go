@@ -66,7 +66,7 @@ func (m *Machine) rerank(cmd *Rerank) (Result, error) {
 		return Result{Reranked: n}, nil
 	}
 	if c := m.calls[cmd.Call]; cmd.OnlyProvisional && (c == nil || !c.Provisional || c.State != CallWaiting && c.State != CallOffered) {
-		return m.tierTooLate(c, cmd.Tier), nil
+		return m.tierTooLate(c, cmd), nil
 	}
 	c, err := m.waitingCall(cmd.Call)
 	if err != nil {
@@ -83,30 +83,40 @@ func (m *Machine) rerank(cmd *Rerank) (Result, error) {
 
 // tierTooLate settles what a late lookup still changes when the call waits no
 // longer: a caller who hung up meanwhile gets the callback that the tier earns.
-func (m *Machine) tierTooLate(c *call, t tiering.Tier) Result {
+func (m *Machine) tierTooLate(c *call, cmd *Rerank) Result {
 	if c == nil || !c.Provisional || c.State != CallAbandoned || c.few().Callback != "" {
 		return Result{}
 	}
 	counted := c.Tier
-	c.Tier, c.Provisional = t, false
+	c.Tier, _ = cmd.servedTo(c.Attestation)
+	c.Provisional = false
 	cb := m.earnCallback(c)
 	c.Tier = counted // the call was counted under the tier it was served by
 	m.touchCall(c)
 	return Result{Call: m.show(c), Callback: cb}
 }
 
+// servedTo returns the tier for a call whose number is so far vouched for.
+func (cmd *Rerank) servedTo(a Attestation) (t tiering.Tier, unattested bool) {
+	if cmd.AttestedVIP {
+		return tiering.Served(cmd.Tier, a, true, tiering.AttestationFull)
+	}
+	return cmd.Tier, cmd.UnattestedVIP
+}
+
 // setTier changes a waiting call's tier and reports whether anything changed.
 func (m *Machine) setTier(c *call, cmd *Rerank) bool {
-	if cmd.OnlyProvisional && !c.Provisional || !c.Provisional && c.Tier == cmd.Tier && c.UnattestedVIP == cmd.UnattestedVIP {
+	tier, unattested := cmd.servedTo(c.Attestation)
+	if cmd.OnlyProvisional && !c.Provisional || !c.Provisional && c.Tier == tier && c.UnattestedVIP == unattested {
 		return false
 	}
 	from := c.Tier
 	e := &c.entry
 	lined, held := e.lined, e.held
 	m.lineOut(e)
-	m.recount(c, c.q, cmd.Tier)
-	c.Provisional, c.UnattestedVIP = false, cmd.UnattestedVIP
-	e.slot = slotOf(cmd.Tier)
+	m.recount(c, c.q, tier)
+	c.Provisional, c.UnattestedVIP = false, unattested
+	e.slot = slotOf(tier)
 	switch {
 	case lined:
 		m.lineUp(e)

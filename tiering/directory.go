@@ -34,6 +34,15 @@ type Directory interface {
 	// next Lookup finds the caller unknown.
 	Lookup(ctx context.Context, site string, n Number) (e Entry, known bool, err error)
 
+	// LookupBatch looks many callers up at once: an entry for each number, at the
+	// same index, and the zero Entry for those of whom nothing is known. What can't
+	// be read counts as unknown and stays where it is: whoever looks that caller up
+	// alone is told.
+	//
+	// Errors also: ErrNumber when Check refuses one of the numbers; a withheld one
+	// too, since nobody asks for many of those.
+	LookupBatch(ctx context.Context, site string, ns []Number) ([]Entry, error)
+
 	// Set makes one change in one atomic step, as Change.Apply defines it, and
 	// returns the entry after it; the zero Entry when none is left. No error means
 	// that the change outlives the end of the process, as far as the adapter's
@@ -63,6 +72,11 @@ type Directory interface {
 	// and the readable items and the next cursor are returned beside the error, so
 	// that the walk can go on.
 	Walk(ctx context.Context, site string, from Cursor, limit int) (items []Item, next Cursor, err error)
+
+	// WalkBlacklist is Walk for those entries only that are on the blacklist,
+	// whether that has ended by now or not. It costs no more than they are many,
+	// or than a bounded piece of the others for each page.
+	WalkBlacklist(ctx context.Context, site string, from Cursor, limit int) (items []Item, next Cursor, err error)
 
 	// Count returns how many of the site's entries have each tier, counting an
 	// entry as Entry.Stored does: whether something has ended is not looked at. All
@@ -96,9 +110,10 @@ type Item struct {
 	Entry  Entry
 }
 
-// Result is what became of one change of a batch: the entry after it (the zero
-// Entry when none is left), or why it was not made.
+// Result is what became of one change of a batch: the entry before and after it
+// (the zero Entry when there was or is none), or why it was not made.
 type Result struct {
-	Entry Entry
-	Err   error
+	Before Entry
+	Entry  Entry
+	Err    error
 }

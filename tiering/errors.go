@@ -22,6 +22,8 @@ var (
 	ErrCorrupt = errors.New("stored entry is unreadable")
 	// ErrUnavailable: the store can't be reached or can't write. Repeating is safe.
 	ErrUnavailable = errors.New("tier directory is unavailable")
+	// ErrRating: the score or the month of a rating can't be counted. Don't repeat it.
+	ErrRating = errors.New("not a rating")
 	// ErrClosed: the directory was closed. Repeating is pointless.
 	ErrClosed = errors.New("tier directory is closed")
 )

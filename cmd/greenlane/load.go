@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"greenlane/internal/dial"
 	"greenlane/internal/load"
 	"greenlane/internal/load/day"
 	"greenlane/tiering"
@@ -182,6 +183,9 @@ The daemon may be killed and started again meanwhile: load repeats its requests.
 		opt, err := calls.options(d, days.seed)
 		if err != nil {
 			return err
+		}
+		if opt.Dial, err = dial.Options(cmd.Context(), opt.Addr); err != nil {
+			return usageError{err}
 		}
 		return play(cmd, opt, stats)
 	}

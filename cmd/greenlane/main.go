@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"greenlane/internal/cli"
+	"greenlane/internal/dial"
 	"greenlane/internal/discreet"
 )
 
@@ -83,8 +84,15 @@ func command() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	// Whoever talks to a daemon does so by these.
+	credentials := new(dial.Credentials)
+	credentials.Register(root.PersistentFlags())
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		credentials.Environment()
+		cmd.SetContext(dial.With(cmd.Context(), credentials))
+	}
 	root.AddCommand(cli.Commands()...)
-	root.AddCommand(tiersCommand(), loadCommand(), demoCommand(), reportCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(tiersCommand(), loadCommand(), demoCommand(), reportCommand(), doctorCommand(), versionCommand(), pkiCommand())
 	usageOfArgs(root)
 	return root
 }

@@ -54,6 +54,8 @@ daemon did not confirm is sent again, with the same ` + "`request_id`" + `, a fe
 	for _, row := range cli.ExitCodes {
 		fmt.Fprintf(&b, "| %d | %s |\n", row.Code, row.Meaning)
 	}
+	fmt.Fprintf(&b, "\n## Who you are\n\nEvery command that asks a daemon takes these, too; [security.md](security.md) says what they are about.\n\n```\n%s```\n",
+		root.PersistentFlags().FlagUsages())
 	b.WriteString("\n## Commands\n\n")
 	each(root, func(cmd *cobra.Command) {
 		fmt.Fprintf(&b, "- [%s](#%s): %s\n", cmd.CommandPath(), strings.ReplaceAll(cmd.CommandPath(), " ", "-"), cmd.Short)
@@ -84,14 +86,14 @@ func describe(b *bytes.Buffer, cmd *cobra.Command) {
 		return
 	}
 	use := cmd.UseLine()
-	if !strings.HasSuffix(use, "[flags]") && cmd.HasAvailableFlags() {
+	if !strings.HasSuffix(use, "[flags]") && cmd.HasAvailableLocalFlags() {
 		use += " [flags]"
 	}
 	fmt.Fprintf(b, "\nUse: `%s`\n", use)
 	if cmd.Example != "" {
 		fmt.Fprintf(b, "\n```sh\n%s\n```\n", strings.ReplaceAll(strings.TrimPrefix(cmd.Example, "  "), "\n  ", "\n"))
 	}
-	if cmd.HasAvailableFlags() {
-		fmt.Fprintf(b, "\n```\n%s```\n", cmd.Flags().FlagUsages())
+	if cmd.HasAvailableLocalFlags() {
+		fmt.Fprintf(b, "\n```\n%s```\n", cmd.LocalFlags().FlagUsages())
 	}
 }

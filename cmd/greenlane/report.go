@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"greenlane/internal/dial"
 	"greenlane/internal/load"
 	"greenlane/internal/report"
 )
@@ -70,7 +71,11 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 		return usageError{fmt.Errorf("--format: %q is not allowed: one of %s", f.format, strings.Join(slices.Sorted(maps.Keys(report.Formats)), ", "))}
 	}
 	return interruptible(func(ctx context.Context, _ func(func())) error {
-		conn, err := load.Dial(f.addr)
+		opts, err := dial.Options(cmd.Context(), f.addr)
+		if err != nil {
+			return usageError{err}
+		}
+		conn, err := load.Dial(f.addr, opts...)
 		if err != nil {
 			return usageError{err}
 		}

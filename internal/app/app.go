@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
+	"greenlane/internal/audit"
+	"greenlane/internal/auth"
 	"greenlane/internal/config"
 	"greenlane/internal/discreet"
 	"greenlane/internal/feed"
@@ -37,6 +39,9 @@ type Options struct {
 	Now func() time.Time
 	// Engine adjusts how the embedded engine is opened, for tests and benchmarks.
 	Engine func(*embedded.Options)
+	// CredentialsEvery is how often the files of certificates and keys are looked
+	// at; 0: as package auth says.
+	CredentialsEvery time.Duration
 }
 
 // App is a daemon. New makes it, Start lets it serve, Stop ends it.
@@ -63,10 +68,15 @@ type App struct {
 	browser *grpc.Server // the API's way in over HTTP; nil when off
 	pages   *web.Server  // nil when off
 	web     *http.Server
-	secure  *tls.Config
 	keys    *seal.Keys // of what is at rest; nil: it is stored as it is
+	gates   gates
 	listen  net.Listener
 	http    net.Listener // nil when off
+	audit   *audit.Log   // nil: nothing is recorded
+	logins  *audit.Refusals
+
+	authority *auth.Authority // nil: no TLS, and nobody is asked
+	refusals  refusals
 
 	awayMu   sync.Mutex
 	serving  sync.WaitGroup
@@ -97,15 +107,12 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	if a.daemon, err = prom.NewDaemon(a.metrics, VersionString()); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	if a.secure, err = cfg.TLS.Config(); err != nil {
-		return nil, err
-	}
 	if a.keys, err = cfg.Privacy.Secrets(); err != nil {
 		return nil, err
 	}
 	// The listeners come first: a second daemon on the same address then leaves
 	// the data of the first one alone.
-	for _, step := range []func() error{a.bind, a.openData, a.serve} {
+	for _, step := range []func() error{a.openAuthority, a.bind, a.openAudit, a.openData, a.serve} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -136,6 +143,7 @@ func (a *App) bind() error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	a.later(func() { a.listen.Close() })
+	a.listen = a.guardGRPC(a.listen)
 	if a.cfg.HTTP == "" {
 		return nil
 	}
@@ -143,12 +151,11 @@ func (a *App) bind() error {
 		return fmt.Errorf("http: %w", err)
 	}
 	a.later(func() { a.http.Close() })
-	if a.secure != nil {
-		secure := a.secure.Clone()
+	a.http = a.guardHTTP(a.http)
+	if a.cfg.TLS.On() {
 		// Browsers open few connections to one server, and a page's stream takes one of
 		// them: over HTTP/2 they share it.
-		secure.NextProtos = []string{"h2", "http/1.1"}
-		a.http = tls.NewListener(a.http, secure)
+		a.http = tls.NewListener(a.http, a.authority.TLS(false, "h2", "http/1.1"))
 	}
 	return nil
 }
@@ -166,11 +173,13 @@ func (a *App) serve() error {
 	opts := rpc.Options{
 		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{local: a.local, arrived: a.rerank.arrived, now: a.now, resolve: a.resolve, observe: a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
 		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
-		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log,
+		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log, Audit: a.audit,
 	}
 	for i, site := range sites {
 		opts.Sites = append(opts.Sites, rpc.Site{Config: site, Engine: a.engines[i], Feed: a.feeds[i]})
 	}
+	a.identify(&opts)
+	a.limit(&opts)
 	if a.server, err = rpc.New(opts); err != nil {
 		return err
 	}
@@ -333,11 +342,14 @@ func (a *App) stop(ctx context.Context) error {
 		a.pages.Wait()
 	}
 	a.serving.Wait()
+	if a.authority != nil {
+		a.authority.Stop()
+	}
 	// Whatever ctx says, the data is closed properly: that takes one commit.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	faults = append(faults, a.server.Stop(last))
-	return errors.Join(append(faults, a.closeData(last))...)
+	return errors.Join(append(faults, a.closeData(last), a.closeAudit())...)
 }
 
 // stopGRPC waits for the requests at hand; when ctx ends, they are cut off.

@@ -41,6 +41,9 @@ func (a *App) newBrowser(sites []queue.Site) (*web.Server, error) {
 	w := web.Options{
 		API: plain(api), APIPrefix: apiPrefix, Hosts: a.cfg.HTTPHosts, Version: VersionString(), Stopping: a.stopped, Logger: a.log,
 	}
+	if a.authority != nil && a.authority.On() {
+		w.SignIn = a.server.SignIn
+	}
 	for i, site := range sites {
 		w.Sites = append(w.Sites, web.Site{Config: site, Engine: a.engines[i], Feed: a.feeds[i]})
 		if site.Name == rpc.DefaultSite {

@@ -94,6 +94,15 @@ func (r *reranker) arrived(site string, n tiering.Number) {
 	}
 }
 
+// mayWait reports whether a call of the caller may be waiting that arrived here.
+// Whoever changes many tiers at once asks, to spare the engine the rest.
+func (r *reranker) mayWait(site string, n tiering.Number) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, waits := r.callers[caller{site, n}]
+	return waits
+}
+
 // hear is told every change of a tier.
 func (r *reranker) hear(site string, n tiering.Number, e tiering.Entry) {
 	r.mu.Lock()
@@ -150,12 +159,7 @@ func (r *reranker) work() {
 func (r *reranker) apply(changed map[caller]tiering.Entry, all bool) error {
 	now, none := instant.Of(r.a.now()), false
 	for c, e := range changed {
-		tier := e.At(now).Tier
-		if tier == tiering.VIP && r.a.cfg.VIPRequiresAttestation {
-			all = true // each call by its own attestation
-			continue
-		}
-		n, err := r.do(c.site, &queue.Rerank{Caller: c.number, Tier: tier})
+		n, err := r.do(c.site, &queue.Rerank{Caller: c.number, Tier: e.At(now).Tier, AttestedVIP: r.a.cfg.VIPRequiresAttestation})
 		if err != nil {
 			return err
 		}
@@ -220,11 +224,6 @@ func (r *reranker) lookThrough(site int, waiting map[caller]struct{}) error {
 	}
 }
 
-// batcher is a directory that looks many callers up at once.
-type batcher interface {
-	LookupBatch(ctx context.Context, site string, ns []tiering.Number) ([]tiering.Entry, error)
-}
-
 // compare ranks those of the calls anew whose caller has another tier. A
 // provisional one has its answer to come.
 func (r *reranker) compare(site string, calls []queue.Call) error {
@@ -235,13 +234,12 @@ func (r *reranker) compare(site string, calls []queue.Call) error {
 			known, numbers = append(known, calls[i]), append(numbers, calls[i].Caller)
 		}
 	}
-	directory, ok := r.a.tiers.(batcher)
-	if !ok || len(numbers) == 0 {
+	if len(numbers) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, rerankLimit)
 	defer cancel()
-	entries, err := directory.LookupBatch(ctx, site, numbers)
+	entries, err := r.a.tiers.LookupBatch(ctx, site, numbers)
 	if err != nil {
 		return err
 	}
@@ -251,7 +249,10 @@ func (r *reranker) compare(site string, calls []queue.Call) error {
 		if tier == c.Tier && unattested == c.UnattestedVIP {
 			continue
 		}
-		_, err := r.do(site, &queue.Rerank{Call: c.ID, Tier: tier, UnattestedVIP: unattested})
+		n, err := r.do(site, &queue.Rerank{Call: c.ID, Tier: tier, UnattestedVIP: unattested})
+		if unattested {
+			r.a.server.ClaimRefused(site, c.Switch, n)
+		}
 		if err != nil && !errors.Is(err, queue.ErrCallNotFound) && !errors.Is(err, queue.ErrWrongState) {
 			return err
 		}

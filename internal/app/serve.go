@@ -31,7 +31,7 @@ func (a *App) newGRPC() (*grpc.Server, *health.Server) {
 	observe := func(method string, code codes.Code, took time.Duration) {
 		a.daemon.Request(method, code.String(), took)
 	}
-	srv := grpc.NewServer(a.server.ServerOptions(a.secure, observe)...)
+	srv := grpc.NewServer(append(a.server.ServerOptions(nil, observe), grpc.Creds(a.metered()))...)
 	a.server.Register(srv)
 	hs := health.NewServer()
 	for _, name := range services {
@@ -134,9 +134,9 @@ func (a *App) newWeb() *http.Server {
 		mux.Handle("/", a.pages)
 	}
 	return &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		Handler: a.guarded(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, HTTP2: http2Limits(),
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // failed handshakes, mostly
 	}
 }
 

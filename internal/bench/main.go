@@ -52,6 +52,7 @@ var measurements = []measurement{
 	{"wallboard", "200 wallboards", measureWallboard},
 	{"tiers", "callers' tiers in Redis", measureTiers},
 	{"redisq", "the Redis engine", measureRedisq},
+	{"mtls", "what mutual TLS costs a request", measureMTLS},
 }
 
 // bench is what the measurements share.

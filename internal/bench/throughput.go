@@ -101,19 +101,34 @@ type crowd struct {
 	clients []*switchClient
 }
 
-func newCrowd(addr string, n int) (*crowd, error) {
+// newCrowd connects n switches; how, when given, says how each is to prove who it is.
+func newCrowd(addr string, n int, how ...func(switchID string) ([]grpc.DialOption, error)) (*crowd, error) {
 	c := new(crowd)
 	for i := range n {
-		conn, err := load.Dial(addr)
+		id := fmt.Sprintf("switch-%02d", i)
+		var opts []grpc.DialOption
+		for _, f := range how {
+			more, err := f(id)
+			if err != nil {
+				return nil, errors.Join(err, c.close())
+			}
+			opts = append(opts, more...)
+		}
+		conn, err := load.Dial(addr, opts...)
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
 		c.conns = append(c.conns, conn)
-		c.clients = append(c.clients, &switchClient{
-			id: fmt.Sprintf("switch-%02d", i), api: pb.NewSwitchServiceClient(conn), next: 200_000,
-		})
+		c.clients = append(c.clients, &switchClient{id: id, api: pb.NewSwitchServiceClient(conn), next: 200_000})
 	}
 	return c, nil
+}
+
+// apart gives the calls of several crowds at one daemon different ids.
+func (c *crowd) apart(crowd int) {
+	for _, client := range c.clients {
+		client.next += crowd * 10_000_000
+	}
 }
 
 func (c *crowd) close() error {

@@ -21,6 +21,7 @@ const (
 	ExitUnavailable = 6
 	ExitNoOffer     = 7
 	ExitTrimmed     = 8
+	ExitDenied      = 9
 )
 
 // ExitCode is a row of the table of exit codes.
@@ -40,6 +41,7 @@ var ExitCodes = []ExitCode{
 	{ExitUnavailable, "the daemon was not reached or did not confirm; repeating is safe"},
 	{ExitNoOffer, "`agent next`: no offer came in the time"},
 	{ExitTrimmed, "`events`: the log no longer has, or does not yet have, what comes after the cursor"},
+	{ExitDenied, "the daemon does not believe who you are, or you may not do this"},
 }
 
 // Explain turns an error into one line that says what to do next, and into the
@@ -110,6 +112,11 @@ var nextSteps = map[string]string{
 	"CALL_EXISTS":        "name the switch that has the call with --switch, or give another call id",
 	"REQUEST_ID_REUSED":  "give another --request-id, or none",
 	"TIERS_UNAVAILABLE":  "the tier store behind the daemon does not answer; see the daemon's log",
+	"NO_CREDENTIAL":      "say who you are with --token-file, or --tls-cert and --tls-key",
+	"CREDENTIAL_INVALID": "the daemon's log says why; see docs/security.md",
+	"CREDENTIAL_EXPIRED": "get a new one",
+	"ROLE_MISSING":       "docs/security.md has the table of who may what",
+	"SITE_DENIED":        "name another with --site",
 	"EVENTS_TRIMMED":     "begin at the oldest event kept with --after 0, and with another --cursor file if there is one",
 }
 
@@ -136,6 +143,12 @@ func meaning(st *status.Status) (code int, next string) {
 		}
 		return ExitTrimmed, next
 	case codes.Unavailable:
+		if next == "" && (strings.Contains(st.Message(), "tls: ") || strings.Contains(st.Message(), "x509: ")) {
+			next = "TLS did not come about: look at --tls-ca, --tls-cert and --tls-key"
+		}
+		if next == "" && strings.Contains(st.Message(), "error reading server preface") {
+			next = "does the daemon speak TLS? say --tls-ca"
+		}
 		if next == "" {
 			next = "is greenlaned running there? name another place with --addr; repeating is safe"
 		}
@@ -144,6 +157,8 @@ func meaning(st *status.Status) (code int, next string) {
 		return ExitUnavailable, "give it longer with --timeout; repeating with the same --request-id is safe"
 	case codes.ResourceExhausted:
 		return ExitUnavailable, "repeating is safe"
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return ExitDenied, next
 	case codes.Unimplemented:
 		return ExitFailed, "the daemon is older than this tool"
 	}

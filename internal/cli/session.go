@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"greenlane/internal/dial"
 	"greenlane/internal/load"
 )
 
@@ -62,7 +63,11 @@ func (f *flags) open(cmd *cobra.Command) (*session, error) {
 	s.addr = orEnv(cmd, "addr", s.addr, "GREENLANE_ADDR")
 	s.site = orEnv(cmd, "site", s.site, "GREENLANE_SITE")
 	s.style = styleFor(s.out)
-	conn, err := load.Dial(s.addr)
+	opts, err := dial.Options(cmd.Context(), s.addr)
+	if err != nil {
+		return nil, UsageError{err}
+	}
+	conn, err := load.Dial(s.addr, opts...)
 	if err != nil {
 		return nil, usagef("--addr: %w", err)
 	}

@@ -37,7 +37,8 @@ type Config struct {
 	// Engine is EngineEmbedded or EngineRedis.
 	Engine string `yaml:"engine"`
 	Redis  Redis  `yaml:"redis"`
-	// Insecure allows an address that others can reach without TLS.
+	// Insecure allows an address that others can reach without TLS, or without
+	// asking them who they are.
 	Insecure bool `yaml:"insecure"`
 	TLS      TLS  `yaml:"tls"`
 	// Reflection lets grpcurl and others ask the daemon for its API.
@@ -58,16 +59,12 @@ type Config struct {
 	StopTimeout Duration `yaml:"stop_timeout"`
 	Privacy     Privacy  `yaml:"privacy"`
 	Sites       []Site   `yaml:"sites"`
+	// Auth says who is who.
+	Auth     Auth     `yaml:"auth"`
+	Audit    Audit    `yaml:"audit"`
+	Limits   Limits   `yaml:"limits"`
+	Switches []Switch `yaml:"switches"`
 }
-
-// TLS names the daemon's certificate and key, PEM files.
-type TLS struct {
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
-}
-
-// On reports whether the daemon speaks TLS.
-func (t TLS) On() bool { return t.Cert != "" || t.Key != "" }
 
 // Number says how phone numbers are read.
 type Number struct {
@@ -110,6 +107,9 @@ func Default() *Config {
 		StopTimeout:        Duration(10 * time.Second),
 		Privacy:            Privacy{Keys: []PrivacyKey{}},
 		Sites:              []Site{siteOf(queue.DefaultSite("main"))},
+		Auth:               defaultAuth(),
+		Audit:              defaultAudit(),
+		Limits:             defaultLimits(), Switches: []Switch{},
 	}
 }
 

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -14,7 +13,7 @@ import (
 )
 
 // Validate returns every fault, joined; nil for a sound configuration. It reads
-// certificates, keys and passwords, and nothing else from outside.
+// the files of tls, auth, redis and privacy, and nothing else from outside.
 func (c *Config) Validate() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -40,7 +39,10 @@ func (c *Config) Validate() error {
 		bad("engine: %q is unknown: embedded or redis is allowed", c.Engine)
 	}
 	faults = append(faults, c.Redis.check())
-	faults = append(faults, c.TLS.check())
+	faults = append(faults, split(c.checkAuth())...)
+	faults = append(faults, c.Audit.check())
+	faults = append(faults, split(c.Limits.check())...)
+	faults = append(faults, split(checkSwitches(c.Switches))...)
 	if _, err := c.Privacy.Secrets(); err != nil {
 		faults = append(faults, split(err)...)
 	}
@@ -119,7 +121,7 @@ func split(err error) []error {
 }
 
 // checkAddress refuses what is no address, and one that others can reach when
-// neither TLS nor insecure says that this is meant.
+// neither TLS with proved identities nor insecure says that this is meant.
 func (c *Config) checkAddress(key, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -128,40 +130,19 @@ func (c *Config) checkAddress(key, addr string) error {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%s: %q has no port: a number from 0 (any free one) to 65535 is allowed, not %v", key, addr, n)
 	}
-	if c.Insecure || c.TLS.On() || isLoopback(host) {
+	switch {
+	case c.Insecure, isLoopback(host):
 		return nil
+	case !c.TLS.On():
+		return fmt.Errorf("%s: %q can be reached by others: set tls.cert and tls.key, or say --insecure, or listen on 127.0.0.1", key, addr)
+	case !c.Asked():
+		return fmt.Errorf("%s: %q can be reached by others, and nobody is asked who they are: set tls.client_ca with auth.certificates, "+
+			"or auth.tokens, or say --insecure, or listen on 127.0.0.1", key, addr)
 	}
-	return fmt.Errorf("%s: %q can be reached by others: set tls.cert and tls.key, or say --insecure, or listen on 127.0.0.1", key, addr)
+	return nil
 }
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func (t TLS) check() error {
-	switch {
-	case !t.On():
-		return nil
-	case t.Cert == "":
-		return errors.New("tls.cert: must be set when tls.key is")
-	case t.Key == "":
-		return errors.New("tls.key: must be set when tls.cert is")
-	}
-	if _, err := t.Config(); err != nil {
-		return err
-	}
-	return nil
-}
-
-// Config loads the certificate; nil without one. Only TLS 1.3 is spoken.
-func (t TLS) Config() (*tls.Config, error) {
-	if !t.On() {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-	if err != nil {
-		return nil, fmt.Errorf("tls: certificate and key: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, nil
 }

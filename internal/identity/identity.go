@@ -77,7 +77,7 @@ const (
 // Identity is who makes a request.
 type Identity struct {
 	// Name is the switch_id of a switch, the agent_id of an agent, and a user's
-	// name otherwise. Empty when nobody was asked.
+	// name otherwise. Empty when nobody was asked; AnyName for a gateway.
 	Name string
 	// Roles are what the identity may be used for, at the sites below.
 	Roles Role
@@ -90,6 +90,10 @@ type Identity struct {
 // AllSites in Identity.Sites stands for every site.
 const AllSites = "*"
 
+// AnyName is the name of who may act under every name its roles allow: a gateway
+// that carries the softphones of a whole call centre.
+const AnyName = "*"
+
 // Open is the identity of everybody when a daemon asks nobody who they are.
 func Open() Identity { return Identity{Roles: All, Sites: []string{AllSites}, By: ByNobody} }
 
@@ -99,9 +103,10 @@ func (id Identity) At(site string) bool {
 }
 
 // Only reports whether the identity is bound to be itself: one who proved a name
-// and has the role, and none of the roles that may act for others.
+// other than AnyName and has the role, and none of the roles that may act for
+// others.
 func (id Identity) Only(role, others Role) bool {
-	return id.By != ByNobody && id.Roles.Has(role) && !id.Roles.Has(others)
+	return id.By != ByNobody && id.Name != AnyName && id.Roles.Has(role) && !id.Roles.Has(others)
 }
 
 type key struct{}

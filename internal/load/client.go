@@ -14,16 +14,17 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Dial opens a connection that comes back quickly after a daemon's restart.
-func Dial(addr string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(addr,
+// Dial opens a connection that comes back quickly after a daemon's restart. It is in
+// the clear unless opts say otherwise.
+func Dial(addr string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient(addr, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1.5, Jitter: 0.3, MaxDelay: 300 * time.Millisecond},
 			MinConnectTimeout: time.Second,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute, Timeout: 10 * time.Second}),
-	)
+	}, opts...)...)
 }
 
 // attemptTimeout ends one try of a request; the next one has the same

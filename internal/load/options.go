@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"greenlane/internal/load/audit"
 	"greenlane/internal/load/day"
 	pb "greenlane/proto/greenlane/v1"
@@ -14,9 +16,10 @@ import (
 
 // Options say what to play, to whom, and how.
 type Options struct {
-	Addr string // of the daemon's gRPC API
-	Site string // empty: main
-	Name string // makes call, switch and agent ids unique; empty: from the clock
+	Addr string            // of the daemon's gRPC API
+	Dial []grpc.DialOption // how to reach it; nil: in the clear
+	Site string            // empty: main
+	Name string            // makes call, switch and agent ids unique; empty: from the clock
 
 	Day   *day.Day
 	Speed float64 // seconds of the day per real second; 0 means 1

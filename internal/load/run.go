@@ -82,7 +82,7 @@ func New(opt Options) (*Run, error) {
 }
 
 func (r *Run) dial() (*grpc.ClientConn, error) {
-	conn, err := Dial(r.opt.Addr)
+	conn, err := Dial(r.opt.Addr, r.opt.Dial...)
 	if err == nil {
 		r.conns = append(r.conns, conn)
 	}

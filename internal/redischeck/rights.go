@@ -19,6 +19,7 @@ const (
 	probeKey     = "tiers:{doctor}:probe"
 	probeAside   = "tiers:{doctor}:aside"
 	probeBrief   = "tiers:{doctor}:brief" // ends by itself
+	probeSorted  = "tiers:{doctor}:sorted"
 	probeChannel = "tiers:doctor"
 )
 
@@ -28,6 +29,8 @@ func (e *examiner) rights(ctx context.Context, c redis.UniversalClient, needs Ne
 		{"hsetnx", probeKey, "f", "1"}, {"hset", probeKey, "f", "1"}, {"hincrby", probeKey, "f", 1}, {"hget", probeKey, "f"},
 		{"hmget", probeKey, "f"}, {"hgetall", probeKey}, {"hlen", probeKey}, {"type", probeKey}, {"rename", probeKey, probeAside},
 		{"hdel", probeAside, "f"}, {"get", "tiers:schema"}, {"set", probeBrief, "1", "px", 1}, {"publish", probeChannel, ""},
+		{"zadd", probeSorted, 0, "m"}, {"zcard", probeSorted}, {"zrangebylex", probeSorted, "-", "+"}, {"zrem", probeSorted, "m"},
+		{"hscan", probeKey, 0},
 		{"eval", "#!lua\nreturn 1", 1, probeKey}, {"evalsha", strings.Repeat("0", 40), 1, probeKey},
 	}
 	if needs.MinReplicas > 0 {

@@ -112,7 +112,7 @@ func (cn *connection) answer(ctx context.Context, id string, do func(context.Con
 		return // nobody is there to be told
 	}
 	if err != nil {
-		st := status.Convert(err)
+		st := status.Convert(cn.s.notYours(cn.s.who(ctx), err))
 		result = &pb.ConnectResult{Code: int32(st.Code()), Message: st.Message()}
 	}
 	result.RequestId = id
@@ -164,7 +164,13 @@ func (cn *connection) agentAnswered(ctx context.Context, id string, m *pb.AgentA
 	if err != nil {
 		return nil, err
 	}
+	if err := cn.mine(ctx, epoch); err != nil {
+		return nil, err
+	}
 	res, err := cn.s.do(ctx, cn.st, &queue.Accept{Request: queue.Request{ID: id, Print: epoch}, Offer: epoch})
+	if err == nil {
+		err = cn.answers(ctx, res.Call) // an offer that was accepted long ago is no live one
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +195,9 @@ func (cn *connection) agentFailed(ctx context.Context, id string, m *pb.AgentFai
 	c.enum("reason", int32(m.GetReason()), pb.AgentFailure_name, true)
 	epoch, err := c.offer(m.GetOfferId())
 	if err != nil {
+		return nil, err
+	}
+	if err := cn.mine(ctx, epoch); err != nil {
 		return nil, err
 	}
 	_, err = cn.s.do(ctx, cn.st, &queue.Decline{

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"greenlane/callback"
+	"greenlane/internal/audit"
 	"greenlane/internal/discreet"
 	"greenlane/internal/feed"
 	"greenlane/queue"
@@ -68,9 +69,12 @@ var table = []row{
 	{tiering.ErrSite, codes.InvalidArgument, "INVALID_ARGUMENT", "site"},
 	{tiering.ErrEntry, codes.InvalidArgument, "INVALID_ARGUMENT", "caller"},
 	{tiering.ErrCursor, codes.InvalidArgument, "INVALID_ARGUMENT", "page_token"},
+	{tiering.ErrRating, codes.InvalidArgument, "INVALID_ARGUMENT", "score"},
 	{tiering.ErrCorrupt, codes.DataLoss, "TIER_UNREADABLE", ""},
 	{tiering.ErrUnavailable, codes.Unavailable, "TIERS_UNAVAILABLE", ""},
 	{tiering.ErrClosed, codes.Unavailable, "TIERS_CLOSED", ""},
+
+	{audit.ErrUnavailable, codes.Unavailable, "AUDIT_UNAVAILABLE", ""},
 
 	{feed.ErrCutOff, codes.ResourceExhausted, "SLOW_READER", ""},
 	{feed.ErrStopped, codes.Unavailable, "STOPPING", ""},

@@ -2,10 +2,14 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
+	"greenlane/internal/identity"
 	"greenlane/internal/instant"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
@@ -25,6 +29,9 @@ func (s *supervisorService) Explain(ctx context.Context, req *pb.ExplainRequest)
 		return nil, err
 	}
 	info, err := st.engine.Call(ctx, req.GetCallId())
+	if id, bound := s.bound(ctx, identity.Agent); bound && (errors.Is(err, queue.ErrCallNotFound) || err == nil && info.Call.Agent != id.Name) {
+		return nil, refuse(codes.PermissionDenied, reasonNotYours, "call_id: no call of yours", nil)
+	}
 	if err != nil {
 		return nil, toError(s.log, err)
 	}
@@ -33,6 +40,9 @@ func (s *supervisorService) Explain(ctx context.Context, req *pb.ExplainRequest)
 		Call: s.viewer(ctx).maskedIf(req.GetMaskCallers()).call(st.name, &info.Call, now), Position: int32(info.Position), EligibleAgents: int32(info.Working),
 		IdleAgents: int32(info.Idle), AheadCallbacks: int32(info.AheadCallbacks),
 		Reasons: explain(st.config, info, now), Events: make([]*pb.Event, len(info.Events)),
+	}
+	if _, sw := s.arrivals.configured(info.Call.Switch); info.Call.UnattestedVIP && sw.Trust > tiering.AttestationFull {
+		out.Reasons = append(out.Reasons, fmt.Sprintf("What switch %s says of a number counts for no more than %s.", info.Call.Switch, sw.Trust))
 	}
 	for i := range info.Events {
 		out.Events[i] = toEvent(&info.Events[i])
@@ -236,6 +246,10 @@ func refusal(c *queue.Call) string {
 		return "the site had no room left for any call"
 	case queue.ReasonBlacklisted:
 		return "the caller is on the blacklist, and this site rejects those"
+	case queue.ReasonNumberFlood:
+		return "more calls of its number came within a minute than are let in"
+	case queue.ReasonSwitchFlood:
+		return "more calls of its switch came within a minute than are let in"
 	}
 	return words(c.Reason)
 }

@@ -163,20 +163,25 @@ func TestOrderedIsBounded(t *testing.T) {
 	}
 }
 
+// bareStream is a stream that nothing is sent on.
+type bareStream struct{ grpc.ServerStream }
+
+func (bareStream) Context() context.Context { return context.Background() }
+
 // TestAPanicIsInternalAndLogged: it ends the request, not the daemon.
 func TestAPanicIsInternalAndLogged(t *testing.T) {
 	var logged strings.Builder
-	i := &interceptor{log: slog.New(slog.NewTextHandler(&logged, nil)), observe: func(_ string, code codes.Code, _ time.Duration) {
+	i := &interceptor{server: &Server{}, log: slog.New(slog.NewTextHandler(&logged, nil)), observe: func(_ string, code codes.Code, _ time.Duration) {
 		if code != codes.Internal {
 			t.Errorf("observed %v", code)
 		}
-	}}
+	}, limits: newLimiter(Limits{}, nil)}
 	boom := func(context.Context, any) (any, error) { panic("boom: secret") }
-	_, err := i.unary(context.Background(), nil, &grpc.UnaryServerInfo{FullMethod: "/m"}, boom)
+	_, err := i.unary(context.Background(), nil, &grpc.UnaryServerInfo{FullMethod: "/greenlane.v1.AgentService/Accept"}, boom)
 	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("unary: %v", err)
 	}
-	err = i.stream(nil, nil, &grpc.StreamServerInfo{FullMethod: "/s"}, func(any, grpc.ServerStream) error { panic("boom: secret") })
+	err = i.stream(nil, bareStream{}, &grpc.StreamServerInfo{FullMethod: "/greenlane.v1.AgentService/Session"}, func(any, grpc.ServerStream) error { panic("boom: secret") })
 	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("stream: %v", err)
 	}

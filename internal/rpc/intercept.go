@@ -15,12 +15,14 @@ import (
 // as they are wanted: their duration says nothing, and is given as negative.
 type Observe func(method string, code codes.Code, took time.Duration)
 
-// interceptor stands around every request: a panic becomes Internal and is
-// logged with its stack, and the request is observed. One of each kind is
-// enough; a chain would cost more on each call.
+// interceptor stands around every request: who makes it is found out and may or
+// may not, a panic becomes Internal and is logged with its stack, and the request
+// is observed. One of each kind is enough; a chain would cost more on each call.
 type interceptor struct {
+	server   *Server
 	log      *slog.Logger
 	observe  Observe
+	limits   *limiter
 	stopping <-chan struct{}
 }
 
@@ -29,7 +31,7 @@ const nextCall = "/greenlane.v1.AgentService/NextCall"
 func (i *interceptor) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (res any, err error) {
 	if i.observe == nil {
 		defer i.recovered(info.FullMethod, &err)
-		return handle(ctx, req)
+		return i.admitted(ctx, req, info, handle)
 	}
 	began := time.Now()
 	defer func() {
@@ -40,7 +42,7 @@ func (i *interceptor) unary(ctx context.Context, req any, info *grpc.UnaryServer
 		i.observe(info.FullMethod, status.Code(err), took)
 	}()
 	defer i.recovered(info.FullMethod, &err)
-	return handle(ctx, req)
+	return i.admitted(ctx, req, info, handle)
 }
 
 func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
@@ -50,10 +52,22 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 		}
 	}()
 	defer i.recovered(info.FullMethod, &err)
-	if strings.HasPrefix(info.FullMethod, "/greenlane.") {
-		return handle(srv, stream)
-	}
-	return i.foreign(srv, stream, info, handle)
+	return i.server.guardStream(stream, info.FullMethod, func(stream grpc.ServerStream) error {
+		return i.limits.stream(i.server.who(stream.Context()), srv, stream, info, func(srv any, stream grpc.ServerStream) error {
+			if strings.HasPrefix(info.FullMethod, "/greenlane.") {
+				return handle(srv, stream)
+			}
+			return i.foreign(srv, stream, info, handle)
+		})
+	})
+}
+
+// admitted carries out a request of whoever the table of roles lets in, within the
+// limits of that identity.
+func (i *interceptor) admitted(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	return i.server.guardUnary(ctx, req, info.FullMethod, func(ctx context.Context, req any) (any, error) {
+		return i.limits.unary(ctx, i.server.who(ctx), req, info, handle)
+	})
 }
 
 // foreign ends a stream of somebody else's service (health, reflection) when the

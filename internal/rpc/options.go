@@ -43,7 +43,7 @@ const (
 // with. observe, when not nil, is told of every request that ended: its method,
 // code and duration.
 func (s *Server) ServerOptions(secure *tls.Config, observe Observe) []grpc.ServerOption {
-	i := &interceptor{log: s.log, observe: observe, stopping: s.stopping}
+	i := &interceptor{server: s, log: s.log, observe: observe, limits: s.limits, stopping: s.stopping}
 	opts := []grpc.ServerOption{
 		grpc.MaxConcurrentStreams(MaxStreams),
 		grpc.MaxRecvMsgSize(MaxMessage),

@@ -47,21 +47,25 @@ func (s *Server) served(t tiering.Tier, a tiering.Attestation) (tiering.Tier, bo
 }
 
 // rankLater ranks a queued call again when the late answer comes.
-func (s *Server) rankLater(st *site, late Answer, call string, attested tiering.Attestation) {
+func (s *Server) rankLater(st *site, late Answer, cmd *queue.Arrive) {
 	if late.Later == nil {
 		return
 	}
+	call, switchID, attested := cmd.Call, cmd.Switch, cmd.Attestation
 	late.Later(func(t tiering.Tier) {
 		// Whoever tells the answer must not be held up.
-		s.work.run(func() { s.rerankLate(st, call, t, attested) })
+		s.work.run(func() { s.rerankLate(st, call, switchID, t, attested) })
 	})
 }
 
-func (s *Server) rerankLate(st *site, call string, t tiering.Tier, attested tiering.Attestation) {
+func (s *Server) rerankLate(st *site, call, switchID string, t tiering.Tier, attested tiering.Attestation) {
 	ctx, cancel := context.WithTimeout(s.base, 10*time.Second)
 	defer cancel()
 	tier, unattested := s.served(t, attested)
-	_, err := st.engine.Do(ctx, &queue.Rerank{Call: call, Tier: tier, UnattestedVIP: unattested, OnlyProvisional: true})
+	res, err := st.engine.Do(ctx, &queue.Rerank{Call: call, Tier: tier, UnattestedVIP: unattested, OnlyProvisional: true})
+	if unattested {
+		s.ClaimRefused(st.name, switchID, res.Reranked)
+	}
 	if err != nil && s.base.Err() == nil {
 		s.log.Warn("a late tier could not be applied: the call stays ordinary", "site", st.name, "call", call, "error", err)
 	}

@@ -39,7 +39,7 @@ func (s *Server) reconcileCommand(req *pb.ReconcileRequest) (*site, *queue.Recon
 	}
 	seen := make(map[string]bool, len(req.GetCalls()))
 	for i, call := range req.GetCalls() {
-		cmd.Calls[i] = s.live(call, asOf, now)
+		cmd.Calls[i] = s.live(req.GetSwitchId(), call, asOf, now)
 		if id := call.GetCallId(); cmd.Calls[i].Err == nil && seen[id] {
 			var c check
 			c.fault("call_id", "%q stands in the list twice", id)
@@ -52,7 +52,7 @@ func (s *Server) reconcileCommand(req *pb.ReconcileRequest) (*site, *queue.Recon
 }
 
 // live reads one call of a switch's list.
-func (s *Server) live(call *pb.LiveCall, asOf, now instant.Instant) queue.Live {
+func (s *Server) live(switchID string, call *pb.LiveCall, asOf, now instant.Instant) queue.Live {
 	var c check
 	c.id("call_id", call.GetCallId())
 	c.call(call)
@@ -75,7 +75,7 @@ func (s *Server) live(call *pb.LiveCall, asOf, now instant.Instant) queue.Live {
 	return queue.Live{
 		Arrive: queue.Arrive{
 			Call: call.GetCallId(), Caller: s.caller(call.GetCaller()), Dialed: call.GetDialed(), Queue: call.GetQueue(),
-			Attestation: fromAttestation(call.GetAttestation()), PreferredAgent: call.GetPreferredAgent(),
+			Attestation: s.attestation(switchID, call.GetAttestation()), PreferredAgent: call.GetPreferredAgent(),
 			ArrivedAt: arrived, Attributes: attributes(call.GetAttributes()),
 		},
 		Err: c.err(), Agent: call.GetAgentId(), AnsweredAt: answered,

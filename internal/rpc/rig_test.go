@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -133,7 +134,11 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	if r.server, err = rpc.New(opts); err != nil {
 		t.Fatal(err)
 	}
-	r.grpc = grpc.NewServer(r.server.ServerOptions(nil, nil)...)
+	var secure *tls.Config
+	if opts.Authority != nil {
+		secure = opts.Authority.TLS(false, "h2")
+	}
+	r.grpc = grpc.NewServer(r.server.ServerOptions(secure, nil)...)
 	r.server.Register(r.grpc)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
+	"greenlane/internal/audit"
+	"greenlane/internal/auth"
 	"greenlane/internal/feed"
 	"greenlane/internal/identity"
 	"greenlane/internal/instant"
@@ -45,6 +47,19 @@ type Options struct {
 	// Authenticated says that requests carry an identity that somebody proved.
 	// Without it nobody is asked, and everybody may everything.
 	Authenticated bool
+	// Authority proves identities. Without one, an authenticated server believes the
+	// identity in a request's context: somebody in front of it has put it there.
+	Authority *auth.Authority
+	// Refused, when set, is told of every request that is turned away for who makes
+	// it, on the request's own goroutine: it must not wait.
+	Refused func(ctx context.Context, r Refused)
+	// Limits bound what each identity may use, Arrivals how many calls come in, and
+	// Switches says what single switches are worth, by id, and OtherSwitches the
+	// others.
+	Limits   Limits
+	Arrivals ArrivalLimits
+	Switches map[string]Switch
+	Tell     Tell
 
 	HeartbeatEvery time.Duration // of a stream. Default 3 s.
 	AnnounceEvery  time.Duration // to a waiting caller. Default 15 s.
@@ -53,6 +68,8 @@ type Options struct {
 	// messages; a switch's may hold 32 times as much. Default 256.
 	SlowReader int
 	Logger     *slog.Logger
+	// Audit records who changes what; nil records nothing.
+	Audit *audit.Log
 }
 
 func (o Options) withDefaults() Options {
@@ -73,6 +90,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Tell is told what was refused. Nil functions are told nothing. switchID is one
+// that Options.Switches names, or OtherSwitches.
+type Tell struct {
+	Limit    func(limit, role string)               // a request, for a limit of its identity
+	Flood    func(site, switchID, reason string)    // an arrival that became a Refused call
+	VIPClaim func(site, switchID string, calls int) // calls that would be a VIP's if their number were vouched for
+}
+
 // Server serves the five services of greenlane.v1.
 type Server struct {
 	opts  Options
@@ -88,6 +113,12 @@ type Server struct {
 	cancel   context.CancelFunc
 	started  sync.Once
 	counts   Counts
+
+	lastMu  sync.Mutex
+	lasting map[*lasting]struct{} // what ends with its credential
+
+	limits   *limiter
+	arrivals *arrivals
 }
 
 // Counts are what the server holds open now.
@@ -119,7 +150,8 @@ func New(opts Options) (*Server, error) {
 	base, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		opts: opts, log: opts.Logger, sites: map[string]*site{}, owner: hex.EncodeToString(id[:]),
-		stopping: make(chan struct{}), base: base, cancel: cancel,
+		stopping: make(chan struct{}), base: base, cancel: cancel, lasting: map[*lasting]struct{}{},
+		limits: newLimiter(opts.Limits, opts.Tell.Limit), arrivals: newArrivals(opts.Arrivals, opts.Switches),
 	}
 	for i := range opts.Sites {
 		in := &opts.Sites[i]
@@ -144,6 +176,9 @@ func (s *Server) Start() {
 	s.started.Do(func() {
 		for _, st := range s.sites {
 			s.work.run(func() { s.renew(st) })
+		}
+		if s.opts.Authority != nil {
+			s.work.run(s.watchAuthority)
 		}
 	})
 }
@@ -218,6 +253,9 @@ func (s *Server) nowAt(siteName string) instant.Instant {
 
 // do carries a command out and turns its error into the client's.
 func (s *Server) do(ctx context.Context, st *site, cmd queue.Command) (queue.Result, error) {
+	if c := s.changeOf(ctx, st, cmd); c != nil {
+		return s.doRecorded(ctx, st, cmd, c)
+	}
 	res, err := st.engine.Do(ctx, cmd)
 	if err != nil {
 		return res, toError(s.log, err)

@@ -146,7 +146,7 @@ func (ss *session) acknowledge(ctx context.Context, ack *pb.OfferAcknowledgement
 // answer sends the result of one command.
 func (ss *session) answer(requestID string, err error, result *pb.SessionResult) {
 	if err != nil {
-		st := status.Convert(err)
+		st := status.Convert(ss.s.notYours(ss.s.who(ss.stream.Context()), err))
 		result = &pb.SessionResult{Code: int32(st.Code()), Message: st.Message()}
 	}
 	result.RequestId = requestID

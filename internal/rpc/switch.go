@@ -55,11 +55,38 @@ func (s *Server) arrived(ctx context.Context, req *pb.CallArrivedRequest) (*site
 		return nil, queue.Result{}, err
 	}
 	late := s.rank(ctx, st, cmd)
+	took, flood := s.arrivals.admit(st.name, cmd)
+	cmd.Refuse = flood
 	res, err := s.do(ctx, st, cmd)
+	if err != nil || res.Duplicate {
+		s.arrivals.forget(took)
+	} else {
+		s.tellArrival(st, cmd, res.Call)
+	}
 	if err == nil {
-		s.rankLater(st, late, cmd.Call, cmd.Attestation)
+		s.rankLater(st, late, cmd)
 	}
 	return st, res, err
+}
+
+// tellArrival tells of a call that was not known before.
+func (s *Server) tellArrival(st *site, cmd *queue.Arrive, call *queue.Call) {
+	if cmd.Refuse != "" && call.State == queue.CallRefused && call.Reason == cmd.Refuse && s.opts.Tell.Flood != nil {
+		name, _ := s.arrivals.configured(cmd.Switch)
+		s.opts.Tell.Flood(st.name, name, cmd.Refuse)
+	}
+	if cmd.UnattestedVIP {
+		s.ClaimRefused(st.name, cmd.Switch, 1)
+	}
+}
+
+// ClaimRefused tells of calls of a switch that are not served as a VIP's though
+// their number is one's.
+func (s *Server) ClaimRefused(site, switchID string, calls int) {
+	if s.opts.Tell.VIPClaim != nil && calls > 0 {
+		name, _ := s.arrivals.configured(switchID)
+		s.opts.Tell.VIPClaim(site, name, calls)
+	}
 }
 
 // arriveCommand checks the request and makes the command, but for the tier.
@@ -82,7 +109,7 @@ func (s *Server) arriveCommand(req *pb.CallArrivedRequest) (*site, *queue.Arrive
 	return st, &queue.Arrive{
 		Request: requestOf(req, &req.RequestId),
 		Call:    req.GetCallId(), Switch: req.GetSwitchId(), Caller: s.caller(req.GetCaller()), Dialed: req.GetDialed(),
-		Queue: req.GetQueue(), Attestation: fromAttestation(req.GetAttestation()), PreferredAgent: req.GetPreferredAgent(),
+		Queue: req.GetQueue(), Attestation: s.attestation(req.GetSwitchId(), req.GetAttestation()), PreferredAgent: req.GetPreferredAgent(),
 		ArrivedAt: arrived, Attributes: attributes(req.GetAttributes()),
 	}, nil
 }
@@ -91,6 +118,12 @@ func (s *Server) arriveCommand(req *pb.CallArrivedRequest) (*site, *queue.Arrive
 func (s *Server) caller(raw string) tiering.Number {
 	n, _ := s.opts.Normalizer.NormalizeLenient(raw)
 	return n
+}
+
+// attestation reads how far a switch trusts a number, by how far the switch is
+// trusted itself.
+func (s *Server) attestation(switchID string, said pb.Attestation) tiering.Attestation {
+	return s.arrivals.worth(switchID, fromAttestation(said))
 }
 
 // callFields are what CallArrived and an item of Reconcile say of a call.
@@ -215,9 +248,14 @@ func (s *switchService) Reconcile(ctx context.Context, req *pb.ReconcileRequest)
 	if err != nil {
 		return nil, err
 	}
+	claims := 0
 	for i, late := range lates {
-		s.rankLater(st, late, cmd.Calls[i].Call, cmd.Calls[i].Attestation)
+		s.rankLater(st, late, &cmd.Calls[i].Arrive)
+		if cmd.Calls[i].UnattestedVIP && !res.Duplicate && res.Items[i].Outcome == queue.OutcomeAdded {
+			claims++
+		}
 	}
+	s.ClaimRefused(st.name, cmd.Switch, claims)
 	out := &pb.ReconcileResponse{Added: int32(res.Added), Closed: int32(res.Closed), Kept: int32(res.Kept)}
 	for i := range res.Items {
 		out.Results = append(out.Results, s.toReconcileResult(&res.Items[i]))

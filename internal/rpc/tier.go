@@ -32,7 +32,7 @@ func (s *tierService) Set(ctx context.Context, req *pb.TierServiceSetRequest) (*
 		return nil, err
 	}
 	change.Op = tiering.OpSet
-	standing, reranked, err := s.change(ctx, st, change)
+	standing, reranked, err := s.change(ctx, st, change, req.GetRequestId())
 	if err != nil {
 		return nil, err
 	}
@@ -49,23 +49,24 @@ func (s *Server) setChange(c *check, caller string, tier pb.Tier, note string, e
 }
 
 // change makes one change and ranks the caller's waiting calls by it.
-func (s *Server) change(ctx context.Context, st *site, change tiering.Change) (tiering.Standing, int32, error) {
-	change.At = st.now()
-	entry, err := s.opts.Directory.Set(ctx, st.name, change)
-	if err != nil {
-		return tiering.Standing{}, 0, toError(s.log, err)
-	}
-	standing := entry.At(st.now())
-	reranked, err := s.rerank(ctx, st, change.Number, standing.Tier)
-	if err != nil {
-		return tiering.Standing{}, 0, toError(s.log, err)
-	}
-	return standing, reranked, nil
+func (s *Server) change(ctx context.Context, st *site, change tiering.Change, requestID string) (standing tiering.Standing, reranked int32, err error) {
+	before := func() values { return s.tierBefore(ctx, st, change.Number) }
+	err = s.recorded(s.tierChange(ctx, st, change, requestID), before, func() (values, error) {
+		change.At = st.now()
+		entry, err := s.opts.Directory.Set(ctx, st.name, change)
+		if err != nil {
+			return nil, toError(s.log, err)
+		}
+		standing = entry.At(st.now())
+		reranked, err = s.rerank(ctx, st, change.Number, standing.Tier)
+		return standingValues(standing), toError(s.log, err)
+	})
+	return standing, reranked, err
 }
 
 // rerank gives the caller's waiting calls the tier that was set.
 func (s *Server) rerank(ctx context.Context, st *site, caller tiering.Number, tier tiering.Tier) (int32, error) {
-	res, err := st.engine.Do(ctx, &queue.Rerank{Caller: caller, Tier: tier})
+	res, err := st.engine.Do(ctx, &queue.Rerank{Caller: caller, Tier: tier, AttestedVIP: s.opts.VIPRequiresAttestation})
 	return int32(res.Reranked), err
 }
 
@@ -146,7 +147,7 @@ func (s *tierService) Blacklist(ctx context.Context, req *pb.TierServiceBlacklis
 	if err != nil {
 		return nil, err
 	}
-	standing, reranked, err := s.change(ctx, st, change)
+	standing, reranked, err := s.change(ctx, st, change, req.GetRequestId())
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +187,7 @@ type batch struct {
 	out     *pb.TierServiceBatchSetResponse
 	changes []tiering.Change
 	at      []int // index in out.Results of each change
+	request string
 }
 
 // add takes one item. A wrong item is its own result's business; an error ends
@@ -199,6 +201,9 @@ func (b *batch) add(ctx context.Context, req *pb.TierServiceBatchSetRequest) err
 	}
 	var c check
 	c.text("request_id", req.GetRequestId(), maxID)
+	if b.request == "" && len(c.faults) == 0 {
+		b.request = req.GetRequestId()
+	}
 	now := b.st.now()
 	change := b.s.setChange(&c, req.GetCaller(), req.GetTier(), req.GetNote(), req.GetExpiresAt(), now)
 	change.Op, change.At = tiering.OpGrade, now
@@ -244,7 +249,16 @@ func (b *batch) write(ctx context.Context) error {
 	if len(b.changes) == 0 {
 		return nil
 	}
-	results := b.s.opts.Directory.SetBatch(ctx, b.st.name, b.changes)
+	return b.s.recorded(b.s.batchChange(ctx, b.st, b.changes, b.request), nil, func() (values, error) {
+		results := b.s.opts.Directory.SetBatch(ctx, b.st.name, b.changes)
+		err := b.tell(ctx, results)
+		b.changes, b.at = b.changes[:0], b.at[:0]
+		return batchAfter(results), toError(b.s.log, err)
+	})
+}
+
+// tell writes the results of a step, and ranks the waiting calls of its callers.
+func (b *batch) tell(ctx context.Context, results []tiering.Result) error {
 	now := b.st.now()
 	for i := range results {
 		result := b.out.GetResults()[b.at[i]]
@@ -264,6 +278,5 @@ func (b *batch) write(ctx context.Context) error {
 		}
 		b.out.Reranked += n
 	}
-	b.changes, b.at = b.changes[:0], b.at[:0]
 	return nil
 }

@@ -139,6 +139,27 @@ var walls = []wall{
 		deny:  []string{"github.com/redis", "go.etcd.io/bbolt", "/queue/", "/tiering/", "/internal/app"},
 	},
 	{
+		why:   "who proves identities knows no wire, no store and no call",
+		rooms: []string{"internal/auth/...", "internal/identity/...", "internal/pki/..."},
+		deny: []string{
+			"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus",
+			"/queue", "/tiering", "/callback", "/internal/config", "/internal/app", "/internal/rpc", "/internal/web",
+		},
+	},
+	{
+		why:   "certificates and tokens for trying are for the tool, measurements and tests",
+		rooms: []string{"."}, except: []string{"cmd/...", "internal/bench/...", "internal/pki/..."},
+		deny: []string{"/internal/pki"},
+	},
+	{
+		why:   "who encrypts and who masks know no store, no wire and no call",
+		rooms: []string{"internal/seal/...", "internal/discreet/..."},
+		deny: []string{
+			"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus",
+			"/queue", "/tiering", "/callback", "/internal/config", "/internal/app", "/internal/rpc", "/internal/web", "os",
+		},
+	},
+	{
 		why:   "the pages read the port, and are handed the API; the wiring knows who is behind them",
 		rooms: []string{"internal/web/..."},
 		deny: []string{
@@ -159,6 +180,14 @@ var walls = []wall{
 			"internal/bench/...", "internal/cli/...", "internal/load/...", "internal/report/...", // clients, as cmd is
 		},
 		deny: []string{"/proto"},
+	},
+	{
+		why:   "the audit record is handed what it holds; it knows no wire, no store and nobody who writes to it",
+		rooms: []string{"internal/audit/..."},
+		deny: []string{
+			"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus",
+			"/proto", "/queue", "/tiering/", "/internal/rpc", "/internal/app", "/internal/config", "/internal/identity",
+		},
 	},
 	{
 		why:   "nothing imports a command",

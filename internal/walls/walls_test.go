@@ -120,6 +120,11 @@ func TestEveryWallBites(t *testing.T) {
 		{"internal/app/a.go", "greenlane/cmd/greenlane/load", true},
 		{"internal/app/a_test.go", "greenlane/cmd/greenlane/load", true},
 		{"cmd/greenlane/main.go", "greenlane/cmd/greenlane/load", false},
+		{"internal/audit/a.go", "greenlane/tiering", false},
+		{"internal/audit/a.go", "greenlane/tiering/filedir", true},
+		{"internal/audit/a.go", "greenlane/queue", true},
+		{"internal/audit/a.go", "google.golang.org/grpc/peer", true},
+		{"internal/rpc/a.go", "greenlane/internal/audit", false},
 	} {
 		f, err := parse(c.path, fmt.Appendf(nil, "package p\n\nimport _ %q\n", c.imp))
 		if err != nil {

@@ -99,6 +99,18 @@ func (a *assets) page(name string) http.HandlerFunc {
 	}
 }
 
+// refusal serves a page in place of what was asked for. It is never kept.
+func (a *assets) refusal(name string, code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, i := language.MatchStrings(matcher, r.Header.Get("Accept-Language"))
+		page := a.pages[name][i]
+		w.Header().Add("Vary", "Accept-Language")
+		w.Header().Set("Content-Type", page.kind)
+		w.WriteHeader(code)
+		w.Write(page.plain) //nolint:errcheck // the client may have gone
+	}
+}
+
 func (a *assets) file(w http.ResponseWriter, r *http.Request) {
 	if f := a.files[r.PathValue("name")]; f != nil {
 		f.serve(w, r)

@@ -17,6 +17,8 @@ type Options struct {
 	// Hosts are names under which the daemon may be reached, beside localhost and
 	// any address.
 	Hosts []string
+	// SignIn proves the tokens that browsers bring; nil: nobody is asked who they are.
+	SignIn SignIn
 	// Version is the daemon's: a wallboard that hears of another one loads itself
 	// anew.
 	Version string
@@ -30,10 +32,11 @@ type Server struct {
 	opts   Options
 	boards map[string]*board
 	handle http.Handler
+	files  *assets
 }
 
 // New returns a server. It serves what is below its own paths: "/", "/agent",
-// "/ui/", "/wallboard/" and the API's.
+// "/ui/", "/wallboard/", "/whoami", "/login", "/logout" and the API's.
 func New(opts Options) (*Server, error) {
 	if len(opts.Sites) == 0 || opts.API == nil || opts.Stopping == nil {
 		return nil, errors.New("web: sites, API and stopping must be given")
@@ -55,11 +58,18 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.files = files
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", files.page("wallboard.html"))
 	mux.HandleFunc("GET /agent", files.page("agent.html"))
 	mux.HandleFunc("GET /ui/{name}", files.file)
 	mux.HandleFunc("GET /wallboard/stream", s.serveStream)
+	mux.HandleFunc("GET /whoami", s.serveWhoami)
+	if opts.SignIn != nil {
+		mux.HandleFunc("GET /login", files.page("login.html"))
+		mux.HandleFunc("POST /login", s.serveLogin)
+		mux.HandleFunc("POST /logout", s.serveLogout)
+	}
 	s.handle = newGuard(opts.Hosts, s.route(mux))
 	return s, nil
 }

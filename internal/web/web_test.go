@@ -127,7 +127,7 @@ func source(t *testing.T, name string) string {
 // that none waits for another to be read; and it names no file that is not there.
 func TestPagesAskForAllTheyNeedAtOnce(t *testing.T) {
 	used := map[string]bool{}
-	for _, page := range []string{"wallboard", "agent"} {
+	for _, page := range []string{"wallboard", "agent", "login"} {
 		html := source(t, page+".html")
 		named := map[string]bool{}
 		for _, m := range links.FindAllStringSubmatch(html, -1) {

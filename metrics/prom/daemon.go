@@ -20,6 +20,7 @@ type Daemon struct {
 	trips    *prometheus.HistogramVec
 	lookups  *prometheus.CounterVec
 	lookup   prometheus.Histogram
+	limits   limits
 
 	// The children by their labels: finding one by its labels costs more than
 	// counting with it.
@@ -68,6 +69,7 @@ func NewDaemon(reg prometheus.Registerer, version string) (*Daemon, error) {
 			Name: "greenlaned_tier_lookup_duration_seconds", Help: "Time that a call waited to know its caller's tier.", Buckets: spans,
 		}),
 		byResult: map[string]prometheus.Counter{},
+		limits:   newLimits(),
 	}
 	for _, result := range lookupResults {
 		d.byResult[result] = d.lookups.WithLabelValues(result)
@@ -76,10 +78,10 @@ func NewDaemon(reg prometheus.Registerer, version string) (*Daemon, error) {
 		Name: "greenlaned_build_info", Help: "Always 1; the version is in the label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	for _, c := range []prometheus.Collector{
+	for _, c := range append(d.limits.collectors(),
 		d.requests, d.latency, d.decide, d.commit, d.batch, d.trips, d.lookups, d.lookup, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	} {
+	) {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -248,6 +248,10 @@ func (g *Generator) arrive(st *queue.State) queue.Command {
 	if g.oneIn("provisional", 5) {
 		cmd.Provisional, cmd.Tier = true, tiering.Ordinary
 	}
+	cmd.Attestation = tiering.Attestation(g.src.Intn("attestation", 3))
+	if g.oneIn("flood", 16) {
+		cmd.Refuse = queue.ReasonSwitchFlood
+	}
 	return cmd
 }
 
@@ -322,7 +326,7 @@ func (g *Generator) moveCall(st *queue.State) queue.Command {
 }
 
 func (g *Generator) rerank(st *queue.State) queue.Command {
-	cmd := &queue.Rerank{Request: g.request(), Tier: g.tier(), OnlyProvisional: g.oneIn("only provisional", 3)}
+	cmd := &queue.Rerank{Request: g.request(), Tier: g.tier(), OnlyProvisional: g.oneIn("only provisional", 3), AttestedVIP: g.oneIn("attested vip", 3)}
 	if g.oneIn("by caller", 3) {
 		cmd.Caller = pick(g, "caller", genCallers)
 		return cmd

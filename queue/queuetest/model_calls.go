@@ -30,7 +30,11 @@ func (m *Model) arrive(c *queue.Arrive) (queue.Result, error) {
 		return m.arriveAfterHangUp(known, call), nil
 	}
 	m.enter(call, m.now)
-	if reason := m.admission(call, q); reason != "" {
+	reason := m.admission(call, q)
+	if reason == "" {
+		reason = c.Refuse
+	}
+	if reason != "" {
 		call.State, call.Reason, call.EndedAt = queue.CallRefused, reason, m.now
 		m.count(call, func(n *queue.Counts) { n.Refused++ })
 		m.callEvent(call, queue.Event{Type: queue.EventCallRefused, Reason: reason})

@@ -56,7 +56,7 @@ func (m *Model) rerank(c *queue.Rerank) (queue.Result, error) {
 	}
 	call := m.call(c.Call)
 	if c.OnlyProvisional && (call == nil || !call.Provisional || !waits(call)) {
-		return m.lateLookup(call, c.Tier), nil
+		return m.lateLookup(call, c), nil
 	}
 	switch {
 	case call == nil:
@@ -75,12 +75,16 @@ func (m *Model) setTier(c *queue.Call, cmd *queue.Rerank) bool {
 	if cmd.OnlyProvisional && !c.Provisional {
 		return false
 	}
-	if !c.Provisional && c.Tier == cmd.Tier && c.UnattestedVIP == cmd.UnattestedVIP {
+	t, forged := cmd.Tier, cmd.UnattestedVIP
+	if cmd.AttestedVIP {
+		t, forged = vouched(c, t)
+	}
+	if !c.Provisional && c.Tier == t && c.UnattestedVIP == forged {
 		return false
 	}
 	from := c.Tier
-	m.recount(c, c.Queue, cmd.Tier)
-	c.Provisional, c.UnattestedVIP = false, cmd.UnattestedVIP
+	m.recount(c, c.Queue, t)
+	c.Provisional, c.UnattestedVIP = false, forged
 	m.callEvent(c, queue.Event{Type: queue.EventCallReranked, FromTier: from})
 	m.tryEntry(entry{call: c})
 	if c.State == queue.CallOffered {
@@ -89,14 +93,26 @@ func (m *Model) setTier(c *queue.Call, cmd *queue.Rerank) bool {
 	return true
 }
 
+// vouched is the tier of a call that is a VIP's only if its switch says that the
+// number is the caller's.
+func vouched(c *queue.Call, t tiering.Tier) (tiering.Tier, bool) {
+	if t == tiering.VIP && c.Attestation != tiering.AttestationFull {
+		return tiering.Ordinary, true
+	}
+	return t, false
+}
+
 // lateLookup is the answer of the tier store after a provisional call is over:
 // a caller who hung up meanwhile gets the callback that the tier earns.
-func (m *Model) lateLookup(c *queue.Call, t tiering.Tier) queue.Result {
+func (m *Model) lateLookup(c *queue.Call, cmd *queue.Rerank) queue.Result {
 	if c == nil || !c.Provisional || c.State != queue.CallAbandoned || c.Callback != "" {
 		return queue.Result{}
 	}
 	counted := c.Tier
-	c.Tier, c.Provisional = t, false
+	c.Tier, c.Provisional = cmd.Tier, false
+	if cmd.AttestedVIP {
+		c.Tier, _ = vouched(c, cmd.Tier)
+	}
 	cb := m.earn(c)
 	c.Tier = counted
 	return queue.Result{Call: c, Callback: record(cb)}

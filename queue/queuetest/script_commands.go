@@ -129,6 +129,7 @@ func (s *Script) arrival(w *words, call string) queue.Arrive {
 		Request: w.request(), Call: call, Switch: w.opt("switch", defaultSwitch), Caller: tiering.Number(w.opt("caller", "")),
 		Dialed: w.opt("dialed", ""), Queue: w.opt("queue", ""), Tier: w.tier("tier", tiering.Ordinary),
 		Provisional: w.flag("provisional"), PreferredAgent: w.opt("prefer", ""), ArrivedAt: w.instant("arrived", now),
+		Refuse: w.opt("refuse", ""),
 	}
 }
 

@@ -57,6 +57,29 @@ var arriveCases = []testCase{
 		equal(d, "by default", d.do(&queue.Arrive{Call: "c2", Switch: "s1", Dialed: "10010"}).Call.Queue, "billing")
 		equal(d, "by name", d.do(&queue.Arrive{Call: "c3", Switch: "s1", Dialed: "10086", Queue: "billing"}).Call.Queue, "billing")
 	}},
+	{says: "a call that is to be refused is, with the reason", run: func(d *desk) {
+		refuse := func(c *queue.Arrive) { c.Refuse = queue.ReasonSwitchFlood }
+		c := d.arrive("c1", refuse)
+		equal(d, "state", c.State, queue.CallRefused)
+		equal(d, "reason", c.Reason, queue.ReasonSwitchFlood)
+		equal(d, "what is kept", d.call("c1").Call.Reason, queue.ReasonSwitchFlood)
+		equal(d, "event", d.newEvents()[0].Reason, queue.ReasonSwitchFlood)
+		equal(d, "again", d.arrive("c1").State, queue.CallRefused)
+	}},
+	{says: "a call that is known is not refused for being told again", run: func(d *desk) {
+		refuse := func(c *queue.Arrive) { c.Refuse = queue.ReasonNumberFlood }
+		d.arrive("c1")
+		res := d.do(&queue.Arrive{Call: "c1", Switch: "s1", Refuse: queue.ReasonNumberFlood})
+		equal(d, "duplicate", res.Duplicate, true)
+		equal(d, "state", res.Call.State, queue.CallWaiting)
+		d.do(&queue.Abandon{Call: "c2", Switch: "s1"})
+		equal(d, "hung up before", d.arrive("c2", refuse).State, queue.CallAbandoned)
+	}},
+	{says: "a queue's own reason to refuse comes first", site: func(s *queue.Site) {
+		s.Queues[0].Hours = &queue.Hours{Zone: time.UTC}
+	}, run: func(d *desk) {
+		equal(d, "reason", d.arrive("c1", func(c *queue.Arrive) { c.Refuse = queue.ReasonSwitchFlood }).Reason, queue.ReasonQueueClosed)
+	}},
 	{says: "a closed queue refuses the call with the reason", site: func(s *queue.Site) {
 		s.Queues[0].Hours = &queue.Hours{Zone: s.Zone}
 	}, run: func(d *desk) {

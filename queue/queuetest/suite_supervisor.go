@@ -93,6 +93,23 @@ var supervisorCases = []testCase{
 		d.mustOffer("a1", "v2")
 		equal(d, "unattested", d.call("v1").Call.UnattestedVIP, true)
 	}},
+	{says: "with attested vip a number that nobody vouches for is no VIP's", run: func(d *desk) {
+		vouched := func(a queue.Attestation) func(*queue.Arrive) {
+			return func(c *queue.Arrive) { c.Caller, c.Attestation = "+8613800000001", a }
+		}
+		d.arrive("c1", vouched(tiering.AttestationFull))
+		d.arrive("c2", vouched(tiering.AttestationPartial))
+		d.arrive("c3", vouched(tiering.AttestationUnset))
+		equal(d, "reranked", d.do(&queue.Rerank{Caller: "+8613800000001", Tier: tiering.VIP, AttestedVIP: true}).Reranked, 3)
+		equal(d, "again", d.do(&queue.Rerank{Caller: "+8613800000001", Tier: tiering.VIP, AttestedVIP: true}).Reranked, 0)
+		for id, want := range map[string]tiering.Tier{"c1": tiering.VIP, "c2": tiering.Ordinary, "c3": tiering.Ordinary} {
+			equal(d, id, d.call(id).Call.Tier, want)
+			equal(d, id+" unattested", d.call(id).Call.UnattestedVIP, want != tiering.VIP)
+		}
+		equal(d, "mid", d.do(&queue.Rerank{Caller: "+8613800000001", Tier: tiering.Mid, AttestedVIP: true}).Reranked, 3)
+		equal(d, "c2 is mid", d.call("c2").Call.Tier, tiering.Mid)
+		equal(d, "c2 unattested", d.call("c2").Call.UnattestedVIP, false)
+	}},
 	{says: "only provisional leaves alone what is known by now", run: func(d *desk) {
 		d.arrive("c1", func(c *queue.Arrive) { c.Provisional = true })
 		d.do(&queue.Rerank{Call: "c1", Tier: tiering.Blacklist})

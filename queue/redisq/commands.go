@@ -22,7 +22,7 @@ func (e *Engine) argsOf(cmd queue.Command) (s *script, args []any, err error) {
 	switch c := cmd.(type) {
 	case *queue.Arrive:
 		record, err := packed(e.vault.said(c))
-		return scripts()["arrive"], []any{c.Call, c.Switch, e.routeOf(c), record}, err
+		return scripts()["arrive"], []any{c.Call, c.Switch, e.routeOf(c), record, c.Refuse}, err
 	case *queue.Abandon:
 		return scripts()["hang_up"], []any{c.Call, c.Switch, int64(c.At), queue.ReasonCallerHungUp, c.Kind()}, nil
 	case *queue.End:
@@ -62,7 +62,9 @@ func (e *Engine) rareArgsOf(cmd queue.Command) (*script, []any, error) {
 	case *queue.MoveCall:
 		return scripts()["move_call"], []any{c.Call, c.Queue, c.By}, nil
 	case *queue.Rerank:
-		return scripts()["rerank"], []any{c.Call, e.vault.seal(c.Caller), int(c.Tier), asFlag(c.OnlyProvisional), asFlag(c.UnattestedVIP)}, nil
+		return scripts()["rerank"], []any{
+			c.Call, e.vault.seal(c.Caller), int(c.Tier), asFlag(c.OnlyProvisional), asFlag(c.UnattestedVIP), asFlag(c.AttestedVIP),
+		}, nil
 	case *queue.CreateCallback:
 		name, tier := c.Queue, c.Tier
 		if name == "" {

@@ -69,7 +69,8 @@ func luaConstants() map[string]string {
 		"DEADLINES": strconv.FormatInt(deadlines, 10), "DAY": strconv.Itoa(dayMs), "HOUR": "3600000",
 		"COHORT_INTERVAL": strconv.FormatInt(queue.CohortInterval.Milliseconds(), 10),
 		"LAST_CALL":       "300000", "MAX_DELAY": strconv.FormatInt(180*dayMs, 10), // as in package callback
-		"PRESENT_POLL": num(queue.PresentPoll), "PRESENT_STREAM": num(queue.PresentStream), "PRESENT_RING": num(queue.PresentRing),
+		"ATTESTATION_FULL": num(tiering.AttestationFull),
+		"PRESENT_POLL":     num(queue.PresentPoll), "PRESENT_STREAM": num(queue.PresentStream), "PRESENT_RING": num(queue.PresentRing),
 	}
 	for name := range kinds {
 		out["ERR_"+name] = strconv.Quote(name)

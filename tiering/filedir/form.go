@@ -35,40 +35,53 @@ func (f *form) key(site string, n tiering.Number) []byte {
 
 // encode returns the value of a number's entry, to be stored under its key.
 func (f *form) encode(site string, key []byte, n tiering.Number, e tiering.Entry) []byte {
+	return f.wrap(site, key, n, appendEntry(nil, key, e))
+}
+
+// wrap returns a value as it is stored under a key of a site's bucket.
+func (f *form) wrap(bucket string, key []byte, n tiering.Number, value []byte) []byte {
 	if f.seal == nil {
-		return appendEntry(nil, key, e)
+		return value
 	}
-	record := append(append(make([]byte, 0, 64+len(e.Note)), byte(len(n))), n...)
-	record = appendEntry(record, key, e)
-	return f.seal.Seal(make([]byte, 0, len(record)+seal.Overhead), record, placeOf(site, key))
+	record := append(append(make([]byte, 0, 1+len(n)+len(value)), byte(len(n))), n...)
+	record = append(record, value...)
+	return f.seal.Seal(make([]byte, 0, len(record)+seal.Overhead), record, placeOf(bucket, key))
 }
 
 // placeOf names where a value is stored: sealed, it can be opened there only.
-func placeOf(site string, key []byte) []byte {
-	return append(append(make([]byte, 0, len(site)+1+len(key)), site+"\x00"...), key...)
+func placeOf(bucket string, key []byte) []byte {
+	return append(append(make([]byte, 0, len(bucket)+1+len(key)), bucket+"\x00"...), key...)
 }
 
-// decode reads a value and says whose it is; what can't be read is nobody's when
+// decode reads an entry and says whose it is; what can't be read is nobody's when
 // it is sealed.
 func (f *form) decode(site string, key, value []byte) (tiering.Number, tiering.Entry, error) {
-	if f.seal == nil {
-		e, err := decodeEntry(key, value)
-		return tiering.Number(key), e, err
-	}
-	record, err := f.seal.Open(make([]byte, 0, len(value)), value, placeOf(site, key))
+	n, value, err := f.unwrap(site, site, key, value)
 	if err != nil {
 		return "", tiering.Entry{}, err
 	}
+	e, err := decodeEntry(key, value)
+	return n, e, err
+}
+
+// unwrap is the opposite of wrap.
+func (f *form) unwrap(bucket, site string, key, value []byte) (tiering.Number, []byte, error) {
+	if f.seal == nil {
+		return tiering.Number(key), value, nil
+	}
+	record, err := f.seal.Open(make([]byte, 0, len(value)), value, placeOf(bucket, key))
+	if err != nil {
+		return "", nil, err
+	}
 	if len(record) < 1 || len(record) < 1+int(record[0]) {
-		return "", tiering.Entry{}, errShort
+		return "", nil, errShort
 	}
 	end := 1 + int(record[0])
 	n := tiering.Number(record[1:end])
 	if !bytes.Equal(f.key(site, n), key) {
-		return "", tiering.Entry{}, errSense
+		return "", nil, errSense
 	}
-	e, err := decodeEntry(key, record[end:])
-	return n, e, err
+	return n, record[end:], nil
 }
 
 // cursor returns the cursor after a key.

@@ -50,13 +50,64 @@ func unreadable(site string, n tiering.Number, cause error) error {
 	return fmt.Errorf("%w: site %s, number %s: %w", tiering.ErrCorrupt, site, n.Masked(), cause)
 }
 
-// maxPage bounds a page of Walk.
-const maxPage = 10_000
+// LookupBatch implements tiering.Directory.
+func (d *Directory) LookupBatch(ctx context.Context, site string, ns []tiering.Number) ([]tiering.Entry, error) {
+	if err := tiering.CheckSite(site); err != nil {
+		return nil, err
+	}
+	for _, n := range ns {
+		if err := n.Check(); err != nil {
+			return nil, err
+		}
+	}
+	entries := make([]tiering.Entry, len(ns))
+	err := d.view(ctx, func(tx *bolt.Tx) error {
+		b := tx.Bucket(siteBucket(site))
+		if b == nil {
+			return nil
+		}
+		for i, n := range ns {
+			key := d.form.key(site, n)
+			if value := b.Get(key); value != nil {
+				if _, e, cause := d.form.decode(site, key, value); cause == nil {
+					entries[i] = e
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// maxPage bounds a page of Walk, and maxScan how many entries are looked at for
+// one of WalkBlacklist.
+const (
+	maxPage = 10_000
+	maxScan = 100_000
+)
 
 // Walk implements tiering.Directory. The order is that of the keys, and a cursor
 // is the last key of the page before.
 func (d *Directory) Walk(
 	ctx context.Context, site string, from tiering.Cursor, limit int,
+) (items []tiering.Item, next tiering.Cursor, err error) {
+	return d.walk(ctx, site, from, limit, func(tiering.Entry) bool { return true })
+}
+
+// WalkBlacklist implements tiering.Directory, as Walk does. There is no index:
+// the file lies in mapped memory, where looking at an entry costs a fraction of
+// a microsecond.
+func (d *Directory) WalkBlacklist(
+	ctx context.Context, site string, from tiering.Cursor, limit int,
+) (items []tiering.Item, next tiering.Cursor, err error) {
+	return d.walk(ctx, site, from, limit, func(e tiering.Entry) bool { return e.Blacklisted })
+}
+
+func (d *Directory) walk(
+	ctx context.Context, site string, from tiering.Cursor, limit int, wanted func(tiering.Entry) bool,
 ) (items []tiering.Item, next tiering.Cursor, err error) {
 	if err := tiering.CheckSite(site); err != nil {
 		return nil, "", err
@@ -79,14 +130,15 @@ func (d *Directory) Walk(
 			key, value = c.Next()
 		}
 		var last []byte
-		for ; key != nil && len(items)+len(bad) < limit; key, value = c.Next() {
+		for n := 0; key != nil && len(items)+len(bad) < limit && n < maxScan; key, value = c.Next() {
 			last = bytes.Clone(key)
-			n, e, cause := d.form.decode(site, key, value)
-			if cause != nil {
-				bad, faults = append(bad, last), append(faults, unreadable(site, n, cause))
-				continue
+			n++
+			switch whose, e, cause := d.form.decode(site, key, value); {
+			case cause != nil:
+				bad, faults = append(bad, last), append(faults, unreadable(site, whose, cause))
+			case wanted(e):
+				items = append(items, tiering.Item{Number: whose, Entry: e})
 			}
-			items = append(items, tiering.Item{Number: n, Entry: e})
 		}
 		if key != nil {
 			next = d.form.cursor(last)

@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"greenlane/internal/seal"
+	"greenlane/tiering"
 )
 
 // Keys of the bucket meta, beside the schema and the counts.
@@ -33,7 +34,7 @@ func (d *Directory) unlock(o Options) error {
 		kept, index = append(kept, meta.Get(sealsKey)...), append(index, meta.Get(indexKey)...)
 		erased = meta.Get(erasedKey) != nil
 		return tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
-			used = used || bytes.HasPrefix(name, siteBucket(""))
+			used = used || bytes.HasPrefix(name, siteBucket("")) || bytes.HasPrefix(name, ratingsBucket(""))
 			return nil
 		})
 	})
@@ -129,6 +130,7 @@ type copying struct {
 
 func (c *copying) bucket(name string, from *bolt.Bucket) error {
 	site, entries := strings.CutPrefix(name, string(siteBucket("")))
+	ratingsOf, ratings := strings.CutPrefix(name, string(ratingsBucket("")))
 	cursor, key, value := start(from)
 	for more := true; more; {
 		err := c.to.Update(func(tx *bolt.Tx) error {
@@ -140,7 +142,9 @@ func (c *copying) bucket(name string, from *bolt.Bucket) error {
 			for n := 0; key != nil && n < rewriteStep; n++ {
 				switch {
 				case entries && c.reseal:
-					err = c.entry(b, site, key, value)
+					err = c.entry(b, site, site, key, value)
+				case ratings && c.reseal:
+					err = c.entry(b, name, ratingsOf, key, value)
 				case name == string(quarantineBucket) && c.reseal:
 					// What could not be read may name a number, and nobody can seal it.
 				case name == string(metaBucket) && string(key) == string(erasedKey):
@@ -162,12 +166,19 @@ func (c *copying) bucket(name string, from *bolt.Bucket) error {
 	return nil
 }
 
-func (c *copying) entry(to *bolt.Bucket, site string, key, value []byte) error {
-	n, e, err := c.was.decode(site, key, value)
+// entry seals an entry, or ratings, anew. An entry's checksum takes in its key, and
+// so it is made anew as well.
+func (c *copying) entry(to *bolt.Bucket, bucket, site string, key, value []byte) error {
+	n, value, err := c.was.unwrap(bucket, site, key, value)
+	f := &c.d.form
+	own := f.key(site, n)
+	if err == nil && bucket == site {
+		var e tiering.Entry
+		e, err = decodeEntry(key, value)
+		value = appendEntry(nil, own, e)
+	}
 	if err != nil {
 		return unreadable(site, n, err)
 	}
-	f := &c.d.form
-	key = f.key(site, n)
-	return to.Put(key, f.encode(site, key, n, e))
+	return to.Put(own, f.wrap(bucket, own, n, value))
 }

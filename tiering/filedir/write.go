@@ -77,11 +77,11 @@ func (d *Directory) setChunk(
 			return err
 		}
 		for _, i := range chunk {
-			e, err := w.apply(cs[i], keys[i])
+			old, e, err := w.apply(cs[i], keys[i])
 			if err != nil {
 				return err
 			}
-			results[i].Entry = e
+			results[i].Before, results[i].Entry = old, e
 		}
 		return w.end()
 	})
@@ -128,43 +128,44 @@ func (w *writer) begin(tx *bolt.Tx) (err error) {
 	return nil
 }
 
-func (w *writer) apply(c tiering.Change, key []byte) (tiering.Entry, error) {
-	var old tiering.Entry
+// apply makes a change and returns the entry before and after it.
+func (w *writer) apply(c tiering.Change, key []byte) (old, e tiering.Entry, err error) {
 	value := w.bucket.Get(key)
 	if value != nil {
 		var cause error
 		if _, old, cause = w.form.decode(w.site, key, value); cause != nil {
 			if err := w.setAside(key, c.Number, value, cause); err != nil {
-				return tiering.Entry{}, err
+				return old, e, err
 			}
 			value = nil
 		} else {
 			w.counts.add(old.Stored(), -1)
 		}
 	}
-	e, keep := c.Apply(old)
+	var keep bool
+	e, keep = c.Apply(old)
 	if w.told && alters(old, e) {
 		w.altered = append(w.altered, tiering.Item{Number: c.Number, Entry: e})
 	}
 	if keep {
 		w.counts.add(e.Stored(), 1)
 		if value != nil && e == old {
-			return e, nil
+			return old, e, nil
 		}
-		return e, w.bucket.Put(key, w.form.encode(w.site, key, c.Number, e))
+		return old, e, w.bucket.Put(key, w.form.encode(w.site, key, c.Number, e))
 	}
 	if c.Op == tiering.OpForget {
-		if err := w.forgetAside(key); err != nil {
-			return e, err
+		if err := errors.Join(w.forgetAside(key), w.forgetRatings(key)); err != nil {
+			return old, e, err
 		}
 	}
 	if value == nil {
-		return e, nil
+		return old, e, nil
 	}
 	if err := w.bucket.Delete(key); err != nil || c.Op != tiering.OpForget {
-		return e, err
+		return old, e, err
 	}
-	return e, w.tx.Bucket(metaBucket).Put(erasedKey, []byte{1})
+	return old, e, w.tx.Bucket(metaBucket).Put(erasedKey, []byte{1})
 }
 
 // forgetAside drops what was set aside of a caller who is forgotten.

@@ -175,6 +175,10 @@ func extraKey(site string, shard int) string { return shardKey(site, shard, "lon
 // asideKey is a hash of what could not be read, by where it was.
 func asideKey(site string, shard int) string { return shardKey(site, shard, "aside") }
 
+// blackKey is a sorted set, all of score 0, of the extraFields of who is on the
+// blacklist: an index, by which the few are found among the many.
+func blackKey(site string, shard int) string { return shardKey(site, shard, "black") }
+
 func shardKey(site string, shard int, what string) string {
 	return fmt.Sprintf("%s{%s:%02x}:%s", prefix, site, shard, what)
 }

@@ -77,6 +77,27 @@ func (l *layout) numberOf(p place) (tiering.Number, error) {
 	return tiering.Number(n), nil
 }
 
+// ratingsField is the field of a number in its shard's ratings.
+func (l *layout) ratingsField(n tiering.Number) string {
+	if l.numbers == nil {
+		return string(n)
+	}
+	return sealedField + l.numbers.Seal(string(n))
+}
+
+// ratedAt is the opposite of ratingsField.
+func (l *layout) ratedAt(field string) (tiering.Number, error) {
+	if l.numbers == nil {
+		return tiering.Number(field), nil
+	}
+	sealed, ok := strings.CutPrefix(field, sealedField)
+	n, err := l.numbers.Open(sealed)
+	if !ok || err != nil || tiering.Number(n).Check() != nil {
+		return "", errField
+	}
+	return tiering.Number(n), nil
+}
+
 // encode is place.encode of an entry whose note may have to be sealed.
 func (l *layout) encode(p place, e tiering.Entry) (value, extra string) {
 	if l.numbers != nil && e.Note != "" {

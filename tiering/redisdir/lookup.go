@@ -57,12 +57,8 @@ func unreadable(site string, n tiering.Number, cause error) error {
 	return fmt.Errorf("%w: site %s, number %s: %w", tiering.ErrCorrupt, site, n.Masked(), cause)
 }
 
-// LookupBatch looks many callers up in a few round trips: an entry for each
-// number, the zero Entry for those of whom nothing is known. The cache is
-// neither asked nor filled. What can't be read counts as unknown and stays where
-// it is: whoever looks that caller up alone is told.
-//
-// Errors are those of Lookup, but for ErrCorrupt; ErrNumber does not say which.
+// LookupBatch implements tiering.Directory, in a few round trips. The cache is
+// neither asked nor filled.
 func (d *Directory) LookupBatch(ctx context.Context, site string, ns []tiering.Number) ([]tiering.Entry, error) {
 	end, err := d.begin(ctx, site)
 	if err != nil {

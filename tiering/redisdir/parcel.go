@@ -66,15 +66,17 @@ func (b *batch) pack(p *parcel) {
 	if p.removes {
 		p.script = dropScript
 	}
-	p.call.keys = make([]string, 0, 3+p.keys)
-	p.call.keys = append(p.call.keys, countsKey(b.site, p.shard), extraKey(b.site, p.shard), asideKey(b.site, p.shard))
-	const fixed = 6
+	p.call.keys = make([]string, 0, 4+p.keys)
+	p.call.keys = append(p.call.keys, countsKey(b.site, p.shard), extraKey(b.site, p.shard), asideKey(b.site, p.shard),
+		blackKey(b.site, p.shard))
+	const fixed = 7
 	p.args = make([]any, fixed, fixed+3*len(p.runs))
 	heads, groups := make([]byte, 0, 3*len(p.runs)), make([]byte, 0, 2*len(p.runs))
 	messages := make([]byte, 0, 24*len(p.runs))
 	var grown [len(tiering.Tiers) + 1]int
+	var marks []byte
 	bucket := uint32(buckets)
-	for _, r := range p.runs {
+	for i, r := range p.runs {
 		same := r.bucket == bucket
 		if !same {
 			p.call.keys = append(p.call.keys, bucketKey(b.site, r.bucket))
@@ -88,14 +90,28 @@ func (b *batch) pack(p *parcel) {
 		grown[from]--
 		grown[to]++
 		heads = append(heads, byte(from)<<3|byte(to))
+		if (from == tiering.Blacklist) != (to == tiering.Blacklist) {
+			marks = r.appendMark(marks, i+1, to == tiering.Blacklist)
+		}
 		heads = binary.BigEndian.AppendUint16(heads, uint16(len(messages)-before))
 		groups = appendGroup(groups, r.what(), same)
 		p.args = r.appendArgs(p.args)
 	}
 	grows := fmt.Sprintf("%d %d %d %d", grown[tiering.VIP], grown[tiering.Mid], grown[tiering.Ordinary], grown[tiering.Blacklist])
-	for i, arg := range [fixed]string{channel, messageStart(b.d.origin, b.site), string(messages), grows, string(heads), string(groups)} {
+	for i, arg := range [fixed]string{channel, messageStart(b.d.origin, b.site), string(messages), grows, string(heads), string(groups), string(marks)} {
 		p.args[i] = arg
 	}
+}
+
+// appendMark adds that the caller of change number comes on or off the blacklist.
+func (p place) appendMark(marks []byte, number int, on bool) []byte {
+	member := p.extraField()
+	marks = binary.BigEndian.AppendUint16(marks, uint16(number))
+	state := byte(0)
+	if on {
+		state = 1
+	}
+	return append(append(marks, state, byte(len(member))), member...)
 }
 
 // appendGroup adds one change: to the last group when both only insert into the

@@ -43,6 +43,11 @@ func (d *Directory) SetBatch(ctx context.Context, site string, cs []tiering.Chan
 	defer end()
 	b.listeners = d.listeners()
 	b.make(ctx, runsOf(b.gather()), d.opt.Writers)
+	for i := range cs {
+		if cs[i].Op == tiering.OpForget && b.results[i].Err == nil {
+			_, b.results[i].Err = d.UpdateRatings(ctx, site, cs[i].Number, func(tiering.Satisfaction) tiering.Satisfaction { return tiering.Satisfaction{} })
+		}
+	}
 	return b.results
 }
 
@@ -169,8 +174,9 @@ func (b *batch) compute(r *run) {
 	}
 	keep := false
 	for _, i := range r.changes {
+		before := old
 		if old, keep = b.changes[i].Apply(old); b.results != nil {
-			b.results[i].Entry = old
+			b.results[i] = tiering.Result{Before: before, Entry: old}
 		}
 	}
 	r.after, r.want, r.long = old, "", ""

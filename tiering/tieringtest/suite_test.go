@@ -93,6 +93,24 @@ func (d *plain) Lookup(ctx context.Context, site string, n tiering.Number) (tier
 	return d.readable(key{site, n})
 }
 
+func (d *plain) LookupBatch(ctx context.Context, site string, ns []tiering.Number) ([]tiering.Entry, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.use(ctx, site); err != nil {
+		return nil, err
+	}
+	entries := make([]tiering.Entry, len(ns))
+	for i, n := range ns {
+		if err := n.Check(); err != nil {
+			return nil, err
+		}
+		if !d.store.bad[key{site, n}] {
+			entries[i] = d.store.entries[key{site, n}]
+		}
+	}
+	return entries, nil
+}
+
 func (d *plain) Set(ctx context.Context, site string, c tiering.Change) (tiering.Entry, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -117,13 +135,33 @@ func (d *plain) Set(ctx context.Context, site string, c tiering.Change) (tiering
 func (d *plain) SetBatch(ctx context.Context, site string, cs []tiering.Change) []tiering.Result {
 	results := make([]tiering.Result, len(cs))
 	for i, c := range cs {
-		results[i].Entry, results[i].Err = d.Set(ctx, site, c)
+		d.mu.Lock()
+		before := d.store.entries[key{site, c.Number}]
+		if d.store.bad[key{site, c.Number}] {
+			before = tiering.Entry{}
+		}
+		d.mu.Unlock()
+		if results[i].Entry, results[i].Err = d.Set(ctx, site, c); results[i].Err == nil {
+			results[i].Before = before
+		}
 	}
 	return results
 }
 
 func (d *plain) Walk(
 	ctx context.Context, site string, from tiering.Cursor, limit int,
+) (items []tiering.Item, next tiering.Cursor, err error) {
+	return d.walk(ctx, site, from, limit, false)
+}
+
+func (d *plain) WalkBlacklist(
+	ctx context.Context, site string, from tiering.Cursor, limit int,
+) (items []tiering.Item, next tiering.Cursor, err error) {
+	return d.walk(ctx, site, from, limit, true)
+}
+
+func (d *plain) walk(
+	ctx context.Context, site string, from tiering.Cursor, limit int, black bool,
 ) (items []tiering.Item, next tiering.Cursor, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -135,7 +173,7 @@ func (d *plain) Walk(
 	}
 	var numbers []tiering.Number
 	for k := range maps.Keys(d.store.entries) {
-		if k.site == site && string(k.n) > string(from) {
+		if k.site == site && string(k.n) > string(from) && (!black || d.store.entries[k].Blacklisted) {
 			numbers = append(numbers, k.n)
 		}
 	}

@@ -159,7 +159,17 @@ func everyMethod(ctx context.Context, t *testing.T, d tiering.Directory, want er
 			t.Errorf("SetBatch returns %+v beside its error", r.Entry)
 		}
 	}
-	items, next, err := d.Walk(ctx, site, "", 10)
+	entries, err := d.LookupBatch(ctx, site, []tiering.Number{li})
+	check("LookupBatch", err)
+	if len(entries) != 0 {
+		t.Errorf("LookupBatch returns %v beside its error", entries)
+	}
+	items, next, err := d.WalkBlacklist(ctx, site, "", 10)
+	check("WalkBlacklist", err)
+	if len(items) != 0 || next != "" {
+		t.Errorf("WalkBlacklist returns %v, %q beside its error", items, next)
+	}
+	items, next, err = d.Walk(ctx, site, "", 10)
 	check("Walk", err)
 	if len(items) != 0 || next != "" {
 		t.Errorf("Walk returns %v, %q beside its error", items, next)

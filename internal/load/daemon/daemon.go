@@ -23,11 +23,12 @@ import (
 
 // Options say which daemon to start, and how.
 type Options struct {
-	Binary string    // the path of greenlaned
-	Config string    // its configuration, YAML; empty: the defaults
-	Args   []string  // more arguments
-	Env    []string  // more environment, "NAME=value"
-	Log    io.Writer // gets what the daemon writes; nil: nothing is kept
+	Binary string            // the path of greenlaned
+	Config string            // its configuration, YAML; empty: the defaults
+	Args   []string          // more arguments
+	Env    []string          // more environment, "NAME=value"
+	Log    io.Writer         // gets what the daemon writes; nil: nothing is kept
+	Dial   []grpc.DialOption // how to ask whether it serves; nil: in the clear
 }
 
 // Daemon is one greenlaned, which may be killed and started again.
@@ -144,11 +145,13 @@ func (d *Daemon) serving(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	conn, err := grpc.NewClient(d.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	conn, err := grpc.NewClient(d.addr, append([]grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1.2, MaxDelay: 20 * time.Millisecond},
 			MinConnectTimeout: time.Second,
-		}))
+		}),
+	}, d.opt.Dial...)...)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@
 import { call, duration } from './api.js';
 import { Desk } from './desk.js';
 import { mark, onceAFrame, put } from './dom.js';
-import { head } from './head.js';
+import { head, leaving } from './head.js';
 import { t } from './i18n.js';
 import { Ring } from './ring.js';
 import { Session } from './session.js';
@@ -21,6 +21,7 @@ const kept = {
   set(agent) { try { agent ? sessionStorage.setItem('greenlane.at.' + site, agent) : sessionStorage.removeItem('greenlane.at.' + site); } catch { /* none */ } },
 };
 
+let own = '';
 let session = null;
 let desk = null;
 let form = null;
@@ -31,7 +32,7 @@ function askWho(fault) {
   session = desk = null;
   kept.set(null);
   put($('who'), '');
-  form = new SignIn(site, ({ agent, signIn }) => { ring.unlock(); begin(agent, signIn); });
+  form = new SignIn(site, own, ({ agent, signIn }) => { ring.unlock(); begin(agent, signIn); });
   if (fault) form.fault = fault;
   form.draw();
   $('desk').replaceChildren(form.el);
@@ -80,5 +81,9 @@ addEventListener('pointerdown', () => ring.unlock(), { once: true });
 setInterval(() => desk?.tick(), 250);
 mark($('wallboard'), 'href', '/?site=' + encodeURIComponent(site));
 
+// An agent whom the daemon knows signs in under that name, and under no other.
+const me = await leaving();
+own = me.name && me.name !== '*' ? me.name : '';
+if (own && kept.get() !== own) kept.set(null);
 if (kept.get()) begin(kept.get());
 else askWho();

@@ -1,6 +1,8 @@
 // The head that both pages have: language, theme, and the tab's texts.
 
+import { h } from './dom.js';
 import { t, translate } from './i18n.js';
+import { signOut, who } from './who.js';
 
 /** Makes the language and theme switches work; `changed` draws the page anew. */
 export function head(changed) {
@@ -19,4 +21,16 @@ export function head(changed) {
   theme.addEventListener('click', () => prefs.set('theme', prefs.nextTheme()));
   addEventListener('prefs', show);
   show();
+}
+
+/** Lets a user whom the daemon knows by a token leave. */
+export async function leaving() {
+  const me = await who();
+  if (me.by !== 'token') return me;
+  const leave = h('button', { class: 'quiet', type: 'button', onclick: () => signOut() });
+  const show = () => { leave.textContent = t('l.leave', me.name); };
+  addEventListener('prefs', show);
+  show();
+  document.querySelector('.tools').append(leave);
+  return me;
 }

@@ -2,6 +2,7 @@
 // how old what it has is.
 
 import { Backoff, Clock } from './clock.js';
+import { stillKnown } from './who.js';
 
 // A hidden page gives its connection back after this long: a browser opens only
 // six to one server.
@@ -77,6 +78,7 @@ export class Live {
     const delay = this.#backoff.next();
     this.#retryAt = performance.now() + delay;
     this.#timer = setTimeout(() => { if (!document.hidden) this.open(); }, delay);
+    stillKnown(); // an EventSource does not say why it failed
     this.changed();
   }
 

@@ -3,6 +3,7 @@
 
 import { ApiError, call, duration, instant, requestID, stream } from './api.js';
 import { Backoff, Clock } from './clock.js';
+import { stillKnown } from './who.js';
 
 // A stream that brings nothing for so many heartbeats is taken for broken.
 const missed = 3;
@@ -74,12 +75,13 @@ export class Session {
     // given it back, or will.
     this.offer = null;
     if (err.code === 'aborted') this.state = 'taken';
-    else if (['not_found', 'failed_precondition', 'invalid_argument'].includes(err.code)) { this.state = 'over'; this.why = err; }
+    else if (['not_found', 'failed_precondition', 'invalid_argument', 'permission_denied'].includes(err.code)) { this.state = 'over'; this.why = err; }
     else {
       this.state = 'lost';
       const delay = this.#backoff.next();
       this.retryAt = performance.now() + delay;
       this.#timer = setTimeout(() => this.open(), delay);
+      if (err.code === 'unauthenticated') stillKnown();
     }
     this.changed();
   }

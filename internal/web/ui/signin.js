@@ -9,11 +9,14 @@ const remembered = () => { try { return JSON.parse(window.greenlane.kept('agent'
 export class SignIn {
   #known = null;
 
-  /** `submit` gets {agent, signIn}. */
-  constructor(site, submit) {
+  /** `own` is the agent's id when the daemon knows it already; `submit` gets
+   * {agent, signIn}. */
+  constructor(site, own, submit) {
     this.site = site;
+    this.own = own;
     this.submit = submit;
     this.last = remembered();
+    if (own) this.last = { ...this.last, agent: own };
     this.el = h('form', { class: 'panel signin', novalidate: true, onsubmit: (e) => { e.preventDefault(); this.#send(); } });
     this.queues = null;
     this.#ask();
@@ -42,7 +45,7 @@ export class SignIn {
       this[name] = h('input', { id: id(name), name, autocomplete: 'off', 'aria-describedby': hint && id(name + '-hint'), ...attributes }),
       hint && h('p', { class: 'under', id: id(name + '-hint') }, t(hint)));
     const fields = [
-      field('agent', 'a.id', { value: last.agent || '', required: true, maxlength: 128, spellcheck: 'false', autocapitalize: 'none' }),
+      field('agent', 'a.id', { value: last.agent || '', required: true, readonly: !!this.own, maxlength: 128, spellcheck: 'false', autocapitalize: 'none' }),
       field('endpoint', 'a.endpoint', { value: last.endpoint || '', maxlength: 256, spellcheck: 'false' }, 'a.endpoint.hint'),
       field('wrapup', 'a.wrapup', { value: last.wrapup || '', inputmode: 'numeric', pattern: '[0-9]*', maxlength: 4 }, 'a.wrapup.hint'),
     ];

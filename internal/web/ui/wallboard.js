@@ -3,7 +3,7 @@
 import { Calls } from './calls.js';
 import { Curve } from './curve.js';
 import { h, mark, onceAFrame, put } from './dom.js';
-import { head } from './head.js';
+import { head, leaving } from './head.js';
 import { clock, t } from './i18n.js';
 import { Live } from './live.js';
 import { Queues } from './queues.js';
@@ -98,5 +98,6 @@ function announce(list, at) {
 }
 
 head(() => { shownDay = null; shownSeq = -1; draw(); });
+leaving();
 live.open();
 setInterval(draw, 250);

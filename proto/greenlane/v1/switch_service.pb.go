@@ -1487,7 +1487,7 @@ type Release struct {
 	// The call.
 	CallId string `protobuf:"bytes,1,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	// Why: `queue_closed`, `queue_full`, `process_full`, `blacklisted`,
-	// `max_wait`, `overflow`, `agent_completed`, `max_talk`, `reconciled`.
+	// `number_flood`, `switch_flood`, `max_wait`, `overflow`, `agent_completed`, `max_talk`, `reconciled`.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Where to send the caller: the queue's overflow destination. Empty unless
 	// the reason is `overflow`.

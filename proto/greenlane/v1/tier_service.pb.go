@@ -24,6 +24,70 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// CareClass says how a caller's satisfaction went over the last three months:
+// those ending with this month, or with the month before while this one has no
+// rating. A month's satisfaction is the mean of its ratings. A caller is in the
+// first class that fits.
+type CareClass int32
+
+const (
+	// Not given, or none of the classes.
+	CareClass_CARE_CLASS_UNSPECIFIED CareClass = 0
+	// Each month lower than the one before, and now dissatisfied.
+	CareClass_CARE_CLASS_FALLING_DISSATISFIED CareClass = 1
+	// Each month lower than the one before, and still satisfied.
+	CareClass_CARE_CLASS_FALLING CareClass = 2
+	// Lower at least once than in the month with a rating before.
+	CareClass_CARE_CLASS_FELL CareClass = 3
+	// The same in every month with a rating, two at least, and dissatisfied.
+	CareClass_CARE_CLASS_ALWAYS_DISSATISFIED CareClass = 4
+)
+
+// Enum value maps for CareClass.
+var (
+	CareClass_name = map[int32]string{
+		0: "CARE_CLASS_UNSPECIFIED",
+		1: "CARE_CLASS_FALLING_DISSATISFIED",
+		2: "CARE_CLASS_FALLING",
+		3: "CARE_CLASS_FELL",
+		4: "CARE_CLASS_ALWAYS_DISSATISFIED",
+	}
+	CareClass_value = map[string]int32{
+		"CARE_CLASS_UNSPECIFIED":          0,
+		"CARE_CLASS_FALLING_DISSATISFIED": 1,
+		"CARE_CLASS_FALLING":              2,
+		"CARE_CLASS_FELL":                 3,
+		"CARE_CLASS_ALWAYS_DISSATISFIED":  4,
+	}
+)
+
+func (x CareClass) Enum() *CareClass {
+	p := new(CareClass)
+	*p = x
+	return p
+}
+
+func (x CareClass) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CareClass) Descriptor() protoreflect.EnumDescriptor {
+	return file_greenlane_v1_tier_service_proto_enumTypes[0].Descriptor()
+}
+
+func (CareClass) Type() protoreflect.EnumType {
+	return &file_greenlane_v1_tier_service_proto_enumTypes[0]
+}
+
+func (x CareClass) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CareClass.Descriptor instead.
+func (CareClass) EnumDescriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{0}
+}
+
 // TierServiceSetRequest gives a caller a tier.
 type TierServiceSetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -323,7 +387,15 @@ type TierServiceBatchSetRequest struct {
 	// As TierServiceSetRequest.note.
 	Note string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
 	// As TierServiceSetRequest.expires_at.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Eight bits for whoever grades, kept and given back by List; 0 to 255.
+	Flags uint32 `protobuf:"varint,7,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Change nothing, and say what would come of it. The first item says it for
+	// the batch.
+	DryRun bool `protobuf:"varint,8,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Answer with the results of the wrong items only. The first item says it for
+	// the batch.
+	OnlyFailures  bool `protobuf:"varint,9,opt,name=only_failures,json=onlyFailures,proto3" json:"only_failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -400,6 +472,27 @@ func (x *TierServiceBatchSetRequest) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *TierServiceBatchSetRequest) GetFlags() uint32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *TierServiceBatchSetRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *TierServiceBatchSetRequest) GetOnlyFailures() bool {
+	if x != nil {
+		return x.OnlyFailures
+	}
+	return false
+}
+
 // TierServiceBatchSetResponse is what became of a batch.
 type TierServiceBatchSetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -410,7 +503,9 @@ type TierServiceBatchSetResponse struct {
 	// How many items were wrong.
 	Failed int32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	// How many waiting calls were re-ranked.
-	Reranked      int32 `protobuf:"varint,4,opt,name=reranked,proto3" json:"reranked,omitempty"`
+	Reranked int32 `protobuf:"varint,4,opt,name=reranked,proto3" json:"reranked,omitempty"`
+	// How many callers moved between which tiers, by applied items.
+	Moves         []*TierMove `protobuf:"bytes,5,rep,name=moves,proto3" json:"moves,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -473,6 +568,77 @@ func (x *TierServiceBatchSetResponse) GetReranked() int32 {
 	return 0
 }
 
+func (x *TierServiceBatchSetResponse) GetMoves() []*TierMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+// TierMove counts callers who moved from one tier to another, or stayed.
+type TierMove struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tier before the item; unspecified for a caller of whom nothing was known.
+	From Tier `protobuf:"varint,1,opt,name=from,proto3,enum=greenlane.v1.Tier" json:"from,omitempty"`
+	// The tier after it.
+	To Tier `protobuf:"varint,2,opt,name=to,proto3,enum=greenlane.v1.Tier" json:"to,omitempty"`
+	// How many items did so.
+	Callers       int32 `protobuf:"varint,3,opt,name=callers,proto3" json:"callers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierMove) Reset() {
+	*x = TierMove{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierMove) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierMove) ProtoMessage() {}
+
+func (x *TierMove) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierMove.ProtoReflect.Descriptor instead.
+func (*TierMove) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TierMove) GetFrom() Tier {
+	if x != nil {
+		return x.From
+	}
+	return Tier_TIER_UNSPECIFIED
+}
+
+func (x *TierMove) GetTo() Tier {
+	if x != nil {
+		return x.To
+	}
+	return Tier_TIER_UNSPECIFIED
+}
+
+func (x *TierMove) GetCallers() int32 {
+	if x != nil {
+		return x.Callers
+	}
+	return 0
+}
+
 // TierBatchResult is what became of one item.
 type TierBatchResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -495,7 +661,7 @@ type TierBatchResult struct {
 
 func (x *TierBatchResult) Reset() {
 	*x = TierBatchResult{}
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[6]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +673,7 @@ func (x *TierBatchResult) String() string {
 func (*TierBatchResult) ProtoMessage() {}
 
 func (x *TierBatchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[6]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +686,7 @@ func (x *TierBatchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierBatchResult.ProtoReflect.Descriptor instead.
 func (*TierBatchResult) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{6}
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TierBatchResult) GetIndex() int32 {
@@ -574,13 +740,19 @@ type TierServiceScoreRequest struct {
 	OrderAmount float64 `protobuf:"fixed64,2,opt,name=order_amount,json=orderAmount,proto3" json:"order_amount,omitempty"`
 	// How much the customer contributes to profit: 0 to 100. Default 0.
 	ProfitContribution float64 `protobuf:"fixed64,3,opt,name=profit_contribution,json=profitContribution,proto3" json:"profit_contribution,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Figures by the names that GetGrading gives, each 0 to 100; for schemes with
+	// other figures than the three above. A figure that is missing is 0.
+	Figures map[string]float64 `protobuf:"bytes,4,rep,name=figures,proto3" json:"figures,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// Which scheme to grade by: "three-factor" or "six-factor". Default: the
+	// configuration's.
+	Preset        string `protobuf:"bytes,5,opt,name=preset,proto3" json:"preset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TierServiceScoreRequest) Reset() {
 	*x = TierServiceScoreRequest{}
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[7]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +764,7 @@ func (x *TierServiceScoreRequest) String() string {
 func (*TierServiceScoreRequest) ProtoMessage() {}
 
 func (x *TierServiceScoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[7]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +777,7 @@ func (x *TierServiceScoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierServiceScoreRequest.ProtoReflect.Descriptor instead.
 func (*TierServiceScoreRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{7}
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TierServiceScoreRequest) GetPaymentRecord() float64 {
@@ -629,6 +801,20 @@ func (x *TierServiceScoreRequest) GetProfitContribution() float64 {
 	return 0
 }
 
+func (x *TierServiceScoreRequest) GetFigures() map[string]float64 {
+	if x != nil {
+		return x.Figures
+	}
+	return nil
+}
+
+func (x *TierServiceScoreRequest) GetPreset() string {
+	if x != nil {
+		return x.Preset
+	}
+	return ""
+}
+
 // TierServiceScoreResponse is a customer's grade.
 type TierServiceScoreResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -642,7 +828,7 @@ type TierServiceScoreResponse struct {
 
 func (x *TierServiceScoreResponse) Reset() {
 	*x = TierServiceScoreResponse{}
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[8]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +840,7 @@ func (x *TierServiceScoreResponse) String() string {
 func (*TierServiceScoreResponse) ProtoMessage() {}
 
 func (x *TierServiceScoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[8]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +853,7 @@ func (x *TierServiceScoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierServiceScoreResponse.ProtoReflect.Descriptor instead.
 func (*TierServiceScoreResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{8}
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TierServiceScoreResponse) GetScore() float64 {
@@ -706,7 +892,7 @@ type TierServiceBlacklistRequest struct {
 
 func (x *TierServiceBlacklistRequest) Reset() {
 	*x = TierServiceBlacklistRequest{}
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[9]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +904,7 @@ func (x *TierServiceBlacklistRequest) String() string {
 func (*TierServiceBlacklistRequest) ProtoMessage() {}
 
 func (x *TierServiceBlacklistRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[9]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +917,7 @@ func (x *TierServiceBlacklistRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierServiceBlacklistRequest.ProtoReflect.Descriptor instead.
 func (*TierServiceBlacklistRequest) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{9}
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TierServiceBlacklistRequest) GetRequestId() string {
@@ -791,7 +977,7 @@ type TierServiceBlacklistResponse struct {
 
 func (x *TierServiceBlacklistResponse) Reset() {
 	*x = TierServiceBlacklistResponse{}
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[10]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +989,7 @@ func (x *TierServiceBlacklistResponse) String() string {
 func (*TierServiceBlacklistResponse) ProtoMessage() {}
 
 func (x *TierServiceBlacklistResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_greenlane_v1_tier_service_proto_msgTypes[10]
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +1002,7 @@ func (x *TierServiceBlacklistResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierServiceBlacklistResponse.ProtoReflect.Descriptor instead.
 func (*TierServiceBlacklistResponse) Descriptor() ([]byte, []int) {
-	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{10}
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TierServiceBlacklistResponse) GetTier() Tier {
@@ -836,6 +1022,1154 @@ func (x *TierServiceBlacklistResponse) GetBlacklisted() bool {
 func (x *TierServiceBlacklistResponse) GetReranked() int32 {
 	if x != nil {
 		return x.Reranked
+	}
+	return 0
+}
+
+// TierServiceListBlacklistRequest asks for a page of the blacklist.
+type TierServiceListBlacklistRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site. Default "main".
+	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// How many callers at most, 1 to 1000. Default 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before. Empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceListBlacklistRequest) Reset() {
+	*x = TierServiceListBlacklistRequest{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceListBlacklistRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceListBlacklistRequest) ProtoMessage() {}
+
+func (x *TierServiceListBlacklistRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceListBlacklistRequest.ProtoReflect.Descriptor instead.
+func (*TierServiceListBlacklistRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TierServiceListBlacklistRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *TierServiceListBlacklistRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *TierServiceListBlacklistRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// TierServiceListBlacklistResponse is a page of the blacklist.
+type TierServiceListBlacklistResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callers on this page; fewer than asked for, or none, before the end too.
+	Callers []*BlacklistedCaller `protobuf:"bytes,1,rep,name=callers,proto3" json:"callers,omitempty"`
+	// Where the next page begins; empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceListBlacklistResponse) Reset() {
+	*x = TierServiceListBlacklistResponse{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceListBlacklistResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceListBlacklistResponse) ProtoMessage() {}
+
+func (x *TierServiceListBlacklistResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceListBlacklistResponse.ProtoReflect.Descriptor instead.
+func (*TierServiceListBlacklistResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TierServiceListBlacklistResponse) GetCallers() []*BlacklistedCaller {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+func (x *TierServiceListBlacklistResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// BlacklistedCaller is a caller on the blacklist.
+type BlacklistedCaller struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's number.
+	Caller string `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Why, as given when the caller was put on it.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When the caller's entry was changed last.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// When the caller comes off by itself. Absent: never.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// The grade beneath, which counts again when the caller comes off;
+	// unspecified when nobody graded the caller.
+	Grade         Tier `protobuf:"varint,5,opt,name=grade,proto3,enum=greenlane.v1.Tier" json:"grade,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlacklistedCaller) Reset() {
+	*x = BlacklistedCaller{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlacklistedCaller) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlacklistedCaller) ProtoMessage() {}
+
+func (x *BlacklistedCaller) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlacklistedCaller.ProtoReflect.Descriptor instead.
+func (*BlacklistedCaller) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *BlacklistedCaller) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *BlacklistedCaller) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *BlacklistedCaller) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *BlacklistedCaller) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *BlacklistedCaller) GetGrade() Tier {
+	if x != nil {
+		return x.Grade
+	}
+	return Tier_TIER_UNSPECIFIED
+}
+
+// TierServiceListRequest asks for a page of all callers.
+type TierServiceListRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site. Default "main".
+	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// About how many callers, 1 to 10000. Default 1000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before. Empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceListRequest) Reset() {
+	*x = TierServiceListRequest{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceListRequest) ProtoMessage() {}
+
+func (x *TierServiceListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceListRequest.ProtoReflect.Descriptor instead.
+func (*TierServiceListRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TierServiceListRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *TierServiceListRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *TierServiceListRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// TierServiceListResponse is a page of all callers.
+type TierServiceListResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callers on this page.
+	Entries []*TierEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Where the next page begins; empty at the end.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceListResponse) Reset() {
+	*x = TierServiceListResponse{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceListResponse) ProtoMessage() {}
+
+func (x *TierServiceListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceListResponse.ProtoReflect.Descriptor instead.
+func (*TierServiceListResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TierServiceListResponse) GetEntries() []*TierEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *TierServiceListResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// TierEntry is all that is kept of one caller's standing, what has ended too.
+type TierEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's number.
+	Caller string `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// The grade; unspecified when nobody graded the caller.
+	Grade Tier `protobuf:"varint,2,opt,name=grade,proto3,enum=greenlane.v1.Tier" json:"grade,omitempty"`
+	// When the grade was given.
+	GradedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=graded_at,json=gradedAt,proto3" json:"graded_at,omitempty"`
+	// When the grade ends. Absent: never.
+	GradeExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=grade_expires_at,json=gradeExpiresAt,proto3" json:"grade_expires_at,omitempty"`
+	// True when the caller is on the blacklist.
+	Blacklisted bool `protobuf:"varint,5,opt,name=blacklisted,proto3" json:"blacklisted,omitempty"`
+	// When the caller comes off it. Absent: never.
+	BlacklistedUntil *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=blacklisted_until,json=blacklistedUntil,proto3" json:"blacklisted_until,omitempty"`
+	// As TierServiceBatchSetRequest.flags.
+	Flags uint32 `protobuf:"varint,7,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Why, as given with the latest change.
+	Note          string `protobuf:"bytes,8,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierEntry) Reset() {
+	*x = TierEntry{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierEntry) ProtoMessage() {}
+
+func (x *TierEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierEntry.ProtoReflect.Descriptor instead.
+func (*TierEntry) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TierEntry) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *TierEntry) GetGrade() Tier {
+	if x != nil {
+		return x.Grade
+	}
+	return Tier_TIER_UNSPECIFIED
+}
+
+func (x *TierEntry) GetGradedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GradedAt
+	}
+	return nil
+}
+
+func (x *TierEntry) GetGradeExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GradeExpiresAt
+	}
+	return nil
+}
+
+func (x *TierEntry) GetBlacklisted() bool {
+	if x != nil {
+		return x.Blacklisted
+	}
+	return false
+}
+
+func (x *TierEntry) GetBlacklistedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BlacklistedUntil
+	}
+	return nil
+}
+
+func (x *TierEntry) GetFlags() uint32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *TierEntry) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// TierServiceCountRequest asks how many callers have each tier.
+type TierServiceCountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site. Default "main".
+	Site          string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceCountRequest) Reset() {
+	*x = TierServiceCountRequest{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceCountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceCountRequest) ProtoMessage() {}
+
+func (x *TierServiceCountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceCountRequest.ProtoReflect.Descriptor instead.
+func (*TierServiceCountRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *TierServiceCountRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+// TierServiceCountResponse is how many callers have each tier.
+type TierServiceCountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Callers on the green channel.
+	Vip int64 `protobuf:"varint,1,opt,name=vip,proto3" json:"vip,omitempty"`
+	// Mid-tier callers.
+	Mid int64 `protobuf:"varint,2,opt,name=mid,proto3" json:"mid,omitempty"`
+	// Callers graded ordinary; unknown ones are ordinary too and counted nowhere.
+	Ordinary int64 `protobuf:"varint,3,opt,name=ordinary,proto3" json:"ordinary,omitempty"`
+	// Callers on the blacklist, whatever their grade.
+	Blacklist     int64 `protobuf:"varint,4,opt,name=blacklist,proto3" json:"blacklist,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceCountResponse) Reset() {
+	*x = TierServiceCountResponse{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceCountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceCountResponse) ProtoMessage() {}
+
+func (x *TierServiceCountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceCountResponse.ProtoReflect.Descriptor instead.
+func (*TierServiceCountResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TierServiceCountResponse) GetVip() int64 {
+	if x != nil {
+		return x.Vip
+	}
+	return 0
+}
+
+func (x *TierServiceCountResponse) GetMid() int64 {
+	if x != nil {
+		return x.Mid
+	}
+	return 0
+}
+
+func (x *TierServiceCountResponse) GetOrdinary() int64 {
+	if x != nil {
+		return x.Ordinary
+	}
+	return 0
+}
+
+func (x *TierServiceCountResponse) GetBlacklist() int64 {
+	if x != nil {
+		return x.Blacklist
+	}
+	return 0
+}
+
+// TierServiceGetGradingRequest asks how callers are graded.
+type TierServiceGetGradingRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "three-factor" or "six-factor". Default: the configuration's.
+	Preset        string `protobuf:"bytes,1,opt,name=preset,proto3" json:"preset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceGetGradingRequest) Reset() {
+	*x = TierServiceGetGradingRequest{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceGetGradingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceGetGradingRequest) ProtoMessage() {}
+
+func (x *TierServiceGetGradingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceGetGradingRequest.ProtoReflect.Descriptor instead.
+func (*TierServiceGetGradingRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *TierServiceGetGradingRequest) GetPreset() string {
+	if x != nil {
+		return x.Preset
+	}
+	return ""
+}
+
+// TierServiceGetGradingResponse is a grading scheme.
+type TierServiceGetGradingResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The scheme's name: a preset's, or "custom" when the weights or thresholds are
+	// the configuration's own.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The figures that are asked for.
+	Factors []*GradingFactor `protobuf:"bytes,2,rep,name=factors,proto3" json:"factors,omitempty"`
+	// The lowest score that is vip.
+	VipFrom float64 `protobuf:"fixed64,3,opt,name=vip_from,json=vipFrom,proto3" json:"vip_from,omitempty"`
+	// The lowest score that is mid.
+	MidFrom       float64 `protobuf:"fixed64,4,opt,name=mid_from,json=midFrom,proto3" json:"mid_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceGetGradingResponse) Reset() {
+	*x = TierServiceGetGradingResponse{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceGetGradingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceGetGradingResponse) ProtoMessage() {}
+
+func (x *TierServiceGetGradingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceGetGradingResponse.ProtoReflect.Descriptor instead.
+func (*TierServiceGetGradingResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *TierServiceGetGradingResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TierServiceGetGradingResponse) GetFactors() []*GradingFactor {
+	if x != nil {
+		return x.Factors
+	}
+	return nil
+}
+
+func (x *TierServiceGetGradingResponse) GetVipFrom() float64 {
+	if x != nil {
+		return x.VipFrom
+	}
+	return 0
+}
+
+func (x *TierServiceGetGradingResponse) GetMidFrom() float64 {
+	if x != nil {
+		return x.MidFrom
+	}
+	return 0
+}
+
+// GradingFactor is one figure of a grading scheme.
+type GradingFactor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, as Score.figures and the columns of a file have it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its share of the score, 0 to 1; the shares of a scheme add up to 1.
+	Weight float64 `protobuf:"fixed64,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	// What it says of a customer.
+	Meaning       string `protobuf:"bytes,3,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GradingFactor) Reset() {
+	*x = GradingFactor{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GradingFactor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GradingFactor) ProtoMessage() {}
+
+func (x *GradingFactor) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GradingFactor.ProtoReflect.Descriptor instead.
+func (*GradingFactor) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GradingFactor) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GradingFactor) GetWeight() float64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *GradingFactor) GetMeaning() string {
+	if x != nil {
+		return x.Meaning
+	}
+	return ""
+}
+
+// TierServiceRateRequest is how satisfied a caller was with a call.
+type TierServiceRateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Makes a retry safe, also when the daemon was restarted meanwhile, as long as
+	// the caller was not rated sixteen times since.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The site. Default "main".
+	Site string `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
+	// The caller's number. Required.
+	Caller string `protobuf:"bytes,3,opt,name=caller,proto3" json:"caller,omitempty"`
+	// 1 (not at all) to 5 (very). Required.
+	Score int32 `protobuf:"varint,4,opt,name=score,proto3" json:"score,omitempty"`
+	// The month it counts for, as "2026-11", this one or one of the three before.
+	// Default: that of `at` in the site's time zone.
+	Month string `protobuf:"bytes,5,opt,name=month,proto3" json:"month,omitempty"`
+	// When the caller said so. Default: now.
+	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceRateRequest) Reset() {
+	*x = TierServiceRateRequest{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceRateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceRateRequest) ProtoMessage() {}
+
+func (x *TierServiceRateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceRateRequest.ProtoReflect.Descriptor instead.
+func (*TierServiceRateRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *TierServiceRateRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *TierServiceRateRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *TierServiceRateRequest) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *TierServiceRateRequest) GetScore() int32 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *TierServiceRateRequest) GetMonth() string {
+	if x != nil {
+		return x.Month
+	}
+	return ""
+}
+
+func (x *TierServiceRateRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// TierServiceRateResponse is how the caller's satisfaction stands.
+type TierServiceRateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's satisfaction with this rating in it.
+	Standing *CareItem `protobuf:"bytes,1,opt,name=standing,proto3" json:"standing,omitempty"`
+	// True when this request had been counted before.
+	Repeated bool `protobuf:"varint,2,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	// The callback that the caller has earned by this rating. Absent when none.
+	CallbackId    string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceRateResponse) Reset() {
+	*x = TierServiceRateResponse{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceRateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceRateResponse) ProtoMessage() {}
+
+func (x *TierServiceRateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceRateResponse.ProtoReflect.Descriptor instead.
+func (*TierServiceRateResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TierServiceRateResponse) GetStanding() *CareItem {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+func (x *TierServiceRateResponse) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
+}
+
+func (x *TierServiceRateResponse) GetCallbackId() string {
+	if x != nil {
+		return x.CallbackId
+	}
+	return ""
+}
+
+// TierServiceListCareRequest asks for the callers who need care.
+type TierServiceListCareRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site. Default "main".
+	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Only these classes. Empty: all four.
+	Classes []CareClass `protobuf:"varint,2,rep,packed,name=classes,proto3,enum=greenlane.v1.CareClass" json:"classes,omitempty"`
+	// A month's mean up to this is dissatisfied, 1 to 5. Default: the
+	// configuration's (2).
+	Dissatisfied float64 `protobuf:"fixed64,3,opt,name=dissatisfied,proto3" json:"dissatisfied,omitempty"`
+	// At most so many callers. Default 0: all.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceListCareRequest) Reset() {
+	*x = TierServiceListCareRequest{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceListCareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceListCareRequest) ProtoMessage() {}
+
+func (x *TierServiceListCareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceListCareRequest.ProtoReflect.Descriptor instead.
+func (*TierServiceListCareRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *TierServiceListCareRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *TierServiceListCareRequest) GetClasses() []CareClass {
+	if x != nil {
+		return x.Classes
+	}
+	return nil
+}
+
+func (x *TierServiceListCareRequest) GetDissatisfied() float64 {
+	if x != nil {
+		return x.Dissatisfied
+	}
+	return 0
+}
+
+func (x *TierServiceListCareRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// TierServiceListCareResponse is one caller of the list.
+type TierServiceListCareResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller.
+	Item          *CareItem `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierServiceListCareResponse) Reset() {
+	*x = TierServiceListCareResponse{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierServiceListCareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierServiceListCareResponse) ProtoMessage() {}
+
+func (x *TierServiceListCareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierServiceListCareResponse.ProtoReflect.Descriptor instead.
+func (*TierServiceListCareResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *TierServiceListCareResponse) GetItem() *CareItem {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+// CareItem is a caller's satisfaction.
+type CareItem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's number.
+	Caller string `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// The class; unspecified when the caller is in none.
+	Class CareClass `protobuf:"varint,2,opt,name=class,proto3,enum=greenlane.v1.CareClass" json:"class,omitempty"`
+	// The last three months, the oldest first.
+	Months []*MonthSatisfaction `protobuf:"bytes,3,rep,name=months,proto3" json:"months,omitempty"`
+	// The month in which the caller earned a callback last, as "2026-11"; empty
+	// when not in the months kept.
+	CallbackMonth string `protobuf:"bytes,4,opt,name=callback_month,json=callbackMonth,proto3" json:"callback_month,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CareItem) Reset() {
+	*x = CareItem{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CareItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CareItem) ProtoMessage() {}
+
+func (x *CareItem) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CareItem.ProtoReflect.Descriptor instead.
+func (*CareItem) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CareItem) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *CareItem) GetClass() CareClass {
+	if x != nil {
+		return x.Class
+	}
+	return CareClass_CARE_CLASS_UNSPECIFIED
+}
+
+func (x *CareItem) GetMonths() []*MonthSatisfaction {
+	if x != nil {
+		return x.Months
+	}
+	return nil
+}
+
+func (x *CareItem) GetCallbackMonth() string {
+	if x != nil {
+		return x.CallbackMonth
+	}
+	return ""
+}
+
+// MonthSatisfaction is a caller's satisfaction in one month.
+type MonthSatisfaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The month, as "2026-11".
+	Month string `protobuf:"bytes,1,opt,name=month,proto3" json:"month,omitempty"`
+	// The mean of its ratings, 1 to 5; 0 when there are none.
+	Mean float64 `protobuf:"fixed64,2,opt,name=mean,proto3" json:"mean,omitempty"`
+	// How many ratings it has.
+	Ratings       int32 `protobuf:"varint,3,opt,name=ratings,proto3" json:"ratings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MonthSatisfaction) Reset() {
+	*x = MonthSatisfaction{}
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MonthSatisfaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MonthSatisfaction) ProtoMessage() {}
+
+func (x *MonthSatisfaction) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_tier_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MonthSatisfaction.ProtoReflect.Descriptor instead.
+func (*MonthSatisfaction) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_tier_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *MonthSatisfaction) GetMonth() string {
+	if x != nil {
+		return x.Month
+	}
+	return ""
+}
+
+func (x *MonthSatisfaction) GetMean() float64 {
+	if x != nil {
+		return x.Mean
+	}
+	return 0
+}
+
+func (x *MonthSatisfaction) GetRatings() int32 {
+	if x != nil {
+		return x.Ratings
 	}
 	return 0
 }
@@ -866,7 +2200,7 @@ const file_greenlane_v1_tier_service_proto_rawDesc = "" +
 	"\tgraded_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bgradedAt\x129\n" +
 	"\n" +
 	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x12\n" +
-	"\x04note\x18\x05 \x01(\tR\x04note\"\xde\x01\n" +
+	"\x04note\x18\x05 \x01(\tR\x04note\"\xb2\x02\n" +
 	"\x1aTierServiceBatchSetRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -875,23 +2209,36 @@ const file_greenlane_v1_tier_service_proto_rawDesc = "" +
 	"\x04tier\x18\x04 \x01(\x0e2\x12.greenlane.v1.TierR\x04tier\x12\x12\n" +
 	"\x04note\x18\x05 \x01(\tR\x04note\x129\n" +
 	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xa4\x01\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x14\n" +
+	"\x05flags\x18\a \x01(\rR\x05flags\x12\x17\n" +
+	"\adry_run\x18\b \x01(\bR\x06dryRun\x12#\n" +
+	"\ronly_failures\x18\t \x01(\bR\fonlyFailures\"\xd2\x01\n" +
 	"\x1bTierServiceBatchSetResponse\x127\n" +
 	"\aresults\x18\x01 \x03(\v2\x1d.greenlane.v1.TierBatchResultR\aresults\x12\x18\n" +
 	"\aapplied\x18\x02 \x01(\x05R\aapplied\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\x05R\x06failed\x12\x1a\n" +
-	"\breranked\x18\x04 \x01(\x05R\breranked\"\xa5\x01\n" +
+	"\breranked\x18\x04 \x01(\x05R\breranked\x12,\n" +
+	"\x05moves\x18\x05 \x03(\v2\x16.greenlane.v1.TierMoveR\x05moves\"p\n" +
+	"\bTierMove\x12&\n" +
+	"\x04from\x18\x01 \x01(\x0e2\x12.greenlane.v1.TierR\x04from\x12\"\n" +
+	"\x02to\x18\x02 \x01(\x0e2\x12.greenlane.v1.TierR\x02to\x12\x18\n" +
+	"\acallers\x18\x03 \x01(\x05R\acallers\"\xa5\x01\n" +
 	"\x0fTierBatchResult\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x16\n" +
 	"\x06caller\x18\x02 \x01(\tR\x06caller\x12\x0e\n" +
 	"\x02ok\x18\x03 \x01(\bR\x02ok\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12&\n" +
-	"\x04tier\x18\x06 \x01(\x0e2\x12.greenlane.v1.TierR\x04tier\"\x94\x01\n" +
+	"\x04tier\x18\x06 \x01(\x0e2\x12.greenlane.v1.TierR\x04tier\"\xb6\x02\n" +
 	"\x17TierServiceScoreRequest\x12%\n" +
 	"\x0epayment_record\x18\x01 \x01(\x01R\rpaymentRecord\x12!\n" +
 	"\forder_amount\x18\x02 \x01(\x01R\vorderAmount\x12/\n" +
-	"\x13profit_contribution\x18\x03 \x01(\x01R\x12profitContribution\"X\n" +
+	"\x13profit_contribution\x18\x03 \x01(\x01R\x12profitContribution\x12L\n" +
+	"\afigures\x18\x04 \x03(\v22.greenlane.v1.TierServiceScoreRequest.FiguresEntryR\afigures\x12\x16\n" +
+	"\x06preset\x18\x05 \x01(\tR\x06preset\x1a:\n" +
+	"\fFiguresEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"X\n" +
 	"\x18TierServiceScoreResponse\x12\x14\n" +
 	"\x05score\x18\x01 \x01(\x01R\x05score\x12&\n" +
 	"\x04tier\x18\x02 \x01(\x0e2\x12.greenlane.v1.TierR\x04tier\"\xca\x01\n" +
@@ -906,13 +2253,104 @@ const file_greenlane_v1_tier_service_proto_rawDesc = "" +
 	"\x1cTierServiceBlacklistResponse\x12&\n" +
 	"\x04tier\x18\x01 \x01(\x0e2\x12.greenlane.v1.TierR\x04tier\x12 \n" +
 	"\vblacklisted\x18\x02 \x01(\bR\vblacklisted\x12\x1a\n" +
-	"\breranked\x18\x03 \x01(\x05R\breranked2\xd9\x03\n" +
+	"\breranked\x18\x03 \x01(\x05R\breranked\"q\n" +
+	"\x1fTierServiceListBlacklistRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\x85\x01\n" +
+	" TierServiceListBlacklistResponse\x129\n" +
+	"\acallers\x18\x01 \x03(\v2\x1f.greenlane.v1.BlacklistedCallerR\acallers\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd1\x01\n" +
+	"\x11BlacklistedCaller\x12\x16\n" +
+	"\x06caller\x18\x01 \x01(\tR\x06caller\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12(\n" +
+	"\x05grade\x18\x05 \x01(\x0e2\x12.greenlane.v1.TierR\x05grade\"h\n" +
+	"\x16TierServiceListRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"t\n" +
+	"\x17TierServiceListResponse\x121\n" +
+	"\aentries\x18\x01 \x03(\v2\x17.greenlane.v1.TierEntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe1\x02\n" +
+	"\tTierEntry\x12\x16\n" +
+	"\x06caller\x18\x01 \x01(\tR\x06caller\x12(\n" +
+	"\x05grade\x18\x02 \x01(\x0e2\x12.greenlane.v1.TierR\x05grade\x127\n" +
+	"\tgraded_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bgradedAt\x12D\n" +
+	"\x10grade_expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0egradeExpiresAt\x12 \n" +
+	"\vblacklisted\x18\x05 \x01(\bR\vblacklisted\x12G\n" +
+	"\x11blacklisted_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x10blacklistedUntil\x12\x14\n" +
+	"\x05flags\x18\a \x01(\rR\x05flags\x12\x12\n" +
+	"\x04note\x18\b \x01(\tR\x04note\"-\n" +
+	"\x17TierServiceCountRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\"x\n" +
+	"\x18TierServiceCountResponse\x12\x10\n" +
+	"\x03vip\x18\x01 \x01(\x03R\x03vip\x12\x10\n" +
+	"\x03mid\x18\x02 \x01(\x03R\x03mid\x12\x1a\n" +
+	"\bordinary\x18\x03 \x01(\x03R\bordinary\x12\x1c\n" +
+	"\tblacklist\x18\x04 \x01(\x03R\tblacklist\"6\n" +
+	"\x1cTierServiceGetGradingRequest\x12\x16\n" +
+	"\x06preset\x18\x01 \x01(\tR\x06preset\"\xa0\x01\n" +
+	"\x1dTierServiceGetGradingResponse\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
+	"\afactors\x18\x02 \x03(\v2\x1b.greenlane.v1.GradingFactorR\afactors\x12\x19\n" +
+	"\bvip_from\x18\x03 \x01(\x01R\avipFrom\x12\x19\n" +
+	"\bmid_from\x18\x04 \x01(\x01R\amidFrom\"U\n" +
+	"\rGradingFactor\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\x01R\x06weight\x12\x18\n" +
+	"\ameaning\x18\x03 \x01(\tR\ameaning\"\xbb\x01\n" +
+	"\x16TierServiceRateRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04site\x18\x02 \x01(\tR\x04site\x12\x16\n" +
+	"\x06caller\x18\x03 \x01(\tR\x06caller\x12\x14\n" +
+	"\x05score\x18\x04 \x01(\x05R\x05score\x12\x14\n" +
+	"\x05month\x18\x05 \x01(\tR\x05month\x12*\n" +
+	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x8a\x01\n" +
+	"\x17TierServiceRateResponse\x122\n" +
+	"\bstanding\x18\x01 \x01(\v2\x16.greenlane.v1.CareItemR\bstanding\x12\x1a\n" +
+	"\brepeated\x18\x02 \x01(\bR\brepeated\x12\x1f\n" +
+	"\vcallback_id\x18\x03 \x01(\tR\n" +
+	"callbackId\"\x9d\x01\n" +
+	"\x1aTierServiceListCareRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x121\n" +
+	"\aclasses\x18\x02 \x03(\x0e2\x17.greenlane.v1.CareClassR\aclasses\x12\"\n" +
+	"\fdissatisfied\x18\x03 \x01(\x01R\fdissatisfied\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"I\n" +
+	"\x1bTierServiceListCareResponse\x12*\n" +
+	"\x04item\x18\x01 \x01(\v2\x16.greenlane.v1.CareItemR\x04item\"\xb1\x01\n" +
+	"\bCareItem\x12\x16\n" +
+	"\x06caller\x18\x01 \x01(\tR\x06caller\x12-\n" +
+	"\x05class\x18\x02 \x01(\x0e2\x17.greenlane.v1.CareClassR\x05class\x127\n" +
+	"\x06months\x18\x03 \x03(\v2\x1f.greenlane.v1.MonthSatisfactionR\x06months\x12%\n" +
+	"\x0ecallback_month\x18\x04 \x01(\tR\rcallbackMonth\"W\n" +
+	"\x11MonthSatisfaction\x12\x14\n" +
+	"\x05month\x18\x01 \x01(\tR\x05month\x12\x12\n" +
+	"\x04mean\x18\x02 \x01(\x01R\x04mean\x12\x18\n" +
+	"\aratings\x18\x03 \x01(\x05R\aratings*\x9d\x01\n" +
+	"\tCareClass\x12\x1a\n" +
+	"\x16CARE_CLASS_UNSPECIFIED\x10\x00\x12#\n" +
+	"\x1fCARE_CLASS_FALLING_DISSATISFIED\x10\x01\x12\x16\n" +
+	"\x12CARE_CLASS_FALLING\x10\x02\x12\x13\n" +
+	"\x0fCARE_CLASS_FELL\x10\x03\x12\"\n" +
+	"\x1eCARE_CLASS_ALWAYS_DISSATISFIED\x10\x042\x95\b\n" +
 	"\vTierService\x12P\n" +
 	"\x03Set\x12#.greenlane.v1.TierServiceSetRequest\x1a$.greenlane.v1.TierServiceSetResponse\x12Y\n" +
 	"\x06Lookup\x12&.greenlane.v1.TierServiceLookupRequest\x1a'.greenlane.v1.TierServiceLookupResponse\x12a\n" +
 	"\bBatchSet\x12(.greenlane.v1.TierServiceBatchSetRequest\x1a).greenlane.v1.TierServiceBatchSetResponse(\x01\x12V\n" +
 	"\x05Score\x12%.greenlane.v1.TierServiceScoreRequest\x1a&.greenlane.v1.TierServiceScoreResponse\x12b\n" +
-	"\tBlacklist\x12).greenlane.v1.TierServiceBlacklistRequest\x1a*.greenlane.v1.TierServiceBlacklistResponseB*Z(greenlane/proto/greenlane/v1;greenlanev1b\x06proto3"
+	"\tBlacklist\x12).greenlane.v1.TierServiceBlacklistRequest\x1a*.greenlane.v1.TierServiceBlacklistResponse\x12n\n" +
+	"\rListBlacklist\x12-.greenlane.v1.TierServiceListBlacklistRequest\x1a..greenlane.v1.TierServiceListBlacklistResponse\x12S\n" +
+	"\x04List\x12$.greenlane.v1.TierServiceListRequest\x1a%.greenlane.v1.TierServiceListResponse\x12V\n" +
+	"\x05Count\x12%.greenlane.v1.TierServiceCountRequest\x1a&.greenlane.v1.TierServiceCountResponse\x12e\n" +
+	"\n" +
+	"GetGrading\x12*.greenlane.v1.TierServiceGetGradingRequest\x1a+.greenlane.v1.TierServiceGetGradingResponse\x12S\n" +
+	"\x04Rate\x12$.greenlane.v1.TierServiceRateRequest\x1a%.greenlane.v1.TierServiceRateResponse\x12a\n" +
+	"\bListCare\x12(.greenlane.v1.TierServiceListCareRequest\x1a).greenlane.v1.TierServiceListCareResponse0\x01B*Z(greenlane/proto/greenlane/v1;greenlanev1b\x06proto3"
 
 var (
 	file_greenlane_v1_tier_service_proto_rawDescOnce sync.Once
@@ -926,51 +2364,104 @@ func file_greenlane_v1_tier_service_proto_rawDescGZIP() []byte {
 	return file_greenlane_v1_tier_service_proto_rawDescData
 }
 
-var file_greenlane_v1_tier_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_greenlane_v1_tier_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_greenlane_v1_tier_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_greenlane_v1_tier_service_proto_goTypes = []any{
-	(*TierServiceSetRequest)(nil),        // 0: greenlane.v1.TierServiceSetRequest
-	(*TierServiceSetResponse)(nil),       // 1: greenlane.v1.TierServiceSetResponse
-	(*TierServiceLookupRequest)(nil),     // 2: greenlane.v1.TierServiceLookupRequest
-	(*TierServiceLookupResponse)(nil),    // 3: greenlane.v1.TierServiceLookupResponse
-	(*TierServiceBatchSetRequest)(nil),   // 4: greenlane.v1.TierServiceBatchSetRequest
-	(*TierServiceBatchSetResponse)(nil),  // 5: greenlane.v1.TierServiceBatchSetResponse
-	(*TierBatchResult)(nil),              // 6: greenlane.v1.TierBatchResult
-	(*TierServiceScoreRequest)(nil),      // 7: greenlane.v1.TierServiceScoreRequest
-	(*TierServiceScoreResponse)(nil),     // 8: greenlane.v1.TierServiceScoreResponse
-	(*TierServiceBlacklistRequest)(nil),  // 9: greenlane.v1.TierServiceBlacklistRequest
-	(*TierServiceBlacklistResponse)(nil), // 10: greenlane.v1.TierServiceBlacklistResponse
-	(Tier)(0),                            // 11: greenlane.v1.Tier
-	(*timestamppb.Timestamp)(nil),        // 12: google.protobuf.Timestamp
+	(CareClass)(0),                           // 0: greenlane.v1.CareClass
+	(*TierServiceSetRequest)(nil),            // 1: greenlane.v1.TierServiceSetRequest
+	(*TierServiceSetResponse)(nil),           // 2: greenlane.v1.TierServiceSetResponse
+	(*TierServiceLookupRequest)(nil),         // 3: greenlane.v1.TierServiceLookupRequest
+	(*TierServiceLookupResponse)(nil),        // 4: greenlane.v1.TierServiceLookupResponse
+	(*TierServiceBatchSetRequest)(nil),       // 5: greenlane.v1.TierServiceBatchSetRequest
+	(*TierServiceBatchSetResponse)(nil),      // 6: greenlane.v1.TierServiceBatchSetResponse
+	(*TierMove)(nil),                         // 7: greenlane.v1.TierMove
+	(*TierBatchResult)(nil),                  // 8: greenlane.v1.TierBatchResult
+	(*TierServiceScoreRequest)(nil),          // 9: greenlane.v1.TierServiceScoreRequest
+	(*TierServiceScoreResponse)(nil),         // 10: greenlane.v1.TierServiceScoreResponse
+	(*TierServiceBlacklistRequest)(nil),      // 11: greenlane.v1.TierServiceBlacklistRequest
+	(*TierServiceBlacklistResponse)(nil),     // 12: greenlane.v1.TierServiceBlacklistResponse
+	(*TierServiceListBlacklistRequest)(nil),  // 13: greenlane.v1.TierServiceListBlacklistRequest
+	(*TierServiceListBlacklistResponse)(nil), // 14: greenlane.v1.TierServiceListBlacklistResponse
+	(*BlacklistedCaller)(nil),                // 15: greenlane.v1.BlacklistedCaller
+	(*TierServiceListRequest)(nil),           // 16: greenlane.v1.TierServiceListRequest
+	(*TierServiceListResponse)(nil),          // 17: greenlane.v1.TierServiceListResponse
+	(*TierEntry)(nil),                        // 18: greenlane.v1.TierEntry
+	(*TierServiceCountRequest)(nil),          // 19: greenlane.v1.TierServiceCountRequest
+	(*TierServiceCountResponse)(nil),         // 20: greenlane.v1.TierServiceCountResponse
+	(*TierServiceGetGradingRequest)(nil),     // 21: greenlane.v1.TierServiceGetGradingRequest
+	(*TierServiceGetGradingResponse)(nil),    // 22: greenlane.v1.TierServiceGetGradingResponse
+	(*GradingFactor)(nil),                    // 23: greenlane.v1.GradingFactor
+	(*TierServiceRateRequest)(nil),           // 24: greenlane.v1.TierServiceRateRequest
+	(*TierServiceRateResponse)(nil),          // 25: greenlane.v1.TierServiceRateResponse
+	(*TierServiceListCareRequest)(nil),       // 26: greenlane.v1.TierServiceListCareRequest
+	(*TierServiceListCareResponse)(nil),      // 27: greenlane.v1.TierServiceListCareResponse
+	(*CareItem)(nil),                         // 28: greenlane.v1.CareItem
+	(*MonthSatisfaction)(nil),                // 29: greenlane.v1.MonthSatisfaction
+	nil,                                      // 30: greenlane.v1.TierServiceScoreRequest.FiguresEntry
+	(Tier)(0),                                // 31: greenlane.v1.Tier
+	(*timestamppb.Timestamp)(nil),            // 32: google.protobuf.Timestamp
 }
 var file_greenlane_v1_tier_service_proto_depIdxs = []int32{
-	11, // 0: greenlane.v1.TierServiceSetRequest.tier:type_name -> greenlane.v1.Tier
-	12, // 1: greenlane.v1.TierServiceSetRequest.expires_at:type_name -> google.protobuf.Timestamp
-	11, // 2: greenlane.v1.TierServiceSetResponse.tier:type_name -> greenlane.v1.Tier
-	11, // 3: greenlane.v1.TierServiceLookupResponse.tier:type_name -> greenlane.v1.Tier
-	12, // 4: greenlane.v1.TierServiceLookupResponse.graded_at:type_name -> google.protobuf.Timestamp
-	12, // 5: greenlane.v1.TierServiceLookupResponse.expires_at:type_name -> google.protobuf.Timestamp
-	11, // 6: greenlane.v1.TierServiceBatchSetRequest.tier:type_name -> greenlane.v1.Tier
-	12, // 7: greenlane.v1.TierServiceBatchSetRequest.expires_at:type_name -> google.protobuf.Timestamp
-	6,  // 8: greenlane.v1.TierServiceBatchSetResponse.results:type_name -> greenlane.v1.TierBatchResult
-	11, // 9: greenlane.v1.TierBatchResult.tier:type_name -> greenlane.v1.Tier
-	11, // 10: greenlane.v1.TierServiceScoreResponse.tier:type_name -> greenlane.v1.Tier
-	12, // 11: greenlane.v1.TierServiceBlacklistRequest.until:type_name -> google.protobuf.Timestamp
-	11, // 12: greenlane.v1.TierServiceBlacklistResponse.tier:type_name -> greenlane.v1.Tier
-	0,  // 13: greenlane.v1.TierService.Set:input_type -> greenlane.v1.TierServiceSetRequest
-	2,  // 14: greenlane.v1.TierService.Lookup:input_type -> greenlane.v1.TierServiceLookupRequest
-	4,  // 15: greenlane.v1.TierService.BatchSet:input_type -> greenlane.v1.TierServiceBatchSetRequest
-	7,  // 16: greenlane.v1.TierService.Score:input_type -> greenlane.v1.TierServiceScoreRequest
-	9,  // 17: greenlane.v1.TierService.Blacklist:input_type -> greenlane.v1.TierServiceBlacklistRequest
-	1,  // 18: greenlane.v1.TierService.Set:output_type -> greenlane.v1.TierServiceSetResponse
-	3,  // 19: greenlane.v1.TierService.Lookup:output_type -> greenlane.v1.TierServiceLookupResponse
-	5,  // 20: greenlane.v1.TierService.BatchSet:output_type -> greenlane.v1.TierServiceBatchSetResponse
-	8,  // 21: greenlane.v1.TierService.Score:output_type -> greenlane.v1.TierServiceScoreResponse
-	10, // 22: greenlane.v1.TierService.Blacklist:output_type -> greenlane.v1.TierServiceBlacklistResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	31, // 0: greenlane.v1.TierServiceSetRequest.tier:type_name -> greenlane.v1.Tier
+	32, // 1: greenlane.v1.TierServiceSetRequest.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 2: greenlane.v1.TierServiceSetResponse.tier:type_name -> greenlane.v1.Tier
+	31, // 3: greenlane.v1.TierServiceLookupResponse.tier:type_name -> greenlane.v1.Tier
+	32, // 4: greenlane.v1.TierServiceLookupResponse.graded_at:type_name -> google.protobuf.Timestamp
+	32, // 5: greenlane.v1.TierServiceLookupResponse.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 6: greenlane.v1.TierServiceBatchSetRequest.tier:type_name -> greenlane.v1.Tier
+	32, // 7: greenlane.v1.TierServiceBatchSetRequest.expires_at:type_name -> google.protobuf.Timestamp
+	8,  // 8: greenlane.v1.TierServiceBatchSetResponse.results:type_name -> greenlane.v1.TierBatchResult
+	7,  // 9: greenlane.v1.TierServiceBatchSetResponse.moves:type_name -> greenlane.v1.TierMove
+	31, // 10: greenlane.v1.TierMove.from:type_name -> greenlane.v1.Tier
+	31, // 11: greenlane.v1.TierMove.to:type_name -> greenlane.v1.Tier
+	31, // 12: greenlane.v1.TierBatchResult.tier:type_name -> greenlane.v1.Tier
+	30, // 13: greenlane.v1.TierServiceScoreRequest.figures:type_name -> greenlane.v1.TierServiceScoreRequest.FiguresEntry
+	31, // 14: greenlane.v1.TierServiceScoreResponse.tier:type_name -> greenlane.v1.Tier
+	32, // 15: greenlane.v1.TierServiceBlacklistRequest.until:type_name -> google.protobuf.Timestamp
+	31, // 16: greenlane.v1.TierServiceBlacklistResponse.tier:type_name -> greenlane.v1.Tier
+	15, // 17: greenlane.v1.TierServiceListBlacklistResponse.callers:type_name -> greenlane.v1.BlacklistedCaller
+	32, // 18: greenlane.v1.BlacklistedCaller.since:type_name -> google.protobuf.Timestamp
+	32, // 19: greenlane.v1.BlacklistedCaller.until:type_name -> google.protobuf.Timestamp
+	31, // 20: greenlane.v1.BlacklistedCaller.grade:type_name -> greenlane.v1.Tier
+	18, // 21: greenlane.v1.TierServiceListResponse.entries:type_name -> greenlane.v1.TierEntry
+	31, // 22: greenlane.v1.TierEntry.grade:type_name -> greenlane.v1.Tier
+	32, // 23: greenlane.v1.TierEntry.graded_at:type_name -> google.protobuf.Timestamp
+	32, // 24: greenlane.v1.TierEntry.grade_expires_at:type_name -> google.protobuf.Timestamp
+	32, // 25: greenlane.v1.TierEntry.blacklisted_until:type_name -> google.protobuf.Timestamp
+	23, // 26: greenlane.v1.TierServiceGetGradingResponse.factors:type_name -> greenlane.v1.GradingFactor
+	32, // 27: greenlane.v1.TierServiceRateRequest.at:type_name -> google.protobuf.Timestamp
+	28, // 28: greenlane.v1.TierServiceRateResponse.standing:type_name -> greenlane.v1.CareItem
+	0,  // 29: greenlane.v1.TierServiceListCareRequest.classes:type_name -> greenlane.v1.CareClass
+	28, // 30: greenlane.v1.TierServiceListCareResponse.item:type_name -> greenlane.v1.CareItem
+	0,  // 31: greenlane.v1.CareItem.class:type_name -> greenlane.v1.CareClass
+	29, // 32: greenlane.v1.CareItem.months:type_name -> greenlane.v1.MonthSatisfaction
+	1,  // 33: greenlane.v1.TierService.Set:input_type -> greenlane.v1.TierServiceSetRequest
+	3,  // 34: greenlane.v1.TierService.Lookup:input_type -> greenlane.v1.TierServiceLookupRequest
+	5,  // 35: greenlane.v1.TierService.BatchSet:input_type -> greenlane.v1.TierServiceBatchSetRequest
+	9,  // 36: greenlane.v1.TierService.Score:input_type -> greenlane.v1.TierServiceScoreRequest
+	11, // 37: greenlane.v1.TierService.Blacklist:input_type -> greenlane.v1.TierServiceBlacklistRequest
+	13, // 38: greenlane.v1.TierService.ListBlacklist:input_type -> greenlane.v1.TierServiceListBlacklistRequest
+	16, // 39: greenlane.v1.TierService.List:input_type -> greenlane.v1.TierServiceListRequest
+	19, // 40: greenlane.v1.TierService.Count:input_type -> greenlane.v1.TierServiceCountRequest
+	21, // 41: greenlane.v1.TierService.GetGrading:input_type -> greenlane.v1.TierServiceGetGradingRequest
+	24, // 42: greenlane.v1.TierService.Rate:input_type -> greenlane.v1.TierServiceRateRequest
+	26, // 43: greenlane.v1.TierService.ListCare:input_type -> greenlane.v1.TierServiceListCareRequest
+	2,  // 44: greenlane.v1.TierService.Set:output_type -> greenlane.v1.TierServiceSetResponse
+	4,  // 45: greenlane.v1.TierService.Lookup:output_type -> greenlane.v1.TierServiceLookupResponse
+	6,  // 46: greenlane.v1.TierService.BatchSet:output_type -> greenlane.v1.TierServiceBatchSetResponse
+	10, // 47: greenlane.v1.TierService.Score:output_type -> greenlane.v1.TierServiceScoreResponse
+	12, // 48: greenlane.v1.TierService.Blacklist:output_type -> greenlane.v1.TierServiceBlacklistResponse
+	14, // 49: greenlane.v1.TierService.ListBlacklist:output_type -> greenlane.v1.TierServiceListBlacklistResponse
+	17, // 50: greenlane.v1.TierService.List:output_type -> greenlane.v1.TierServiceListResponse
+	20, // 51: greenlane.v1.TierService.Count:output_type -> greenlane.v1.TierServiceCountResponse
+	22, // 52: greenlane.v1.TierService.GetGrading:output_type -> greenlane.v1.TierServiceGetGradingResponse
+	25, // 53: greenlane.v1.TierService.Rate:output_type -> greenlane.v1.TierServiceRateResponse
+	27, // 54: greenlane.v1.TierService.ListCare:output_type -> greenlane.v1.TierServiceListCareResponse
+	44, // [44:55] is the sub-list for method output_type
+	33, // [33:44] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_greenlane_v1_tier_service_proto_init() }
@@ -984,13 +2475,14 @@ func file_greenlane_v1_tier_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_greenlane_v1_tier_service_proto_rawDesc), len(file_greenlane_v1_tier_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   11,
+			NumEnums:      1,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_greenlane_v1_tier_service_proto_goTypes,
 		DependencyIndexes: file_greenlane_v1_tier_service_proto_depIdxs,
+		EnumInfos:         file_greenlane_v1_tier_service_proto_enumTypes,
 		MessageInfos:      file_greenlane_v1_tier_service_proto_msgTypes,
 	}.Build()
 	File_greenlane_v1_tier_service_proto = out.File

@@ -21,11 +21,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TierService_Set_FullMethodName       = "/greenlane.v1.TierService/Set"
-	TierService_Lookup_FullMethodName    = "/greenlane.v1.TierService/Lookup"
-	TierService_BatchSet_FullMethodName  = "/greenlane.v1.TierService/BatchSet"
-	TierService_Score_FullMethodName     = "/greenlane.v1.TierService/Score"
-	TierService_Blacklist_FullMethodName = "/greenlane.v1.TierService/Blacklist"
+	TierService_Set_FullMethodName           = "/greenlane.v1.TierService/Set"
+	TierService_Lookup_FullMethodName        = "/greenlane.v1.TierService/Lookup"
+	TierService_BatchSet_FullMethodName      = "/greenlane.v1.TierService/BatchSet"
+	TierService_Score_FullMethodName         = "/greenlane.v1.TierService/Score"
+	TierService_Blacklist_FullMethodName     = "/greenlane.v1.TierService/Blacklist"
+	TierService_ListBlacklist_FullMethodName = "/greenlane.v1.TierService/ListBlacklist"
+	TierService_List_FullMethodName          = "/greenlane.v1.TierService/List"
+	TierService_Count_FullMethodName         = "/greenlane.v1.TierService/Count"
+	TierService_GetGrading_FullMethodName    = "/greenlane.v1.TierService/GetGrading"
+	TierService_Rate_FullMethodName          = "/greenlane.v1.TierService/Rate"
+	TierService_ListCare_FullMethodName      = "/greenlane.v1.TierService/ListCare"
 )
 
 // TierServiceClient is the client API for TierService service.
@@ -70,6 +76,46 @@ type TierServiceClient interface {
 	// Errors: InvalidArgument for a number that is none or an `until` in the
 	// past; Unavailable when the tier store does not answer.
 	Blacklist(ctx context.Context, in *TierServiceBlacklistRequest, opts ...grpc.CallOption) (*TierServiceBlacklistResponse, error)
+	// ListBlacklist lists who is on the blacklist, page by page, in an order of
+	// the tier store's own. A caller whose time on it is over is left out.
+	//
+	// Errors: InvalidArgument for a page token that no list returned; Unavailable
+	// when the tier store does not answer.
+	ListBlacklist(ctx context.Context, in *TierServiceListBlacklistRequest, opts ...grpc.CallOption) (*TierServiceListBlacklistResponse, error)
+	// List lists all that is known of all callers, page by page, in an order of
+	// the tier store's own: what an export reads. A caller who is known during the
+	// whole list is in it at least once. A page may be empty before the end.
+	//
+	// Errors: as ListBlacklist; DataLoss when entries could not be read: they have
+	// been set aside, and asking for the same page again goes on without them.
+	List(ctx context.Context, in *TierServiceListRequest, opts ...grpc.CallOption) (*TierServiceListResponse, error)
+	// Count tells how many callers have each tier. Grades and blacklistings that
+	// have ended are counted until the caller is graded again.
+	//
+	// Errors: Unavailable when the tier store does not answer.
+	Count(ctx context.Context, in *TierServiceCountRequest, opts ...grpc.CallOption) (*TierServiceCountResponse, error)
+	// GetGrading tells how Score grades: the figures, their weights and the
+	// thresholds. Whoever grades a whole file asks once and grades by himself:
+	// score = sum of weight x figure, rounded to a millionth.
+	//
+	// Errors: InvalidArgument for a preset that is none.
+	GetGrading(ctx context.Context, in *TierServiceGetGradingRequest, opts ...grpc.CallOption) (*TierServiceGetGradingResponse, error)
+	// Rate keeps how satisfied a caller was with a call, by month. Several ratings
+	// of a month count as their mean. A caller whose satisfaction has fallen for
+	// three months and who is dissatisfied now earns a callback when the
+	// configuration says so (care.callback): one in a month, and none while one to
+	// the caller is open in that queue.
+	//
+	// Errors: InvalidArgument for a number that is none, a score outside 1 to 5, or
+	// a month that is to come or no longer kept; Unavailable when the store does
+	// not answer: repeating with the same request_id counts once.
+	Rate(ctx context.Context, in *TierServiceRateRequest, opts ...grpc.CallOption) (*TierServiceRateResponse, error)
+	// ListCare tells which callers need care, the class that needs it most first,
+	// and ends. See CareClass.
+	//
+	// Errors: InvalidArgument for classes that are none; Unavailable when the store
+	// does not answer.
+	ListCare(ctx context.Context, in *TierServiceListCareRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TierServiceListCareResponse], error)
 }
 
 type tierServiceClient struct {
@@ -133,6 +179,75 @@ func (c *tierServiceClient) Blacklist(ctx context.Context, in *TierServiceBlackl
 	return out, nil
 }
 
+func (c *tierServiceClient) ListBlacklist(ctx context.Context, in *TierServiceListBlacklistRequest, opts ...grpc.CallOption) (*TierServiceListBlacklistResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TierServiceListBlacklistResponse)
+	err := c.cc.Invoke(ctx, TierService_ListBlacklist_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tierServiceClient) List(ctx context.Context, in *TierServiceListRequest, opts ...grpc.CallOption) (*TierServiceListResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TierServiceListResponse)
+	err := c.cc.Invoke(ctx, TierService_List_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tierServiceClient) Count(ctx context.Context, in *TierServiceCountRequest, opts ...grpc.CallOption) (*TierServiceCountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TierServiceCountResponse)
+	err := c.cc.Invoke(ctx, TierService_Count_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tierServiceClient) GetGrading(ctx context.Context, in *TierServiceGetGradingRequest, opts ...grpc.CallOption) (*TierServiceGetGradingResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TierServiceGetGradingResponse)
+	err := c.cc.Invoke(ctx, TierService_GetGrading_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tierServiceClient) Rate(ctx context.Context, in *TierServiceRateRequest, opts ...grpc.CallOption) (*TierServiceRateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TierServiceRateResponse)
+	err := c.cc.Invoke(ctx, TierService_Rate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tierServiceClient) ListCare(ctx context.Context, in *TierServiceListCareRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TierServiceListCareResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TierService_ServiceDesc.Streams[1], TierService_ListCare_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[TierServiceListCareRequest, TierServiceListCareResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TierService_ListCareClient = grpc.ServerStreamingClient[TierServiceListCareResponse]
+
 // TierServiceServer is the server API for TierService service.
 // All implementations must embed UnimplementedTierServiceServer
 // for forward compatibility.
@@ -175,6 +290,46 @@ type TierServiceServer interface {
 	// Errors: InvalidArgument for a number that is none or an `until` in the
 	// past; Unavailable when the tier store does not answer.
 	Blacklist(context.Context, *TierServiceBlacklistRequest) (*TierServiceBlacklistResponse, error)
+	// ListBlacklist lists who is on the blacklist, page by page, in an order of
+	// the tier store's own. A caller whose time on it is over is left out.
+	//
+	// Errors: InvalidArgument for a page token that no list returned; Unavailable
+	// when the tier store does not answer.
+	ListBlacklist(context.Context, *TierServiceListBlacklistRequest) (*TierServiceListBlacklistResponse, error)
+	// List lists all that is known of all callers, page by page, in an order of
+	// the tier store's own: what an export reads. A caller who is known during the
+	// whole list is in it at least once. A page may be empty before the end.
+	//
+	// Errors: as ListBlacklist; DataLoss when entries could not be read: they have
+	// been set aside, and asking for the same page again goes on without them.
+	List(context.Context, *TierServiceListRequest) (*TierServiceListResponse, error)
+	// Count tells how many callers have each tier. Grades and blacklistings that
+	// have ended are counted until the caller is graded again.
+	//
+	// Errors: Unavailable when the tier store does not answer.
+	Count(context.Context, *TierServiceCountRequest) (*TierServiceCountResponse, error)
+	// GetGrading tells how Score grades: the figures, their weights and the
+	// thresholds. Whoever grades a whole file asks once and grades by himself:
+	// score = sum of weight x figure, rounded to a millionth.
+	//
+	// Errors: InvalidArgument for a preset that is none.
+	GetGrading(context.Context, *TierServiceGetGradingRequest) (*TierServiceGetGradingResponse, error)
+	// Rate keeps how satisfied a caller was with a call, by month. Several ratings
+	// of a month count as their mean. A caller whose satisfaction has fallen for
+	// three months and who is dissatisfied now earns a callback when the
+	// configuration says so (care.callback): one in a month, and none while one to
+	// the caller is open in that queue.
+	//
+	// Errors: InvalidArgument for a number that is none, a score outside 1 to 5, or
+	// a month that is to come or no longer kept; Unavailable when the store does
+	// not answer: repeating with the same request_id counts once.
+	Rate(context.Context, *TierServiceRateRequest) (*TierServiceRateResponse, error)
+	// ListCare tells which callers need care, the class that needs it most first,
+	// and ends. See CareClass.
+	//
+	// Errors: InvalidArgument for classes that are none; Unavailable when the store
+	// does not answer.
+	ListCare(*TierServiceListCareRequest, grpc.ServerStreamingServer[TierServiceListCareResponse]) error
 	mustEmbedUnimplementedTierServiceServer()
 }
 
@@ -199,6 +354,24 @@ func (UnimplementedTierServiceServer) Score(context.Context, *TierServiceScoreRe
 }
 func (UnimplementedTierServiceServer) Blacklist(context.Context, *TierServiceBlacklistRequest) (*TierServiceBlacklistResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Blacklist not implemented")
+}
+func (UnimplementedTierServiceServer) ListBlacklist(context.Context, *TierServiceListBlacklistRequest) (*TierServiceListBlacklistResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBlacklist not implemented")
+}
+func (UnimplementedTierServiceServer) List(context.Context, *TierServiceListRequest) (*TierServiceListResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedTierServiceServer) Count(context.Context, *TierServiceCountRequest) (*TierServiceCountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Count not implemented")
+}
+func (UnimplementedTierServiceServer) GetGrading(context.Context, *TierServiceGetGradingRequest) (*TierServiceGetGradingResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetGrading not implemented")
+}
+func (UnimplementedTierServiceServer) Rate(context.Context, *TierServiceRateRequest) (*TierServiceRateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rate not implemented")
+}
+func (UnimplementedTierServiceServer) ListCare(*TierServiceListCareRequest, grpc.ServerStreamingServer[TierServiceListCareResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListCare not implemented")
 }
 func (UnimplementedTierServiceServer) mustEmbedUnimplementedTierServiceServer() {}
 func (UnimplementedTierServiceServer) testEmbeddedByValue()                     {}
@@ -300,6 +473,107 @@ func _TierService_Blacklist_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TierService_ListBlacklist_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TierServiceListBlacklistRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TierServiceServer).ListBlacklist(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TierService_ListBlacklist_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TierServiceServer).ListBlacklist(ctx, req.(*TierServiceListBlacklistRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TierService_List_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TierServiceListRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TierServiceServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TierService_List_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TierServiceServer).List(ctx, req.(*TierServiceListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TierService_Count_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TierServiceCountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TierServiceServer).Count(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TierService_Count_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TierServiceServer).Count(ctx, req.(*TierServiceCountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TierService_GetGrading_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TierServiceGetGradingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TierServiceServer).GetGrading(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TierService_GetGrading_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TierServiceServer).GetGrading(ctx, req.(*TierServiceGetGradingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TierService_Rate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TierServiceRateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TierServiceServer).Rate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TierService_Rate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TierServiceServer).Rate(ctx, req.(*TierServiceRateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TierService_ListCare_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(TierServiceListCareRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(TierServiceServer).ListCare(m, &grpc.GenericServerStream[TierServiceListCareRequest, TierServiceListCareResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TierService_ListCareServer = grpc.ServerStreamingServer[TierServiceListCareResponse]
+
 // TierService_ServiceDesc is the grpc.ServiceDesc for TierService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -323,12 +597,37 @@ var TierService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Blacklist",
 			Handler:    _TierService_Blacklist_Handler,
 		},
+		{
+			MethodName: "ListBlacklist",
+			Handler:    _TierService_ListBlacklist_Handler,
+		},
+		{
+			MethodName: "List",
+			Handler:    _TierService_List_Handler,
+		},
+		{
+			MethodName: "Count",
+			Handler:    _TierService_Count_Handler,
+		},
+		{
+			MethodName: "GetGrading",
+			Handler:    _TierService_GetGrading_Handler,
+		},
+		{
+			MethodName: "Rate",
+			Handler:    _TierService_Rate_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "BatchSet",
 			Handler:       _TierService_BatchSet_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "ListCare",
+			Handler:       _TierService_ListCare_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "greenlane/v1/tier_service.proto",

@@ -515,6 +515,8 @@ type Call struct {
 	//	queue_full          REFUSED: the queue has no room left for this tier
 	//	process_full        REFUSED: the daemon has no room left at all
 	//	blacklisted         REFUSED: the queue's policy rejects the blacklist
+	//	number_flood        REFUSED: more calls of this number than are let in
+	//	switch_flood        REFUSED: more calls of this switch than are let in
 	//	caller_hung_up      ABANDONED or COMPLETED: the caller's side ended it
 	//	max_wait            TIMED_OUT: waited for the queue's maximum wait
 	//	overflow            OVERFLOWED: waited for the queue's overflow time

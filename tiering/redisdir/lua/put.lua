@@ -3,7 +3,8 @@
 --   what the change was computed from, keep the counts by tier, and publish what
 --   was altered. The changes are independent of each other: one that finds
 --   something else is left out and answered with what it found.
--- KEYS: 1 counts, 2 long values, 3 what was set aside, 4... the buckets
+-- KEYS: 1 counts, 2 long values, 3 what was set aside, 4 who is on the blacklist,
+--   5... the buckets
 -- ARGV: 1 channel, 2 start of the message, 3 the messages of all changes one after
 --   the other, 4 what the counts of tiers 1 to 4 grow by if no change is left
 --   out, separated by blanks, 5 for each change 3 bytes: tier counted until now * 8
@@ -12,17 +13,19 @@
 --     0 insert; or, one change alone, 1 replace, 2 delete, 3 look; plus 8 to store
 --     a long value, 16 to delete one, 32 to set aside what is replaced or deleted,
 --     64 if it is in the same bucket as the group before
+--   7 who comes on or off the blacklist, for each: number of the change (2 bytes, big
+--     endian), 1 for on or 0 for off, length of the member (1 byte), the member
 --   then for each change: the field; for 1 and 2 what is stored until now; for 0
 --   and 1 the value; with 8 or 16 the field of the long value; with 8 that value;
 --   with 32 the name to set it aside under.
 -- Returns: number of the change (from 1), what was found there ("" for nothing; for a
 --   bucket of a wrong type a table with the error), ... for each change left out.
 -- Cost: O(changes), each a search of one listpack.
-local counts, longs, aside = KEYS[1], KEYS[2], KEYS[3]
+local counts, longs, aside, black = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local groups = ARGV[6]
 local byte, call, pcall, unpack = string.byte, redis.call, redis.pcall, unpack
 local wrong = {}
-local change, key, at = 0, 3, 7
+local change, key, at = 0, 4, 8
 local unclear = false
 
 local function leave(number, found)
@@ -108,6 +111,7 @@ end
 -- Whatever is of a wrong type fails here, before anything is written.
 call('HLEN', longs)
 call('HLEN', aside)
+call('ZCARD', black)
 call('HINCRBY', counts, 'v', 1)
 
 for g = 1, #groups, 2 do
@@ -133,8 +137,8 @@ for n in string.gmatch(ARGV[4], '%S+') do
   grown[#grown + 1] = tonumber(n)
 end
 local message = ARGV[3]
+local left = {}
 if #wrong > 0 then
-  local left = {}
   for i = 1, #wrong, 2 do
     left[wrong[i]] = true
   end
@@ -156,6 +160,19 @@ if #wrong > 0 then
     from = to
   end
   message = table.concat(heard)
+end
+local marks, mark = ARGV[7], 1
+while mark < #marks do
+  local high, low, on, size = byte(marks, mark, mark + 3)
+  local member = string.sub(marks, mark + 4, mark + 3 + size)
+  mark = mark + 4 + size
+  if not left[high * 256 + low] then
+    if on == 1 then
+      call('ZADD', black, 0, member)
+    else
+      call('ZREM', black, member)
+    end
+  end
 end
 for tier = 1, 4 do
   if grown[tier] ~= 0 then

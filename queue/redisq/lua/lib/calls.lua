@@ -178,8 +178,8 @@ function m.line_up_or_hold(c, q)
   m.line_up(c)
 end
 
--- arrive admits a call, or says why not.
-function m.arrive(id, switch, name, said)
+-- arrive admits a call, or says why not; refuse is why, when nothing else is.
+function m.arrive(id, switch, name, said, refuse)
   if id == '' then m.refuse(ERR_INVALID, 'call_id', 'must not be empty') end
   local known = m.known_call(id)
   if known then
@@ -195,7 +195,7 @@ function m.arrive(id, switch, name, said)
   local q = m.route_to(name)
   if known then return m.arrive_too_late(known, q, said) end
   local c = m.new_call(id, said, q, m.now)
-  local reason = m.refusal(c, q)
+  local reason = m.refusal(c, q) or refuse
   if reason then
     c.state, c.reason, c.ended_at = CALL_REFUSED, reason, m.now
     m.count_end(c, CALL_REFUSED)

@@ -30,7 +30,7 @@ function m.move_call(id, name, by)
 end
 
 -- rerank gives waiting calls their tier: one call, or all of a number.
-function m.rerank(id, caller, tier, only_provisional, unattested)
+function m.rerank(id, caller, tier, only_provisional, unattested, attested_vip)
   if tier < TIER_VIP or tier > TIER_BLACKLIST then
     m.refuse(ERR_INVALID, 'tier', 'must be vip, mid, ordinary or blacklist')
   end
@@ -39,7 +39,7 @@ function m.rerank(id, caller, tier, only_provisional, unattested)
     for _, one in ipairs(m.calls_of(caller)) do list[#list + 1] = m.get_call(one) end
     table.sort(list, function(x, y) return x.seq < y.seq end)
     for _, c in ipairs(list) do
-      if (c.state == CALL_WAITING or c.state == CALL_OFFERED) and m.set_tier(c, tier, only_provisional, unattested) then
+      if (c.state == CALL_WAITING or c.state == CALL_OFFERED) and m.set_tier(c, tier, only_provisional, unattested, attested_vip) then
         n = n + 1
       end
     end
@@ -47,10 +47,10 @@ function m.rerank(id, caller, tier, only_provisional, unattested)
   end
   local c = m.get_call(id)
   if only_provisional and (not c or not c.provisional or c.state ~= CALL_WAITING and c.state ~= CALL_OFFERED) then
-    return m.tier_too_late(c, tier)
+    return m.tier_too_late(c, tier, unattested, attested_vip)
   end
   c = m.waiting_call(id)
-  local n = m.set_tier(c, tier, only_provisional, unattested) and 1 or 0
+  local n = m.set_tier(c, tier, only_provisional, unattested, attested_vip) and 1 or 0
   local res = m.call_result(c)
   res.reranked = n
   return res
@@ -58,18 +58,27 @@ end
 
 -- tier_too_late settles what a late lookup still changes when the call waits no
 -- longer: a caller who hung up meanwhile gets the callback that the tier earns.
-function m.tier_too_late(c, tier)
+function m.tier_too_late(c, tier, unattested, attested_vip)
   if not c or not c.provisional or c.state ~= CALL_ABANDONED or c.callback_id then return {} end
   local counted = c.tier
-  c.tier, c.provisional = tier, nil
+  c.tier, c.provisional = m.served_to(c, tier, unattested, attested_vip), nil
   local cb = m.earn_callback(c)
   c.tier = counted -- the call was counted under the tier it was served by
   m.touch_call(c)
   return { the_call = c, the_callback = cb }
 end
 
+-- served_to returns the tier for a call, by how far its number is vouched for, and
+-- whether it is a VIP's that is not.
+function m.served_to(c, tier, unattested, attested_vip)
+  if not attested_vip then return tier, unattested end
+  if tier == TIER_VIP and c.attestation ~= ATTESTATION_FULL then return TIER_ORDINARY, true end
+  return tier, false
+end
+
 -- set_tier changes a waiting call's tier and reports whether anything changed.
-function m.set_tier(c, tier, only_provisional, unattested)
+function m.set_tier(c, tier, only_provisional, unattested, attested_vip)
+  tier, unattested = m.served_to(c, tier, unattested, attested_vip)
   if only_provisional and not c.provisional or
     not c.provisional and c.tier == tier and (c.unattested or false) == unattested then
     return false

@@ -1,0 +1,264 @@
+package abuse
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	pb "greenlane/proto/greenlane/v1"
+)
+
+// Attack is one way to harm a daemon. Run attacks until ctx ends. Its error is a
+// promise that the daemon broke; that the daemon defends itself is none.
+type Attack struct {
+	Name string
+	Run  func(ctx context.Context, t Target) error
+}
+
+// Target is the daemon.
+type Target struct {
+	Addr, HTTP string
+	// Clients is how many connections an attack opens that needs many.
+	Clients int
+	// Forged is how many forged calls a second arrive.
+	Forged int
+}
+
+// Attacks are all that there are.
+var Attacks = []Attack{
+	{"rapid reset", rapidReset},
+	{"tiny DATA", tinyData},
+	{"endless CONTINUATION", continuation},
+	{"pings", pings},
+	{"settings", settings},
+	{"clients that never read", neverRead},
+	{"wallboards that never read", neverReadHTTP},
+	{"oversized metadata", metadata},
+	{"paths without a slash", slashless},
+	{"forged numbers", forged},
+}
+
+const (
+	arrivedPath = "/greenlane.v1.SwitchService/CallArrived"
+	connectPath = "/greenlane.v1.SwitchService/Connect"
+	eventsPath  = "/greenlane.v1.SupervisorService/StreamEvents"
+	watchPath   = "/greenlane.v1.SupervisorService/Watch"
+)
+
+func rapidReset(ctx context.Context, t Target) error {
+	return again(ctx, t.Addr, func(w *wire) error {
+		id, err := w.open(arrivedPath, false)
+		return errors.Join(err, w.WriteRSTStream(id, http2.ErrCodeCancel))
+	})
+}
+
+func tinyData(ctx context.Context, t Target) error {
+	const streams = 100
+	return again(ctx, t.Addr, func(w *wire) error {
+		for w.next < 2*streams {
+			if _, err := w.open(connectPath, false); err != nil {
+				return err
+			}
+		}
+		for id := uint32(1); id < 2*streams; id += 2 {
+			// A message of a megabyte, a byte at a time, and nothing in between.
+			if err := errors.Join(w.WriteData(id, false, []byte{0}), w.WriteData(id, false, nil)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func continuation(ctx context.Context, t Target) error {
+	return again(ctx, t.Addr, func(w *wire) error {
+		err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: w.next, BlockFragment: w.request(arrivedPath)})
+		for err == nil {
+			w.block.Reset()
+			for range 100 {
+				_ = w.enc.WriteField(hpack.HeaderField{Name: "x-filler", Value: strings.Repeat("x", 100), Sensitive: true}) // into memory
+			}
+			err = w.WriteContinuation(w.next, false, w.block.Bytes())
+		}
+		return err
+	})
+}
+
+func pings(ctx context.Context, t Target) error {
+	return again(ctx, t.Addr, func(w *wire) error {
+		// A request now and then keeps the server from counting the pings.
+		if _, err := w.open(arrivedPath, true); err != nil {
+			return err
+		}
+		for range 1000 {
+			if err := w.WritePing(false, [8]byte{1}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func settings(ctx context.Context, t Target) error {
+	return again(ctx, t.Addr, func(w *wire) error {
+		return w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 16})
+	})
+}
+
+func metadata(ctx context.Context, t Target) error {
+	return again(ctx, t.Addr, func(w *wire) error {
+		block := w.request(arrivedPath, "x-filler", strings.Repeat("x", 1<<20))
+		id := w.next
+		w.next += 2
+		const most = 16 << 10
+		err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block[:most]})
+		for block = block[most:]; err == nil && len(block) > 0; {
+			n := min(most, len(block))
+			err = w.WriteContinuation(id, n == len(block), block[:n])
+			block = block[n:]
+		}
+		return err
+	})
+}
+
+// framed is a message as gRPC sends it.
+func framed(m proto.Message) []byte {
+	wire, err := proto.Marshal(m)
+	if err != nil {
+		panic(err) // a message of this package's own
+	}
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(wire))), wire...)
+}
+
+// neverRead opens streams of which much is sent, and reads nothing at all.
+func neverRead(ctx context.Context, t Target) error {
+	asks := []struct {
+		path string
+		m    proto.Message
+	}{{eventsPath, &pb.StreamEventsRequest{}}, {watchPath, &pb.WatchRequest{}}, {connectPath, &pb.ConnectRequest{SwitchId: "silent"}}}
+	wires := make([]*wire, 0, t.Clients)
+	defer func() {
+		for _, w := range wires {
+			_ = w.Close() // the daemon may have done so
+		}
+	}()
+	for i := range t.Clients {
+		if ctx.Err() != nil {
+			return nil
+		}
+		w, err := dial(ctx, t.Addr, false)
+		if err != nil {
+			continue // turned away
+		}
+		wires = append(wires, w)
+		ask := asks[i%len(asks)]
+		if id, err := w.open(ask.path, false); err == nil {
+			// The windows of a client that says it reads a lot.
+			_ = errors.Join(w.WriteWindowUpdate(0, 1<<30), w.WriteWindowUpdate(id, 1<<30), w.WriteData(id, false, framed(ask.m)), w.out.Flush())
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// neverReadHTTP is the same for wallboards.
+func neverReadHTTP(ctx context.Context, t Target) error {
+	for range t.Clients {
+		conn, err := hostileDialer().DialContext(ctx, "tcp", t.HTTP)
+		if err != nil {
+			continue
+		}
+		defer func() { _ = conn.Close() }() // the daemon may have done so
+		_, _ = fmt.Fprintf(conn, "GET /wallboard/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// slashless asks for methods by paths that a rule for "/greenlane..." would not
+// match, and is to be answered by none of them.
+func slashless(ctx context.Context, t Target) error {
+	conn, err := hostileConn(t.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	for ctx.Err() == nil {
+		for _, path := range []string{"greenlane.v1.SwitchService/CallArrived", "//greenlane.v1.SwitchService/CallArrived", "/greenlane.v1.SwitchService/CallArrived/"} {
+			out := new(pb.CallArrivedResponse)
+			err := conn.Invoke(ctx, path, &pb.CallArrivedRequest{SwitchId: "slash", CallId: "slash", Caller: VIP}, out)
+			if err == nil {
+				return fmt.Errorf("the path %q was answered: %v", path, out)
+			}
+			if c := status.Code(err); c == codes.Internal || c == codes.Unknown {
+				return fmt.Errorf("the path %q: %w", path, err)
+			}
+		}
+	}
+	return nil
+}
+
+func hostileConn(addr string) (*grpc.ClientConn, error) {
+	return clientConn(addr, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		return hostileDialer().DialContext(ctx, "tcp", addr)
+	}))
+}
+
+// forged has calls arrive whose numbers are made up, every other one a VIP's, and
+// all of them vouched for by a switch that nobody trusts.
+func forged(ctx context.Context, t Target) error {
+	const senders = 8
+	var all sync.WaitGroup
+	faults := make([]error, senders)
+	for s := range senders {
+		all.Go(func() { faults[s] = forge(ctx, t, s, time.Second*senders/time.Duration(t.Forged)) })
+	}
+	all.Wait()
+	return errors.Join(faults...)
+}
+
+func forge(ctx context.Context, t Target, sender int, every time.Duration) error {
+	conn, err := hostileConn(t.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	api := pb.NewSwitchServiceClient(conn)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		caller := VIP
+		if i%2 == 0 {
+			caller = fmt.Sprintf("+86155%04d%04d", sender, i%10_000)
+		}
+		id := fmt.Sprintf("forged-%d-%d", sender, i)
+		res, err := api.CallArrived(ctx, &pb.CallArrivedRequest{
+			SwitchId: fmt.Sprint("forger-", i), CallId: id, Caller: caller, Attestation: pb.Attestation_ATTESTATION_FULL,
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && status.Code(err) != codes.ResourceExhausted:
+			return fmt.Errorf("a forged call: %w", err)
+		case res.GetCall().GetTier() == pb.Tier_TIER_VIP:
+			return fmt.Errorf("forged call %s is served as a VIP's", id)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

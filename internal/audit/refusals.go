@@ -1,0 +1,156 @@
+package audit
+
+import (
+	"strconv"
+	"sync"
+	"time"
+)
+
+// ActionLoginRefused is a login that was refused.
+const ActionLoginRefused = "login.refused"
+
+// Refusal is a login that was refused. It holds no token and no key.
+type Refusal struct {
+	Reason string // one of a few words, such as "expired"
+	Name   string // who it claimed to be, when that was proved by somebody known; else empty
+	Host   string // the address it came from, without the port
+}
+
+// refusalKinds bounds how many kinds of refusals are kept apart within a minute:
+// whoever tries from many addresses must not fill memory or the disk.
+const refusalKinds = 200
+
+// refusalEvery is how often refusals of one kind are written.
+const refusalEvery = time.Minute
+
+// Refusals writes refused logins. The first of a kind is written at once; those
+// that follow within a minute share one record, with their count. It never
+// holds a login up.
+type Refusals struct {
+	log   *Log
+	stop  chan struct{}
+	ended chan struct{}
+	wake  chan struct{}
+
+	mu     sync.Mutex
+	fresh  []Refusal        // to be written now
+	counts map[Refusal]int  // since the last time they were written; 0: just written
+	others int              // those beyond refusalKinds
+	total  map[string]int64 // by reason, since the start
+}
+
+// NewRefusals begins to write to a record; nil counts only.
+func NewRefusals(log *Log) *Refusals {
+	r := &Refusals{
+		log: log, stop: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
+		counts: map[Refusal]int{}, total: map[string]int64{},
+	}
+	go r.run()
+	return r
+}
+
+// Refused takes one in. It does not wait.
+func (r *Refusals) Refused(one Refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.total[one.Reason]++
+	n, known := r.counts[one]
+	switch {
+	case known:
+		r.counts[one] = n + 1
+	case len(r.counts) >= refusalKinds:
+		r.others++
+	default:
+		r.counts[one] = 0
+		r.fresh = append(r.fresh, one)
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Totals are the refusals since the start, by reason.
+func (r *Refusals) Totals() map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string]int64, len(r.total))
+	for reason, n := range r.total {
+		out[reason] = n
+	}
+	return out
+}
+
+// Close writes what is left. It is called once, before the Log is closed.
+func (r *Refusals) Close() {
+	close(r.stop)
+	<-r.ended
+}
+
+func (r *Refusals) run() {
+	defer close(r.ended)
+	t := time.NewTicker(refusalEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-r.wake:
+			r.write(r.take())
+		case <-t.C:
+			r.write(r.take())
+			r.write(r.sum())
+		case <-r.stop:
+			r.write(r.take())
+			r.write(r.sum())
+			return
+		}
+	}
+}
+
+// take returns the records of those that are new.
+func (r *Refusals) take() (out []Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.fresh {
+		out = append(out, one.record(1))
+	}
+	r.fresh = nil
+	return out
+}
+
+// sum returns the records of those that were counted, and begins anew.
+func (r *Refusals) sum() (out []Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for one, n := range r.counts {
+		if n > 0 {
+			out = append(out, one.record(n))
+		}
+	}
+	if r.others > 0 {
+		out = append(out, Refusal{Reason: "others"}.record(r.others))
+	}
+	r.counts, r.others = map[Refusal]int{}, 0
+	return out
+}
+
+func (one Refusal) record(n int) Record {
+	return Record{
+		Action: ActionLoginRefused, Who: &Who{Name: one.Name, Peer: one.Host},
+		Detail: map[string]string{"reason": one.Reason, "times": strconv.Itoa(n)},
+	}
+}
+
+// write hands in all records before it waits for any. A record that can't be
+// written has been counted and logged by the Log, and the total stands.
+func (r *Refusals) write(recs []Record) {
+	var under []*entry
+	for _, rec := range recs {
+		if r.log != nil {
+			rec.Kind = Fact
+			under = append(under, r.log.put(rec))
+		}
+	}
+	for _, e := range under {
+		<-e.done
+	}
+}

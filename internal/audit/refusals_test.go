@@ -1,0 +1,55 @@
+package audit
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestRefusedLoginsShareRecords(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		l, err := Open(Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := NewRefusals(l)
+		for range 1000 {
+			r.Refused(Refusal{Reason: "expired", Name: "7001", Host: "192.0.2.1"})
+		}
+		synctest.Wait()
+		if got := entries(t, dir, Filter{Action: "login"}); len(got) != 1 || got[0].Detail["times"] != "1" || got[0].Who.Name != "7001" {
+			t.Errorf("at once: %d records", len(got))
+		}
+		time.Sleep(2 * refusalEvery) // the bubble's clock
+		synctest.Wait()
+		r.Refused(Refusal{Reason: "unknown", Host: "192.0.2.2"})
+		for i := range 10_000 {
+			r.Refused(Refusal{Reason: "unknown", Host: fmt.Sprint(i)})
+		}
+		r.Close()
+		if got := r.Totals(); got["expired"] != 1000 || got["unknown"] != 10_001 {
+			t.Errorf("totals %v", got)
+		}
+		closeLog(t, l)
+	})
+	got := entries(t, dir, Filter{Action: ActionLoginRefused})
+	times := map[string]string{}
+	for _, e := range got {
+		times[e.Detail["reason"]+" "+e.Who.Peer] = e.Detail["times"]
+	}
+	if times["expired 192.0.2.1"] != "999" || times["others "] == "" || len(got) > refusalKinds+5 {
+		t.Errorf("%d records: %v", len(got), times)
+	}
+	sound(t, dir, Verification{})
+}
+
+func TestRefusalsWithoutARecordAreCounted(t *testing.T) {
+	r := NewRefusals(nil)
+	r.Refused(Refusal{Reason: "expired"})
+	r.Close()
+	if r.Totals()["expired"] != 1 {
+		t.Error(r.Totals())
+	}
+}

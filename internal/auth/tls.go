@@ -1,0 +1,239 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// serverFiles are the daemon's own certificate and key.
+type serverFiles struct {
+	pair tls.Certificate
+	leaf *x509.Certificate
+}
+
+func readServer(texts [][]byte) (*serverFiles, error) {
+	if _, err := certificatesOf(texts[0]); err != nil {
+		return nil, fmt.Errorf("tls.cert: %w", err)
+	}
+	pair, err := tls.X509KeyPair(texts[0], texts[1])
+	if err != nil {
+		return nil, fmt.Errorf("tls: certificate and key: %w", err)
+	}
+	return &serverFiles{pair: pair, leaf: pair.Leaf}, nil
+}
+
+// clientFiles are who vouches for clients, and for whom no more.
+type clientFiles struct {
+	roots    *x509.CertPool
+	revoked  map[serial]struct{}
+	ends     time.Time
+	listsEnd time.Time
+}
+
+// serial names a certificate by its issuer and number.
+type serial struct{ issuer, number string }
+
+func readClients(texts [][]byte) (*clientFiles, error) {
+	cas, err := certificatesOf(texts[0])
+	if err != nil {
+		return nil, fmt.Errorf("tls.client_ca: %w", err)
+	}
+	c := &clientFiles{roots: x509.NewCertPool(), revoked: map[serial]struct{}{}}
+	for _, ca := range cas {
+		if !ca.IsCA {
+			return nil, fmt.Errorf("tls.client_ca: %q is the certificate of no authority", ca.Subject)
+		}
+		c.roots.AddCert(ca)
+		c.ends = earlier(c.ends, ca.NotAfter)
+	}
+	if len(texts) == 1 {
+		return c, nil
+	}
+	lists, err := listsOf(texts[1])
+	if err != nil {
+		return nil, fmt.Errorf("tls.client_crl: %w", err)
+	}
+	for _, list := range lists {
+		if err := c.take(list, cas); err != nil {
+			return nil, fmt.Errorf("tls.client_crl: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// take adds what a list revokes, when one of the authorities signed it.
+func (c *clientFiles) take(list *x509.RevocationList, cas []*x509.Certificate) error {
+	var err error
+	for _, ca := range cas {
+		if !bytes.Equal(ca.RawSubject, list.RawIssuer) {
+			continue
+		}
+		if err = list.CheckSignatureFrom(ca); err != nil {
+			continue
+		}
+		for i := range list.RevokedCertificateEntries {
+			c.revoked[serial{string(list.RawIssuer), list.RevokedCertificateEntries[i].SerialNumber.String()}] = struct{}{}
+		}
+		if !list.NextUpdate.IsZero() {
+			c.listsEnd = earlier(c.listsEnd, list.NextUpdate)
+		}
+		return nil
+	}
+	if err == nil {
+		err = errors.New("none of tls.client_ca")
+	}
+	return fmt.Errorf("the list of %q is not signed by an authority of clients: %w", list.Issuer, err)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// certificatesOf reads PEM certificates and refuses everything else between them:
+// a file that was cut short would otherwise lose an authority without a word.
+func certificatesOf(text []byte) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for {
+		var block *pem.Block
+		text = bytes.TrimSpace(text)
+		if len(text) == 0 {
+			break
+		}
+		rest := text
+		if block, text = pem.Decode(rest); block == nil {
+			return nil, errors.New("something else than PEM is in it, or the file was cut short")
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("a %q is in it; only certificates are allowed", block.Type)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, cert)
+	}
+	if out == nil {
+		return nil, errNoCert
+	}
+	return out, nil
+}
+
+// listsOf reads revocation lists: PEM, or one in DER.
+func listsOf(text []byte) ([]*x509.RevocationList, error) {
+	if block, _ := pem.Decode(text); block == nil {
+		list, err := x509.ParseRevocationList(text)
+		if err != nil {
+			return nil, fmt.Errorf("no revocation list is in it: %w", err)
+		}
+		return []*x509.RevocationList{list}, nil
+	}
+	var out []*x509.RevocationList
+	for text = bytes.TrimSpace(text); len(text) > 0; text = bytes.TrimSpace(text) {
+		var block *pem.Block
+		rest := text
+		if block, text = pem.Decode(rest); block == nil {
+			return nil, errors.New("something else than PEM is in it, or the file was cut short")
+		}
+		if block.Type != "X509 CRL" {
+			return nil, fmt.Errorf("a %q is in it; only revocation lists are allowed", block.Type)
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list)
+	}
+	return out, nil
+}
+
+// verify checks that an authority of clients vouches for a certificate now.
+func (c *clientFiles) verify(chain []*x509.Certificate, now time.Time) *Refusal {
+	leaf := chain[0]
+	refuse := func(reason Reason, detail string) *Refusal {
+		return &Refusal{Reason: reason, Detail: detail, Name: leaf.Subject.String()}
+	}
+	between := x509.NewCertPool()
+	for _, cert := range chain[1:] {
+		between.AddCert(cert)
+	}
+	found, err := leaf.Verify(x509.VerifyOptions{
+		Roots: c.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && now.After(leaf.NotAfter):
+		return refuse(ReasonExpired, "the certificate has expired")
+	case err != nil:
+		return refuse(ReasonInvalid, "the certificate is not good: "+err.Error())
+	}
+	for _, way := range found {
+		if !c.revokes(way) {
+			return nil
+		}
+	}
+	return refuse(ReasonRevoked, "the certificate is revoked")
+}
+
+// revokes reports whether any certificate of a chain, but for its root, is revoked.
+func (c *clientFiles) revokes(chain []*x509.Certificate) bool {
+	for _, cert := range chain[:len(chain)-1] {
+		if _, ok := c.revoked[serial{string(cert.RawIssuer), cert.SerialNumber.String()}]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// TLS returns the settings of a listener that speaks the given protocols: TLS 1.3
+// with the certificate and the authorities of the moment. With needed, a client
+// without a certificate is refused; without, it may prove itself by a token. nil
+// when the daemon has no certificate.
+func (a *Authority) TLS(needed bool, protocols ...string) *tls.Config {
+	if a.server == nil {
+		return nil
+	}
+	base := tls.Config{
+		MinVersion: tls.VersionTLS13, NextProtos: protocols,
+		// A resumed session would bring the client's certificate of back then.
+		SessionTicketsDisabled: true,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return &a.server.now().pair, nil
+		},
+	}
+	if a.clients == nil {
+		return &base
+	}
+	out := base.Clone()
+	out.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		clients := a.clients.now()
+		cfg := base.Clone()
+		// The certificate is verified below, where the reason of a refusal is known.
+		cfg.ClientAuth, cfg.ClientCAs = tls.RequestClientCert, clients.roots
+		if needed {
+			cfg.ClientAuth = tls.RequireAnyClientCert
+		}
+		cfg.VerifyConnection = func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) == 0 {
+				return nil // RequireAnyClientCert has refused it where it must not be
+			}
+			refusal := clients.verify(state.PeerCertificates, a.opts.Now())
+			if refusal == nil {
+				return nil
+			}
+			if a.opts.Refused != nil {
+				a.opts.Refused(hello.Conn.RemoteAddr(), refusal)
+			}
+			return refusal
+		}
+		return cfg, nil
+	}
+	return out
+}

@@ -1,0 +1,32 @@
+package h2limit
+
+import (
+	"net"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// Credentials returns c with the frames of every connection counted, behind its
+// handshake: that is where they can be read.
+func (g *Gate) Credentials(c credentials.TransportCredentials) credentials.TransportCredentials {
+	return &creds{TransportCredentials: c, gate: g}
+}
+
+type creds struct {
+	credentials.TransportCredentials
+	gate *Gate
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (c *creds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.gate.Meter(conn), info, nil
+}
+
+// Clone implements credentials.TransportCredentials.
+func (c *creds) Clone() credentials.TransportCredentials {
+	return &creds{TransportCredentials: c.TransportCredentials.Clone(), gate: c.gate}
+}

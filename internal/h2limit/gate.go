@@ -1,0 +1,183 @@
+package h2limit
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// Options are the settings of a Gate; zero limits are none.
+type Options struct {
+	All        int // connections at a time
+	PerAddress int // of these, from one address
+	// Ended is told of each connection that was turned away or cut, and why.
+	Ended func(why string)
+	Log   *slog.Logger
+}
+
+// Why a connection is turned away.
+const (
+	WhyAll     = "all"     // there are as many as there may be
+	WhyAddress = "address" // its address has as many as it may
+	WhyBanned  = "banned"  // one of its address was just cut
+)
+
+const (
+	// banned is for how long an address is turned away after one of its connections
+	// was cut: a client that starts anew each time gets no further.
+	banned = 2 * time.Second
+	// bansKept is how many addresses are remembered to be banned.
+	bansKept = 1 << 12
+)
+
+// Gate counts the connections of one port. Its methods are safe for concurrent use.
+type Gate struct {
+	opts Options
+	now  func() time.Time
+
+	mu        sync.Mutex
+	all       int
+	byAddress map[netip.Addr]int
+	bans      *simplelru.LRU[netip.Addr, time.Time] // until when
+}
+
+// NewGate returns a gate.
+func NewGate(opts Options) *Gate {
+	if opts.Ended == nil {
+		opts.Ended = func(string) {}
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	g := &Gate{opts: opts, now: time.Now, byAddress: map[netip.Addr]int{}}
+	g.bans, _ = simplelru.NewLRU[netip.Addr, time.Time](bansKept, nil) // the error is about a size that is not positive
+	return g
+}
+
+// Listen returns a listener that accepts those of l that may come in. The others
+// are closed.
+func (g *Gate) Listen(l net.Listener) net.Listener { return &listener{Listener: l, gate: g} }
+
+type listener struct {
+	net.Listener
+	gate *Gate
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		from := addressOf(c.RemoteAddr())
+		why := l.gate.enter(from)
+		if why == "" {
+			return &counted{Conn: c, gate: l.gate, from: from}, nil
+		}
+		l.gate.opts.Ended(why)
+		_ = c.Close() // whoever it was is not waited for
+	}
+}
+
+func (g *Gate) enter(from netip.Addr) (why string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if until, ok := g.bans.Get(from); ok {
+		if g.now().Before(until) {
+			return WhyBanned
+		}
+		g.bans.Remove(from)
+	}
+	switch {
+	case g.opts.All > 0 && g.all >= g.opts.All:
+		return WhyAll
+	case g.opts.PerAddress > 0 && g.byAddress[from] >= g.opts.PerAddress:
+		return WhyAddress
+	}
+	g.all++
+	g.byAddress[from]++
+	return ""
+}
+
+func (g *Gate) leave(from netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all--
+	if g.byAddress[from]--; g.byAddress[from] == 0 {
+		delete(g.byAddress, from)
+	}
+}
+
+func (g *Gate) ban(from netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.bans.Add(from, g.now().Add(banned))
+}
+
+// addressOf returns the address of a peer; for what has none, such as a socket of
+// this machine, the zero one.
+func addressOf(a net.Addr) netip.Addr {
+	if p, err := netip.ParseAddrPort(a.String()); err == nil {
+		return p.Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// counted is a connection that leaves the gate when it is closed.
+type counted struct {
+	net.Conn
+	gate *Gate
+	from netip.Addr
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.once.Do(func() { c.gate.leave(c.from) })
+	return c.Conn.Close()
+}
+
+// Meter returns c with its frames counted: what is read from it must be HTTP/2, as
+// a client sends it.
+func (g *Gate) Meter(c net.Conn) net.Conn { return &metered{Conn: c, gate: g} }
+
+// metered is a connection whose frames are counted. One goroutine reads at a time,
+// as for every HTTP/2 server.
+type metered struct {
+	net.Conn
+	gate  *Gate
+	meter meter
+	sent  atomic.Int64
+}
+
+var errCut = errors.New("h2limit: the connection was cut for what its frames cost")
+
+// Read implements net.Conn.
+func (c *metered) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	why := c.meter.feed(p[:n], c.gate.now, c.paid)
+	if why == "" {
+		return n, err
+	}
+	from := addressOf(c.RemoteAddr())
+	c.gate.ban(from)
+	c.gate.opts.Ended(why)
+	c.gate.opts.Log.Warn("a connection was cut: it sent too much that carries next to nothing", "from", from.String(), "why", why)
+	return 0, errors.Join(errCut, c.Close())
+}
+
+// Write implements net.Conn.
+func (c *metered) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.sent.Add(int64(n))
+	return n, err
+}
+
+func (c *metered) paid() int64 { return c.sent.Swap(0) }

@@ -1,0 +1,149 @@
+package h2limit
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// comers is a listener of connections that a test makes.
+type comers chan net.Conn
+
+func (q comers) Accept() (net.Conn, error) {
+	c, ok := <-q
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+func (comers) Close() error   { return nil }
+func (comers) Addr() net.Addr { return nil }
+
+// from is one end of a connection that comes from an address.
+type from struct {
+	net.Conn
+	addr string
+}
+
+func (f *from) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(f.addr)) }
+
+func pair(t *testing.T, addr string) (server *from, client net.Conn) {
+	a, b := net.Pipe()
+	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
+	return &from{a, addr}, b
+}
+
+type told struct {
+	mu   sync.Mutex
+	whys []string
+}
+
+func (w *told) ended(why string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.whys = append(w.whys, why)
+}
+
+func (w *told) take() (out []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out, w.whys = w.whys, nil
+	return out
+}
+
+func TestAsManyConnectionsAsAllowedAndNotOneMore(t *testing.T) {
+	var w told
+	g := NewGate(Options{PerAddress: 3, Ended: w.ended})
+	q := make(comers, 10)
+	l := g.Listen(q)
+	in := func(addr, turnedAway string) net.Conn {
+		t.Helper()
+		server, client := pair(t, addr)
+		q <- server
+		if turnedAway != "" {
+			marker, _ := pair(t, "192.0.2.9:9") // the next that comes in tells that the first did not
+			q <- marker
+			c, err := l.Accept()
+			if err != nil || c.RemoteAddr().String() != "192.0.2.9:9" {
+				t.Fatalf("%s was let in: %v %v", addr, c, err)
+			}
+			_ = c.Close()
+			if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("%s is not closed: %v", addr, err)
+			}
+			if got := w.take(); len(got) != 1 || got[0] != turnedAway {
+				t.Errorf("%s: told %v, want %s", addr, got, turnedAway)
+			}
+			return nil
+		}
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	one := in("10.0.0.1:1", "")
+	in("10.0.0.1:2", "")
+	in("[::ffff:10.0.0.1]:3", "") // the same address
+	in("10.0.0.1:4", WhyAddress)
+	_ = one.Close()
+	_ = one.Close() // counted once
+	in("10.0.0.1:5", "")
+	in("10.0.0.1:6", WhyAddress)
+	if g.all != 3 || len(g.byAddress) != 1 {
+		t.Errorf("%d connections of %d addresses are counted", g.all, len(g.byAddress))
+	}
+	if why := g.enter(netip.MustParseAddr("10.0.0.2")); why != "" {
+		t.Error(why)
+	}
+	g.opts.All = 4
+	if why := g.enter(netip.MustParseAddr("10.0.0.3")); why != WhyAll {
+		t.Errorf("beyond all: %q", why)
+	}
+	close(q)
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a listener that was closed: %v", err)
+	}
+}
+
+func TestWhoWasCutIsNotLetInForAMoment(t *testing.T) {
+	var w told
+	g := NewGate(Options{Ended: w.ended})
+	now := time.Unix(1e9, 0)
+	g.now = func() time.Time { return now }
+	server, client := pair(t, "10.0.0.1:1")
+	c := g.Meter(server)
+	go func() {
+		_, _ = io.WriteString(client, http2.ClientPreface)
+		f := http2.NewFramer(client, nil)
+		for f.WritePing(false, [8]byte{}) == nil {
+		}
+	}()
+	n, err := io.Copy(io.Discard, c)
+	if !errors.Is(err, errCut) {
+		t.Fatalf("after %d bytes: %v", n, err)
+	}
+	if got := w.take(); len(got) != 1 || got[0] != WhyFrames {
+		t.Errorf("told %v", got)
+	}
+	addr := netip.MustParseAddr("10.0.0.1")
+	if why := g.enter(addr); why != WhyBanned {
+		t.Errorf("at once: %q", why)
+	}
+	if why := g.enter(netip.MustParseAddr("10.0.0.2")); why != "" {
+		t.Errorf("another address: %q", why)
+	}
+	now = now.Add(banned)
+	if why := g.enter(addr); why != "" {
+		t.Errorf("later: %q", why)
+	}
+	if g.bans.Len() != 0 {
+		t.Errorf("%d bans are remembered", g.bans.Len())
+	}
+}

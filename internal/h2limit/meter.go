@@ -1,0 +1,143 @@
+package h2limit
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// What a connection may cost. A gateway that carries 10,000 sessions sends as many
+// heartbeats at once, and 3,000 a second: each is a frame of few bytes.
+const (
+	// A connection begins with allowance, has so much at most, and gets refill a
+	// second.
+	allowance = 20_000
+	refill    = 10_000
+	// A frame that is no request costs 1. What it brings, and what the daemon sends,
+	// pays for it: DATA by the bytes that came, and an answer by those that went.
+	worthIn  = 16
+	worthOut = 32
+	// A stream that is reset before it is youth old costs as much as a request.
+	resetCost = 20
+	youth     = time.Second
+	// A block of headers has this many frames at most; 64 KiB need 5.
+	mostContinuations = 32
+)
+
+// Why a connection is cut.
+const (
+	WhyFrames        = "frames"        // too many that carry next to nothing
+	WhyResets        = "resets"        // too many streams that were reset when just opened
+	WhyContinuations = "continuations" // headers in too many pieces
+)
+
+// The frames of HTTP/2 (RFC 9113, section 6).
+const (
+	prefaceBytes = 24
+	headerBytes  = 9
+
+	frameData         = 0x0
+	frameHeaders      = 0x1
+	frameReset        = 0x3
+	frameContinuation = 0x9
+	flagEndHeaders    = 0x4
+)
+
+// meter reads a connection's frames as they pass, and says when they have cost too
+// much. It keeps no payload, and its space does not grow. The zero value stands at
+// the beginning of a connection.
+type meter struct {
+	began   bool
+	preface int // bytes of the preface that are still to come
+	header  [headerBytes]byte
+	have    int // bytes of header
+	skip    int // bytes of payload that are still to come
+
+	left          int64 // of the allowance
+	filled        time.Time
+	continuations int
+	newest        uint32 // the highest stream that was opened
+	marks         [2]mark
+}
+
+// mark is the highest stream at a moment: all up to it are older.
+type mark struct {
+	at     time.Time
+	stream uint32
+}
+
+// feed takes the bytes that were read next. now is asked when it matters; paid
+// returns how much was sent since it was asked last. A reason means that the
+// connection has to be cut.
+func (m *meter) feed(p []byte, now func() time.Time, paid func() int64) (why string) {
+	if !m.began {
+		m.began, m.preface, m.left, m.filled = true, prefaceBytes, allowance, now()
+	}
+	for len(p) > 0 {
+		switch {
+		case m.preface > 0:
+			n := min(m.preface, len(p))
+			m.preface, p = m.preface-n, p[n:]
+		case m.skip > 0:
+			n := min(m.skip, len(p))
+			m.skip, p = m.skip-n, p[n:]
+		default:
+			n := copy(m.header[m.have:], p)
+			m.have, p = m.have+n, p[n:]
+			if m.have < headerBytes {
+				return ""
+			}
+			m.have = 0
+			if why := m.frame(now, paid); why != "" {
+				return why
+			}
+		}
+	}
+	return ""
+}
+
+// frame takes the head of a frame.
+func (m *meter) frame(now func() time.Time, paid func() int64) string {
+	length := int(m.header[0])<<16 | int(m.header[1])<<8 | int(m.header[2])
+	flags, stream := m.header[4], binary.BigEndian.Uint32(m.header[5:])&(1<<31-1)
+	m.skip = length
+	cost, why := int64(1), WhyFrames
+	switch m.header[3] {
+	case frameData:
+		cost -= int64(length / worthIn)
+	case frameHeaders:
+		m.continuations = 0
+		if stream > m.newest {
+			m.newest = stream
+			return ""
+		}
+	case frameContinuation:
+		m.continuations++
+		if flags&flagEndHeaders == 0 && m.continuations > mostContinuations {
+			return WhyContinuations
+		}
+	case frameReset:
+		if m.young(stream, now) {
+			cost, why = resetCost, WhyResets
+		}
+	}
+	m.left = min(allowance, m.left-cost)
+	if m.left >= 0 {
+		return ""
+	}
+	t := now()
+	m.left = min(allowance, m.left+int64(t.Sub(m.filled).Seconds()*refill)+paid()/worthOut)
+	m.filled = t
+	if m.left >= 0 {
+		return ""
+	}
+	return why
+}
+
+// young reports whether a stream was opened less than youth ago, or twice that.
+func (m *meter) young(stream uint32, now func() time.Time) bool {
+	t := now()
+	if t.Sub(m.marks[1].at) >= youth {
+		m.marks[0], m.marks[1] = m.marks[1], mark{t, m.newest}
+	}
+	return stream > m.marks[0].stream
+}

@@ -1,0 +1,366 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"greenlane/internal/identity"
+)
+
+// RoleLimits are what one identity may use at a time. Zero fields have no limit of
+// their own: what the server allows to everybody holds.
+type RoleLimits struct {
+	// Streams is how many streams and long polls it may have open.
+	Streams int
+	// Rate is how many requests a second it may make for long, and Burst how many at
+	// once. Messages on a Session or Connect count as requests: those that come too
+	// fast are read later, and none of them is refused.
+	Rate  float64
+	Burst int
+	// Message is the size of the largest message, in bytes.
+	Message int
+	// Headers is the size of the metadata of a request, in bytes, as HTTP/2 counts
+	// them: names, values, and 32 for each pair.
+	Headers int
+}
+
+// Limits are what each identity may use, by what it is. An identity with several
+// roles has the widest limit of each.
+type Limits struct {
+	Roles map[identity.Role]RoleLimits
+	// Open is for everybody when nobody is asked who they are: the identity is then
+	// the address of the peer, or its /64 for IPv6.
+	Open RoleLimits
+	// Names are for the identities of these names, in place of their roles'.
+	Names map[string]RoleLimits
+}
+
+// The names of the limits, as refusals and metrics give them.
+const (
+	limitStreams = "streams"
+	limitRate    = "rate"
+	limitMessage = "message"
+	limitHeaders = "headers"
+)
+
+// guestsKept is how many identities are remembered while they have no stream open.
+// Who was forgotten begins anew, with a full burst.
+const guestsKept = 1 << 16
+
+// limiter keeps what identities use now.
+type limiter struct {
+	limits Limits
+	tell   func(limit, role string)
+
+	mu   sync.Mutex
+	idle *simplelru.LRU[guestKey, *guest] // no stream open
+	busy map[guestKey]*guest
+}
+
+// guestKey names an identity among all that there are.
+type guestKey struct{ role, name string }
+
+// guest is one identity, with what it uses.
+type guest struct {
+	key     guestKey
+	limits  RoleLimits
+	rate    *rate.Limiter // nil: none
+	streams int           // guarded by limiter.mu
+}
+
+func newLimiter(limits Limits, tell func(limit, role string)) *limiter {
+	if tell == nil {
+		tell = func(string, string) {}
+	}
+	l := &limiter{limits: limits, tell: tell, busy: map[guestKey]*guest{}}
+	l.idle, _ = simplelru.NewLRU[guestKey, *guest](guestsKept, nil) // the error is about a size that is not positive
+	return l
+}
+
+// guest returns who makes a request.
+func (l *limiter) guest(ctx context.Context, id identity.Identity) *guest {
+	key := keyOf(ctx, id)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.guestLocked(key, id)
+}
+
+func (l *limiter) guestLocked(key guestKey, id identity.Identity) *guest {
+	if g := l.busy[key]; g != nil {
+		return g
+	}
+	if g, ok := l.idle.Get(key); ok {
+		return g
+	}
+	g := &guest{key: key, limits: l.limits.of(id)}
+	if g.limits.Rate > 0 {
+		g.rate = rate.NewLimiter(rate.Limit(g.limits.Rate), max(1, g.limits.Burst))
+	}
+	l.idle.Add(key, g)
+	return g
+}
+
+// keyOf names an identity; who was asked nothing is its address.
+func keyOf(ctx context.Context, id identity.Identity) guestKey {
+	role := roleLabel(id.Roles)
+	switch {
+	case id.By == identity.ByNobody:
+		role = openLabel
+	case id.Roles != 0:
+		return guestKey{role, id.Name}
+	}
+	name := ""
+	if p, ok := peer.FromContext(ctx); ok {
+		name = addressOf(p.Addr)
+	}
+	return guestKey{role, name}
+}
+
+// openLabel is the role that metrics give to who was asked nothing.
+const openLabel = "open"
+
+// roleLabel names roles for metrics: one role, or that there are several.
+func roleLabel(r identity.Role) string {
+	if r&(r-1) != 0 {
+		return "several"
+	}
+	return r.String()
+}
+
+// addressOf returns what one peer cannot easily change of its address: a host has
+// all of an IPv6 /64.
+func addressOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil || ip.Is4() || ip.Is4In6() {
+		return host
+	}
+	p, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return host
+	}
+	return p.String()
+}
+
+// of returns the limits of an identity.
+func (l *Limits) of(id identity.Identity) RoleLimits {
+	if id.By == identity.ByNobody {
+		return l.Open
+	}
+	if own, ok := l.Names[id.Name]; ok {
+		return own
+	}
+	if id.Roles == 0 { // who proved nothing where something was asked
+		return l.Roles[identity.Agent]
+	}
+	var out *RoleLimits // set below: there is no role without a name
+	for _, name := range identity.Names() {
+		role, _ := identity.ParseRole(name)
+		if !id.Roles.Has(role) {
+			continue
+		}
+		r := l.Roles[role]
+		if out == nil {
+			out = &r
+			continue
+		}
+		*out = RoleLimits{
+			Streams: wider(out.Streams, r.Streams), Rate: wider(out.Rate, r.Rate), Burst: wider(out.Burst, r.Burst),
+			Message: wider(out.Message, r.Message), Headers: wider(out.Headers, r.Headers),
+		}
+	}
+	return *out
+}
+
+// wider returns the wider of two limits, of which 0 is none.
+func wider[T int | float64](a, b T) T {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return max(a, b)
+}
+
+// request counts a request, and checks its headers.
+func (l *limiter) request(ctx context.Context, g *guest) error {
+	if g.limits.Headers > 0 {
+		if n := headerBytes(ctx); n > g.limits.Headers {
+			return l.refuse(g, limitHeaders, 0, fmt.Sprintf("the metadata of the request is %d bytes: at most %d are allowed", n, g.limits.Headers))
+		}
+	}
+	if g.rate == nil {
+		return nil
+	}
+	r := g.rate.Reserve()
+	wait := r.Delay()
+	if wait == 0 {
+		return nil
+	}
+	r.Cancel()
+	return l.refuse(g, limitRate, wait, fmt.Sprintf("at most %s requests a second are allowed, and %d at once",
+		strconv.FormatFloat(g.limits.Rate, 'f', -1, 64), g.limits.Burst))
+}
+
+func headerBytes(ctx context.Context) int {
+	md, _ := metadata.FromIncomingContext(ctx)
+	n := 0
+	for name, values := range md {
+		for _, v := range values {
+			n += len(name) + len(v) + 32
+		}
+	}
+	return n
+}
+
+// message checks the size of one message. The server's own limit is checked before
+// the message is read.
+func (l *limiter) message(g *guest, m any) error {
+	most := g.limits.Message
+	if most <= 0 || most >= MaxMessage {
+		return nil
+	}
+	msg, ok := m.(proto.Message)
+	if !ok {
+		return nil
+	}
+	if n := proto.Size(msg); n > most {
+		return l.refuse(g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", n, most))
+	}
+	return nil
+}
+
+// open counts a stream or a long poll until leave.
+func (l *limiter) open(ctx context.Context, id identity.Identity) (*guest, error) {
+	key := keyOf(ctx, id)
+	l.mu.Lock()
+	g := l.guestLocked(key, id)
+	full := g.limits.Streams > 0 && g.streams >= g.limits.Streams
+	if !full {
+		if g.streams++; g.streams == 1 {
+			l.idle.Remove(key)
+			l.busy[key] = g
+		}
+	}
+	l.mu.Unlock()
+	if full {
+		return g, l.refuse(g, limitStreams, retryAfter, fmt.Sprintf("at most %d streams and long polls may be open", g.limits.Streams))
+	}
+	return g, nil
+}
+
+func (l *limiter) leave(g *guest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g.streams--; g.streams == 0 {
+		delete(l.busy, g.key)
+		l.idle.Add(g.key, g)
+	}
+}
+
+// refuse says which limit was reached, of whom, and when to try again.
+func (l *limiter) refuse(g *guest, limit string, wait time.Duration, message string) error {
+	l.tell(limit, g.key.role)
+	meta := map[string]string{"limit": limit, "role": g.key.role}
+	st := withDetails(status.New(codes.ResourceExhausted, message),
+		&errdetails.ErrorInfo{Reason: "LIMIT_REACHED", Domain: errorDomain, Metadata: meta},
+		&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{Subject: "role:" + g.key.role, Description: limit + ": " + message}}})
+	if wait > 0 {
+		st = withDetails(st, &errdetails.RetryInfo{RetryDelay: durationpb.New(wait)})
+	}
+	return st.Err()
+}
+
+// unary passes one request on, within its limits.
+func (l *limiter) unary(ctx context.Context, id identity.Identity, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	var g *guest
+	if info.FullMethod == nextCall {
+		var err error
+		if g, err = l.open(ctx, id); err != nil {
+			return nil, err
+		}
+		defer l.leave(g)
+	} else {
+		g = l.guest(ctx, id)
+	}
+	if err := l.request(ctx, g); err != nil {
+		return nil, err
+	}
+	if err := l.message(g, req); err != nil {
+		return nil, err
+	}
+	return handle(ctx, req)
+}
+
+// stream passes one stream on, within its limits.
+func (l *limiter) stream(id identity.Identity, srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	ctx := stream.Context()
+	g, err := l.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer l.leave(g)
+	if err := l.request(ctx, g); err != nil {
+		return err
+	}
+	return handle(srv, &limited{ServerStream: stream, l: l, g: g, paced: info.IsClientStream && info.IsServerStream})
+}
+
+// limited is a stream whose messages are bounded in size and, where each is a
+// request, in pace: the next one is read when it may be made. The client's own
+// flow control then holds it back, and no event of a switch is lost.
+type limited struct {
+	grpc.ServerStream
+	l     *limiter
+	g     *guest
+	paced bool
+	begun bool // the first message is the request that was counted
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (s *limited) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	if err := s.l.message(s.g, m); err != nil {
+		return err
+	}
+	if s.paced && s.begun && s.g.rate != nil {
+		if err := pauseFor(s.Context(), s.g.rate.Reserve().Delay()); err != nil {
+			return err
+		}
+	}
+	s.begun = true
+	return nil
+}
+
+func pauseFor(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
