@@ -6,6 +6,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# The Go that everything is built with is pinned, too: it comes from the module
+# proxy, and a fix of the standard library is a change of this repository.
+# `make GOTOOLCHAIN=local` takes the Go that is installed.
+export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
+
 # Each set of tools is a module of its own, so that the product's go.mod stays small.
 TOOL := go tool -modfile=internal/tools
 LINT := $(TOOL)/golangci/go.mod golangci-lint
@@ -62,7 +67,7 @@ browser: ## install what the browser tests need: node, Chromium, their modules
 	.ci/browser
 
 .PHONY: check
-check: tidy vet lint proto dashboards-check race ## everything a change must pass, but for the long tests
+check: tidy vet lint proto dashboards-check supply race ## everything a change must pass, but for the long tests
 
 .PHONY: needs
 needs: ## install what some tests run beside the daemon, or fail and say what is missing
@@ -123,6 +128,29 @@ dashboards-check: ## fail if the dashboards are not what their program writes
 .PHONY: cli-docs
 cli-docs: ## write docs/cli.md from the commands of the operator's tool
 	go test ./cmd/greenlane -run '^TestReference$$' -update
+
+.PHONY: supply
+supply: vulns licenses ## fail on known vulnerabilities that are reached, and on licences that are not allowed
+
+.PHONY: vulns
+vulns: ## fail on known vulnerabilities of Go and of modules that the code reaches
+	.ci/vulns
+
+.PHONY: vulndb
+vulndb: ## raise the pinned database of vulnerabilities to the newest
+	cd internal/tools/vulndb && go get golang.org/x/vulndb@latest
+
+.PHONY: licenses
+licenses: ## fail on a dependency whose licence is not allowed (ARGS=-list shows all)
+	go run -C internal/tools/licenses . $(ARGS)
+
+# Nothing in it depends on when or where it is made: the same binaries, the same file.
+.PHONY: sbom
+sbom: build ## the bill of materials of both binaries, CycloneDX JSON in bin/
+	for name in greenlaned greenlane; do \
+		$(TOOL)/sbom/go.mod cyclonedx-gomod bin -json -licenses -std -noserial -notimestamp \
+			-version "$(VERSION)" -output bin/$$name.cdx.json bin/$$name; \
+	done
 
 .PHONY: fmt
 fmt: ## format the Go code as `make lint` wants it

@@ -2,6 +2,9 @@ module greenlane
 
 go 1.26.0
 
+// The fixes of the standard library that `make vulns` asks for.
+toolchain go1.26.11
+
 require (
 	connectrpc.com/connect v1.19.1
 	connectrpc.com/vanguard v0.4.0

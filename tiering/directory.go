@@ -117,3 +117,16 @@ type Result struct {
 	Entry  Entry
 	Err    error
 }
+
+// Moves counts callers by the tier they had (TierUnset when nothing was known)
+// and the tier they have: moves[from][to].
+type Moves [len(Tiers) + 1][len(Tiers) + 1]int64
+
+// Add adds o to m.
+func (m *Moves) Add(o *Moves) {
+	for from := range o {
+		for to, n := range o[from] {
+			m[from][to] += n
+		}
+	}
+}

@@ -10,8 +10,8 @@ import (
 	"os"
 
 	"greenlane/internal/instant"
+	"greenlane/tiering"
 	"greenlane/tiering/bulk"
-	"greenlane/tiering/redisdir"
 )
 
 // checkpoint is what is noted of an import.
@@ -23,7 +23,7 @@ type checkpoint struct {
 	End     bulk.Position   `json:"end"`
 	Good    int64           `json:"good"`
 	Bad     int64           `json:"bad"`
-	Moves   redisdir.Moves  `json:"moves"`
+	Moves   tiering.Moves   `json:"moves"`
 	Done    bool            `json:"done"`
 }
 
@@ -70,6 +70,9 @@ const fingerprintBytes = 64 << 10
 func fingerprint(f *os.File, size int64, flags *importFlags) (string, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d %v %v %q %v %s %s\n", size, flags.asJSON, flags.columns, flags.delimiter, flags.ignore, flags.zone, flags.region)
+	if flags.regrade {
+		fmt.Fprintf(h, "regrade %q %q\n", flags.preset, flags.expires)
+	}
 	for _, from := range []int64{0, max(0, size-fingerprintBytes)} {
 		if _, err := io.Copy(h, io.NewSectionReader(f, from, fingerprintBytes)); err != nil {
 			return "", err

@@ -1,46 +1,32 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"greenlane/tiering"
+	"greenlane/internal/cli"
 	"greenlane/tiering/bulk"
-	"greenlane/tiering/redisdir"
 )
 
-// A chunk is written when it has so many changes or takes so much memory, and the
-// next one is read meanwhile. The first ones are smaller, so that the writing
-// begins soon.
-const (
-	firstChanges = redisdir.ImportSize / 8
-	chunkChanges = redisdir.ImportSize
-	chunkBytes   = 24 << 20
-	dryChunk     = 20_000
-)
-
-// importPatience is how long a Redis that does not answer is tried again: long
+// importPatience is how long a store that does not answer is tried again: long
 // enough for a failover.
 const importPatience = time.Minute
 
 // chunk is some lines of the file, on their way into the store.
 type chunk struct {
-	im      *redisdir.Import
-	changes []tiering.Change // in a dry run, in place of im
-	faults  []bulk.Fault
-	good    int64
-	end     bulk.Position
-	size    int // how many changes are enough
-	last    bool
+	tierBatch
+	faults []bulk.Fault
+	good   int64
+	end    bulk.Position
+	size   int // how many changes are enough
+	last   bool
 }
 
 func (c *chunk) full() bool {
-	if c.im == nil {
-		return len(c.changes) >= dryChunk
-	}
-	return c.im.Len() >= c.size || c.im.Bytes()+len(c.faults)*200 >= chunkBytes
+	return c.Len() >= c.size || c.Bytes()+len(c.faults)*200 >= chunkBytes
 }
 
 // work reads the file from where it was left, and writes what it reads.
@@ -49,11 +35,7 @@ func (j *importJob) work(ctx context.Context, reader *bulk.Reader) error {
 	defer cancel(nil)
 	free, full := make(chan *chunk, 2), make(chan *chunk)
 	for range cap(free) {
-		c := &chunk{size: firstChanges}
-		if !j.dry {
-			c.im = j.d.NewImport(j.site, j.noted.At)
-		}
-		free <- c
+		free <- &chunk{tierBatch: j.store.batch(j.site, j.noted.At, j.dry), size: j.store.enough() / firstShare}
 	}
 	written := make(chan struct{})
 	go func() {
@@ -62,7 +44,7 @@ func (j *importJob) work(ctx context.Context, reader *bulk.Reader) error {
 			if err := j.write(ctx, c); err != nil {
 				cancel(err)
 			}
-			c.size = min(4*c.size, chunkChanges)
+			c.size = min(4*c.size, j.store.enough())
 			free <- c
 		}
 	}()
@@ -105,13 +87,9 @@ func (j *importJob) work(ctx context.Context, reader *bulk.Reader) error {
 
 // take adds what some lines came to.
 func (c *chunk) take(b *bulk.Batch) error {
-	if c.im == nil {
-		c.changes = append(c.changes, b.Changes...)
-	} else {
-		for i := range b.Changes {
-			if err := c.im.Add(b.Changes[i]); err != nil {
-				return err
-			}
+	for i := range b.Changes {
+		if err := c.Add(b.Changes[i], b.Lines[i]); err != nil {
+			return err
 		}
 	}
 	c.faults = append(c.faults, b.Faults...)
@@ -126,28 +104,20 @@ func (j *importJob) write(ctx context.Context, c *chunk) error {
 		return context.Cause(ctx)
 	}
 	n := &j.noted
-	if c.im == nil {
-		if err := j.compare(ctx, c.changes); err != nil {
-			return err
-		}
-		c.changes = c.changes[:0]
-	} else {
-		if err := j.insist(ctx, c.im); err != nil {
-			return err
-		}
-		for from := range c.im.Moves {
-			for to, k := range c.im.Moves[from] {
-				n.Moves[from][to] += k
-			}
-		}
-		c.im.Moves = redisdir.Moves{}
+	refused, err := j.insist(ctx, c)
+	if err != nil {
+		return err
 	}
+	moves := c.Moves()
+	n.Moves.Add(&moves)
+	c.faults = append(c.faults, refused...)
+	slices.SortStableFunc(c.faults, func(a, b bulk.Fault) int { return cmp.Compare(a.Line, b.Line) })
 	for _, fault := range c.faults {
 		if _, err := fmt.Fprintf(j.faults, "%s: %v\n", j.name, fault); err != nil {
 			return err
 		}
 	}
-	n.Good += c.good
+	n.Good += c.good - int64(len(refused))
 	n.Bad += int64(len(c.faults))
 	if c.end.Line > 0 {
 		n.End = c.end
@@ -161,15 +131,16 @@ func (j *importJob) write(ctx context.Context, c *chunk) error {
 }
 
 // insist writes, again and again while the store is away, until patience ends.
-func (j *importJob) insist(ctx context.Context, im *redisdir.Import) error {
+func (j *importJob) insist(ctx context.Context, b tierBatch) ([]bulk.Fault, error) {
 	began, told := time.Now(), false
 	for {
-		err := im.Write(ctx)
-		if !errors.Is(err, tiering.ErrUnavailable) || time.Since(began) > importPatience {
-			return err
+		refused, err := b.Write(ctx)
+		if err == nil || !cli.TierStoreAway(err) || time.Since(began) > importPatience {
+			return refused, err
 		}
 		if !told {
-			fmt.Fprintf(j.errs, "%v: trying again for %v\n", err, importPatience)
+			line, _ := explain(err)
+			fmt.Fprintf(j.errs, "%s: trying again for %v\n", line, importPatience)
 			told = true
 		}
 		pause := time.NewTimer(time.Second)
@@ -177,38 +148,7 @@ func (j *importJob) insist(ctx context.Context, im *redisdir.Import) error {
 		case <-pause.C:
 		case <-ctx.Done():
 			pause.Stop()
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
-}
-
-// compare counts which tiers the changes would move callers between. A caller who
-// is changed twice within a chunk counts once.
-func (j *importJob) compare(ctx context.Context, changes []tiering.Change) error {
-	index := make(map[tiering.Number]int, len(changes))
-	numbers := make([]tiering.Number, 0, len(changes))
-	for i := range changes {
-		if _, known := index[changes[i].Number]; !known {
-			index[changes[i].Number] = len(numbers)
-			numbers = append(numbers, changes[i].Number)
-		}
-	}
-	before, err := j.d.LookupBatch(ctx, j.site, numbers)
-	if err != nil {
-		return err
-	}
-	after := make([]tiering.Entry, len(before))
-	copy(after, before)
-	for i := range changes {
-		at := index[changes[i].Number]
-		after[at], _ = changes[i].Apply(after[at])
-	}
-	for i := range before {
-		from := tiering.TierUnset
-		if before[i] != (tiering.Entry{}) {
-			from = before[i].Stored()
-		}
-		j.noted.Moves[from][after[i].Stored()]++
-	}
-	return nil
 }

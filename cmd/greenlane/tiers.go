@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strconv"
 	"text/tabwriter"
@@ -17,18 +16,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"greenlane/internal/cli"
-	"greenlane/internal/discreet"
 	"greenlane/internal/instant"
 	"greenlane/tiering"
 	"greenlane/tiering/bulk"
-	"greenlane/tiering/redisdir"
 )
-
-// tierStore is what exports and counts read.
-type tierStore interface {
-	Walk(ctx context.Context, site string, from tiering.Cursor, limit int) ([]tiering.Item, tiering.Cursor, error)
-	Count(ctx context.Context, site string) (map[tiering.Tier]int64, error)
-}
 
 func tiersCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -37,68 +28,41 @@ func tiersCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(cli.TierVerbs()...) // these ask a daemon; the others work on the store
-	cmd.AddCommand(tiersImportCommand(), tiersExportCommand(), tiersCountCommand())
+	cmd.AddCommand(cli.TierVerbs()...)
+	cmd.AddCommand(tiersImportCommand(), tiersRegradeCommand(), tiersExportCommand(), tiersCountCommand())
 	return cmd
-}
-
-// openTiers opens the directory of the flags for a command that comes and goes.
-func openTiers(ctx context.Context, cmd *cobra.Command, f *redisFlags, o redisdir.Options) (*redisdir.Directory, *tiering.Normalizer, func(), error) {
-	c, client, err := f.connect(cmd)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	normalizer, err := tiering.NewNormalizer(c.Number.Region)
-	if err != nil {
-		return nil, nil, nil, usageError{err}
-	}
-	if o.Keys, err = c.Privacy.Secrets(); err != nil {
-		return nil, nil, nil, usageError{errors.Join(err, client.Close())}
-	}
-	o.Cache, o.MinReplicas = -1, c.Redis.MinReplicas
-	o.Log = slog.New(discreet.Handler(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
-	d, err := redisdir.Open(ctx, client, o)
-	if err != nil {
-		return nil, nil, nil, errors.Join(fmt.Errorf("%w (greenlane doctor says what is wrong with a Redis)", err), client.Close())
-	}
-	return d, normalizer, func() {
-		d.Close()      //nolint:errcheck // it holds nothing that could be lost
-		client.Close() //nolint:errcheck // as above
-	}, nil
 }
 
 func tiersCountCommand() *cobra.Command {
-	var f redisFlags
-	var site, output string
+	var f tierFlags
 	cmd := &cobra.Command{
 		Use:     "count",
 		Short:   "Say how many callers have each tier",
-		Example: "  greenlane tiers count --redis 127.0.0.1:6379",
+		Example: "  greenlane tiers count\n  greenlane tiers count --redis 127.0.0.1:6379",
 		Args:    cobra.NoArgs,
 	}
 	f.register(cmd)
-	cmd.Flags().StringVar(&site, "site", "main", "`name` of the site")
-	cmd.Flags().StringVar(&output, "output", "table", "`form`: table or json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if output != "table" && output != "json" {
-			return usageErrorf("--output: %q is unknown: table or json is allowed", output)
-		}
-		d, _, done, err := openTiers(cmd.Context(), cmd, &f, redisdir.Options{})
+		asJSON, err := f.JSON()
 		if err != nil {
 			return err
 		}
-		defer done()
-		return printCount(cmd.Context(), cmd.OutOrStdout(), d, site, output)
+		store, err := f.open(cmd.Context(), cmd)
+		if err != nil {
+			return err
+		}
+		defer store.close()
+		return printCount(cmd.Context(), cmd.OutOrStdout(), store, f.Site(cmd), asJSON)
 	}
 	return cmd
 }
 
-func printCount(ctx context.Context, w io.Writer, store tierStore, site, output string) error {
+func printCount(ctx context.Context, w io.Writer, store tierReader, site string, asJSON bool) error {
 	counts, err := store.Count(ctx, site)
 	if err != nil {
 		return err
 	}
-	if output == "json" {
+	if asJSON {
 		byName := map[string]int64{}
 		for tier, n := range counts {
 			byName[tier.String()] = n
@@ -127,8 +91,8 @@ func grouped(n int64) string {
 }
 
 func tiersExportCommand() *cobra.Command {
-	var f redisFlags
-	var site, file, zone string
+	var f tierFlags
+	var file, zone string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "export",
@@ -136,27 +100,30 @@ func tiersExportCommand() *cobra.Command {
 		Long: `export writes CSV or JSON lines that 'tiers import' reads back. A caller on the
 blacklist who also has a grade has two lines: the grade first, then the blacklist.
 The order of the callers is the store's own.`,
-		Example: "  greenlane tiers export --redis 127.0.0.1:6379 --to callers.csv",
+		Example: "  greenlane tiers export --to callers.csv\n  greenlane tiers export --redis 127.0.0.1:6379 --to callers.csv",
 		Args:    cobra.NoArgs,
 	}
 	f.register(cmd)
-	cmd.Flags().StringVar(&site, "site", "main", "`name` of the site")
 	cmd.Flags().StringVar(&file, "to", "", "`file` to write; else standard output")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON lines instead of CSV")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON lines instead of CSV; --output json says the same")
 	cmd.Flags().StringVar(&zone, "zone", "UTC", "time `zone` in which ends are written")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		place, err := time.LoadLocation(zone)
 		if err != nil {
 			return usageErrorf("--zone: %w", err)
 		}
+		lines, err := f.JSON()
+		if err != nil {
+			return err
+		}
 		return interruptible(func(ctx context.Context, _ func(func())) error {
-			d, _, done, err := openTiers(ctx, cmd, &f, redisdir.Options{})
+			store, err := f.open(ctx, cmd)
 			if err != nil {
 				return err
 			}
-			defer done()
+			defer store.close()
 			return writeTo(file, cmd.OutOrStdout(), func(w io.Writer) error {
-				n, err := export(ctx, w, d, site, asJSON, place)
+				n, err := export(ctx, w, store, f.Site(cmd), asJSON || lines, place)
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s callers\n", grouped(n))
 				return err
 			})
@@ -189,7 +156,7 @@ const exportPage = 5000
 
 // export writes every caller. What can't be read is reported at the end; the
 // others are written nevertheless.
-func export(ctx context.Context, w io.Writer, store tierStore, site string, asJSON bool, zone *time.Location) (n int64, err error) {
+func export(ctx context.Context, w io.Writer, store tierReader, site string, asJSON bool, zone *time.Location) (n int64, err error) {
 	table := csv.NewWriter(w)
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)

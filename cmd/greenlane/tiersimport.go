@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -14,17 +14,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"greenlane/internal/instant"
-	"greenlane/tiering"
 	"greenlane/tiering/bulk"
-	"greenlane/tiering/redisdir"
 )
 
 // importFlags are what the command line says of an import.
 type importFlags struct {
-	redisFlags
-	site, zone, delimiter, checkpoint, faults string
-	columns                                   map[string]string
-	asJSON, ignore, dry, restart              bool
+	tierFlags
+	zone, delimiter, checkpoint, faults string
+	columns                             map[string]string
+	asJSON, ignore, dry, restart        bool
+
+	regrade         bool // the tiers are made of figures
+	preset, expires string
 }
 
 func tiersImportCommand() *cobra.Command {
@@ -38,25 +39,62 @@ it. A caller on the blacklist stays there: only the grade beneath changes.
 Columns are number, tier, ends, flags and note; number and tier must be there. Each
 line that is wrong is told with line and column, and all the others are in.
 
-What is done is noted in a file beside it (FILE.import). When the command is run
+It asks the daemon at --addr; with --redis or --config it works on the daemon's Redis
+itself, which is faster and needs no daemon.
+
+` + importLong,
+		Example: `  greenlane tiers import callers.csv
+  greenlane tiers import crm.csv --columns number=phone,tier=level --ignore-columns
+  greenlane tiers import callers.csv --dry-run
+  greenlane tiers import callers.csv --config greenlane.yaml`,
+	}
+	return f.command(cmd)
+}
+
+// importLong is what all that reads files of callers has in common.
+const importLong = `What is done is noted in a file beside it (FILE.import). When the command is run
 again after it was broken off, it goes on from there; after it was done, it does
 nothing. FILE may be - for standard input, of which nothing is noted.
 
-Exit codes: 0 everything is in, 1 it was broken off (run it again to go on),
-2 the command line or the header is wrong, 3 some lines were wrong, the others are in.`,
-		Example: `  greenlane tiers import callers.csv --redis 127.0.0.1:6379
-  greenlane tiers import crm.csv --config greenlane.yaml --columns number=phone,tier=level --ignore-columns
-  greenlane tiers import callers.csv --redis 127.0.0.1:6379 --dry-run`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
+Exit codes: 0 everything is in, 1 it was broken off (run it again to go on), 2 the
+command line or the header is wrong, 3 some lines were wrong, the others are in, 6 the
+daemon was not reached or went away for more than a minute (run it again to go on).`
+
+func tiersRegradeCommand() *cobra.Command {
+	f := importFlags{regrade: true}
+	cmd := &cobra.Command{
+		Use:   "regrade FILE",
+		Short: "Grade callers again from a file of figures; tell promotions and demotions",
+		Long: `regrade reads CSV with a header, or JSON lines (--json), of customers' figures, and
+gives each caller the tier that the figures earn, by the weights and thresholds of the
+daemon's configuration, or by --preset. It tells how many callers were promoted and
+demoted between which tiers. The blacklist always wins.
+
+Columns are number, the scheme's figures (payment_record, order_amount and
+profit_contribution, unless the daemon or --preset has others), and, if wanted, ends,
+flags and note. --expires ends the grades of all lines that have no end of their own.
+
+` + importLong,
+		Example: `  greenlane tiers regrade figures.csv --dry-run
+  greenlane tiers regrade figures.csv --expires 2027-04-01
+  greenlane tiers regrade figures.csv --preset six-factor --columns number=phone,growth=potential`,
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.preset, "preset", "", "`scheme` to grade by: three-factor or six-factor (default the configuration's)")
+	fl.StringVar(&f.expires, "expires", "", "`day` (2027-04-01, its beginning) or instant (RFC 3339) at which these grades end (default never)")
+	return f.command(cmd)
+}
+
+// command adds the flags and what is done.
+func (f *importFlags) command(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
 	}
 	f.register(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.site, "site", "main", "`name` of the site")
 	fl.BoolVar(&f.asJSON, "json", false, "the file is JSON lines")
 	fl.StringToStringVar(&f.columns, "columns", nil, "what the file calls our columns, such as number=phone,tier=level")
 	fl.BoolVar(&f.ignore, "ignore-columns", false, "pass over columns that are not ours")
@@ -75,11 +113,6 @@ Exit codes: 0 everything is in, 1 it was broken off (run it again to go on),
 // options checks the flags that say how the file is written.
 func (f *importFlags) options() (bulk.Options, error) {
 	o := bulk.Options{JSON: f.asJSON, Names: f.columns, Ignore: f.ignore}
-	for name := range f.columns {
-		if !slices.Contains(bulk.Columns, name) {
-			return o, usageErrorf("--columns: %q is unknown: %s are known", name, strings.Join(bulk.Columns, ", "))
-		}
-	}
 	delimiter := strings.ReplaceAll(f.delimiter, `\t`, "\t")
 	if len(delimiter) != 1 || strings.ContainsAny(delimiter, "\"\r\n") {
 		return o, usageErrorf("--delimiter: one character is allowed, and neither a quote nor a line's end")
@@ -89,29 +122,70 @@ func (f *importFlags) options() (bulk.Options, error) {
 	if o.Zone, err = time.LoadLocation(f.zone); err != nil {
 		return o, usageErrorf("--zone: %w", err)
 	}
+	if f.expires != "" {
+		if o.Ends, err = bulk.End(f.expires, o.Zone); err != nil {
+			return o, usageErrorf("--expires: %w", err)
+		}
+	}
 	return o, nil
 }
 
+// complete adds what only the store knows: how numbers are read, and by what is
+// graded. Then the columns can be checked.
+func (f *importFlags) complete(ctx context.Context, store tierStore, o *bulk.Options) (err error) {
+	if o.Normalizer, err = store.normalizer(ctx); err != nil {
+		return err
+	}
+	if f.regrade {
+		g, err := store.grading(ctx, f.preset)
+		if err != nil {
+			return err
+		}
+		o.Grading = &g
+	}
+	known := o.Known()
+	for name := range f.columns {
+		if !slices.Contains(known, name) {
+			return usageErrorf("--columns: %q is unknown: %s are known", name, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+// importGC is how much garbage an import may make, in per cent of what it holds:
+// half as much as usual, so that a file of any size takes less than 100 MB.
+const importGC = 50
+
 func (f *importFlags) run(ctx context.Context, cmd *cobra.Command, path string) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(importGC))
 	o, err := f.options()
 	if err != nil {
 		return err
 	}
-	d, normalizer, done, err := openTiers(ctx, cmd, &f.redisFlags, redisdir.Options{Writers: importWriters})
+	asJSON, err := f.JSON()
 	if err != nil {
 		return err
 	}
-	defer done()
+	store, err := f.open(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer store.close()
 	in, size, err := openInput(cmd, path)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	job := &importJob{d: d, site: f.site, dry: f.dry, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), name: path}
+	job := &importJob{
+		store: store, site: f.Site(cmd), dry: f.dry, asJSON: asJSON, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), name: path,
+	}
 	if err := job.resume(f, in, path, size); err != nil || job.noted.Done {
 		return err
 	}
-	o.Normalizer, o.At = normalizer, job.noted.At
+	if err := f.complete(ctx, store, &o); err != nil {
+		return err
+	}
+	o.At = job.noted.At
 	reader, err := bulk.NewReader(in, o)
 	if err != nil {
 		return usageErrorf("%s: %w", path, err)
@@ -153,9 +227,10 @@ func openInput(cmd *cobra.Command, path string) (io.ReadCloser, int64, error) {
 
 // importJob is one import under way.
 type importJob struct {
-	d         *redisdir.Directory
+	store     tierStore
 	site      string
 	dry       bool
+	asJSON    bool
 	out, errs io.Writer
 	name      string
 	faults    io.Writer
@@ -168,7 +243,7 @@ type importJob struct {
 
 // resume reads what was noted of an earlier run. When that was done, it says so.
 func (j *importJob) resume(f *importFlags, in io.ReadCloser, path string, size int64) error {
-	j.noted = checkpoint{At: instant.Of(time.Now()), Site: f.site}
+	j.noted = checkpoint{At: instant.Of(time.Now()), Site: j.site}
 	file, ok := in.(*os.File)
 	if f.dry || size < 0 || !ok {
 		return nil
@@ -190,7 +265,7 @@ func (j *importJob) resume(f *importFlags, in io.ReadCloser, path string, size i
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w; --restart begins anew", err)
-	case noted.File != whole || noted.Site != f.site:
+	case noted.File != whole || noted.Site != j.site:
 		return fmt.Errorf("%s was noted for another file, site or way of reading it; --restart begins anew", j.notes)
 	}
 	j.noted = noted
@@ -226,44 +301,3 @@ func (j *importJob) brokenOff(err error) error {
 	}
 	return fmt.Errorf("%w; what is in is noted up to line %d: run the same command again to go on", err, j.noted.End.Line)
 }
-
-// report says what the import came to.
-func (j *importJob) report() error {
-	n := &j.noted
-	verb := "in"
-	if j.dry {
-		verb = "to come in (dry run: nothing was changed)"
-	}
-	fmt.Fprintf(j.out, "%s callers %s, %s lines wrong\n", grouped(n.Good), verb, grouped(n.Bad))
-	printMoves(j.out, &n.Moves)
-	if j.cut {
-		fmt.Fprintln(j.errs, "the last line has no end: the file may have been cut off")
-	}
-	if n.Bad > 0 {
-		return errPartly
-	}
-	return nil
-}
-
-// printMoves prints how many callers had which tier, and have which.
-func printMoves(w io.Writer, moves *redisdir.Moves) {
-	names := map[tiering.Tier]string{tiering.TierUnset: "unknown"}
-	for _, tier := range tiering.Tiers {
-		names[tier] = tier.String()
-	}
-	for _, from := range slices.Sorted(maps.Keys(names)) {
-		for _, to := range tiering.Tiers {
-			if n := moves[from][to]; n > 0 {
-				word := "to"
-				if from == to {
-					word = "stays"
-				}
-				fmt.Fprintf(w, "%13s  %-9s %-5s %s\n", grouped(n), names[from], word, names[to])
-			}
-		}
-	}
-}
-
-// importWriters is how many pipelines are under way at once: enough that Redis
-// always has one at hand while the others are made.
-const importWriters = 8

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,6 +75,7 @@ type App struct {
 	http    net.Listener // nil when off
 	audit   *audit.Log   // nil: nothing is recorded
 	logins  *audit.Refusals
+	record  atomic.Pointer[audit.Log] // audit, for what runs while New does
 
 	authority *auth.Authority // nil: no TLS, and nobody is asked
 	refusals  refusals
@@ -174,6 +176,10 @@ func (a *App) serve() error {
 		Normalizer: normalizer, Directory: a.tiers, Tiers: &resolver{local: a.local, arrived: a.rerank.arrived, now: a.now, resolve: a.resolve, observe: a.daemon.Lookup}, Scheme: a.cfg.Grading.Scheme(),
 		VIPRequiresAttestation: a.cfg.VIPRequiresAttestation, HeartbeatEvery: a.cfg.HeartbeatEvery.D(),
 		AnnounceEvery: a.cfg.AnnounceEvery.D(), Logger: a.log, Audit: a.audit,
+	}
+	opts.Grading, opts.Care = a.cfg.Grading.Active(), rpc.Care(a.cfg.Care)
+	if a.rerank != nil {
+		opts.MayWait = a.rerank.mayWait
 	}
 	for i, site := range sites {
 		opts.Sites = append(opts.Sites, rpc.Site{Config: site, Engine: a.engines[i], Feed: a.feeds[i]})

@@ -76,7 +76,7 @@ func stop(t *testing.T, a *app.App) {
 	}
 }
 
-func dial(t *testing.T, a *app.App, creds credentials.TransportCredentials) *grpc.ClientConn {
+func dial(t testing.TB, a *app.App, creds credentials.TransportCredentials) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(a.Addr().String(), grpc.WithTransportCredentials(creds))
 	if err != nil {

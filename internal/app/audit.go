@@ -32,12 +32,21 @@ func (a *App) openAudit() error {
 	if a.audit, err = audit.Open(opts); err != nil {
 		return fmt.Errorf("opening the audit record: %w", err)
 	}
+	a.record.Store(a.audit)
 	a.logins = audit.NewRefusals(a.audit)
 	a.later(func() { a.logged("closing the audit record", a.closeAudit()) })
 	if err := a.daemon.Audit(a.audit.Stats); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil
+}
+
+// noteTaken records that changed credentials, of the daemon or of those it
+// believes, count from now on.
+func (a *App) noteTaken(what string) {
+	// A record that can't be written has been told and counted; the credentials count
+	// nevertheless, since a revoked one must not be good for as long.
+	_ = a.record.Load().Note(audit.Record{Action: "credentials.reload", Detail: map[string]string{"what": what}})
 }
 
 // closeAudit writes that the daemon stops, when nothing can be changed any more.

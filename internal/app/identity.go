@@ -28,6 +28,7 @@ func (a *App) openAuthority() error {
 	opts := a.cfg.AuthOptions()
 	opts.Now, opts.Logger, opts.Every = a.now, a.log, a.opts.CredentialsEvery
 	opts.Refused = func(from net.Addr, refusal *auth.Refusal) { a.server.RefusedConnection(from, refusal) }
+	opts.Took = a.noteTaken
 	var err error
 	if a.authority, err = auth.Open(opts); err != nil {
 		return err

@@ -41,6 +41,7 @@ func (a *App) newGRPC() (*grpc.Server, *health.Server) {
 	if a.cfg.Reflection {
 		reflection.Register(srv)
 	}
+	a.server.Knows(srv)
 	a.later(srv.Stop)
 	return srv, hs
 }

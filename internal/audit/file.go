@@ -104,7 +104,7 @@ func inUse(dir string) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only locked
 	return !tryLock(f)
 }
 

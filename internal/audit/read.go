@@ -118,7 +118,7 @@ func (r *reader) file(path string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // it was only read
 	n := 0
 	return lines(in, func(text []byte, whole bool) error {
 		n++

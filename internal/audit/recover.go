@@ -46,7 +46,7 @@ func lines(in io.Reader, each func(text []byte, whole bool) error) error {
 	}
 }
 
-// maxLine bounds a line: the largest record has a thousand items.
+// maxLine bounds a line: the largest record has twenty thousand items.
 const maxLine = 16 << 20
 
 var errLong = fmt.Errorf("a line has more than %d bytes: this is no audit record", maxLine)
@@ -57,7 +57,7 @@ func readStart(path string) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	text, err := bufio.NewReaderSize(f, 4096).ReadBytes('\n')
 	if err != nil {
 		return Record{}, err
@@ -85,7 +85,7 @@ func readTail(path string) (t tail, err error) {
 	if err != nil {
 		return t, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	n := 0
 	damaged := func(what string) {
 		if t.fault == "" {
@@ -102,7 +102,7 @@ func readTail(path string) (t tail, err error) {
 		l, err := parseLine(text)
 		if err != nil {
 			damaged("is no record")
-			return nil
+			return nil //nolint:nilerr // the tail says what is wrong
 		}
 		prev := t.last.Hash
 		if t.records == 0 {

@@ -33,17 +33,16 @@ type Refusals struct {
 	wake  chan struct{}
 
 	mu     sync.Mutex
-	fresh  []Refusal        // to be written now
-	counts map[Refusal]int  // since the last time they were written; 0: just written
-	others int              // those beyond refusalKinds
-	total  map[string]int64 // by reason, since the start
+	fresh  []Refusal       // to be written now
+	counts map[Refusal]int // since the last time they were written; 0: just written
+	others int             // those beyond refusalKinds
 }
 
-// NewRefusals begins to write to a record; nil counts only.
+// NewRefusals begins to write to a record.
 func NewRefusals(log *Log) *Refusals {
 	r := &Refusals{
 		log: log, stop: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
-		counts: map[Refusal]int{}, total: map[string]int64{},
+		counts: map[Refusal]int{},
 	}
 	go r.run()
 	return r
@@ -53,7 +52,6 @@ func NewRefusals(log *Log) *Refusals {
 func (r *Refusals) Refused(one Refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.total[one.Reason]++
 	n, known := r.counts[one]
 	switch {
 	case known:
@@ -68,17 +66,6 @@ func (r *Refusals) Refused(one Refusal) {
 		default:
 		}
 	}
-}
-
-// Totals are the refusals since the start, by reason.
-func (r *Refusals) Totals() map[string]int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[string]int64, len(r.total))
-	for reason, n := range r.total {
-		out[reason] = n
-	}
-	return out
 }
 
 // Close writes what is left. It is called once, before the Log is closed.
@@ -145,12 +132,10 @@ func (one Refusal) record(n int) Record {
 func (r *Refusals) write(recs []Record) {
 	var under []*entry
 	for _, rec := range recs {
-		if r.log != nil {
-			rec.Kind = Fact
-			under = append(under, r.log.put(rec))
-		}
+		rec.Kind = Fact
+		under = append(under, r.log.put(rec))
 	}
 	for _, e := range under {
-		<-e.done
+		_ = <-e.done
 	}
 }

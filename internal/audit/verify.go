@@ -133,7 +133,7 @@ func (c *checker) file(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	c.report.Files++
 	c.line = 0
 	err = lines(f, func(text []byte, whole bool) error {
@@ -328,7 +328,7 @@ func (c *checker) rest(each func(*line) bool) {
 			}
 			return nil
 		})
-		f.Close()
+		f.Close() //nolint:errcheck // it was only read
 		if err != nil {
 			return
 		}

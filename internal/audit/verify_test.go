@@ -43,9 +43,9 @@ func TestTheFirstBrokenLineIsNamed(t *testing.T) {
 	swap := func(a, b int) func([][]byte) [][]byte {
 		return func(l [][]byte) [][]byte { l[a], l[b] = l[b], l[a]; return l }
 	}
-	replace := func(at int, old, new string) func([][]byte) [][]byte {
+	replace := func(at int, old, with string) func([][]byte) [][]byte {
 		return func(l [][]byte) [][]byte {
-			l[at] = bytes.Replace(l[at], []byte(old), []byte(new), 1)
+			l[at] = bytes.Replace(l[at], []byte(old), []byte(with), 1)
 			return l
 		}
 	}

@@ -35,6 +35,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Refused, when set, is told of connections whose certificate was refused.
 	Refused func(peer net.Addr, refusal *Refusal)
+	// Took, when set, is told of changed files that count from now on, by what they
+	// hold. No file is looked at before it returns.
+	Took func(what string)
 }
 
 // Proof is what a request brings along.

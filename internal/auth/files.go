@@ -177,6 +177,9 @@ func (a *Authority) told(name string, look func() (outcome, error)) bool {
 	case took:
 		a.counts.Reloads.Add(1)
 		a.log.Info("changed files were taken", "what", name)
+		if a.opts.Took != nil {
+			a.opts.Took(name)
+		}
 	case broken:
 		a.counts.Failures.Add(1)
 		a.log.Error("changed files are no good: those from before are used on", "what", name, "error", err)

@@ -53,6 +53,7 @@ var measurements = []measurement{
 	{"tiers", "callers' tiers in Redis", measureTiers},
 	{"redisq", "the Redis engine", measureRedisq},
 	{"mtls", "what mutual TLS costs a request", measureMTLS},
+	{"abuse", "a legitimate caller under attack", measureAbuse},
 }
 
 // bench is what the measurements share.

@@ -88,13 +88,10 @@ logs it when it stops), the second against the key that signed it (--key).`,
 		if err != nil {
 			return err
 		}
-		if err := u.showReport(report, &v); err != nil {
-			return err
+		if err = u.showReport(report, &v); err == nil && report.Fault != nil {
+			err = report.Fault
 		}
-		if report.Fault != nil {
-			return report.Fault
-		}
-		return nil
+		return err
 	})
 }
 
@@ -318,12 +315,12 @@ func changeText(e *audit.Entry) string {
 	before, after := e.Outcome.Before, e.Outcome.After
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(after)) {
-		switch old, now := before[name], after[name]; {
-		case old == now:
-		case old == "":
-			out = append(out, name+" "+now)
+		switch old := before[name]; old {
+		case after[name]:
+		case "":
+			out = append(out, name+" "+after[name])
 		default:
-			out = append(out, fmt.Sprintf("%s %s to %s", name, old, now))
+			out = append(out, fmt.Sprintf("%s %s to %s", name, old, after[name]))
 		}
 	}
 	if reason := e.Want["reason"]; reason != "" && after["reason"] != reason {

@@ -25,6 +25,7 @@ const defaultSwitch = "cli"
 func placeCommand() *cobra.Command {
 	var req pb.CallArrivedRequest
 	var attest, many string
+	var jobs int
 	var attributes map[string]string
 	cmd := &cobra.Command{
 		Use:   "place [CALL]",
@@ -32,8 +33,9 @@ func placeCommand() *cobra.Command {
 		Long: `place reports an inbound call. CALL is the call's id, by default a new one; the same id
 again is the same call.
 
-With --many the calls come from a CSV file ("-": the standard input), in whose order
-they join. Its first line names the columns: call_id (required), caller, dialed, queue,
+With --many the calls come from a CSV file ("-": the standard input), and --jobs of them
+are on their way at once; with --jobs 1 they join in the order of the file. What became
+of them is told in that order in any case. The first line names the columns: call_id (required), caller, dialed, queue,
 switch_id, attestation, preferred_agent, arrived_at (as 2026-03-02T09:00:00+08:00) and
 any number of attr.NAME. Flags give what a column does not. A bad line is listed with
 its line and column and left out, the others are placed, and the exit code is 3.
@@ -51,6 +53,7 @@ Every line carries a request_id made of its contents, so that the file can be ru
 	fl.StringVar(&attest, "attestation", "", "how far the number is trusted: full, partial, gateway or none")
 	fl.StringToStringVar(&attributes, "attr", nil, "`name=value` for the agent to see; may be given more than once")
 	fl.StringVar(&many, "many", "", "CSV `file` of calls")
+	fl.IntVar(&jobs, "jobs", 32, "with --many: how `many` calls are on their way at once, 1 to 256")
 	complete(cmd, "attestation", words(pb.Attestation(0))...)
 	completeQueues(cmd)
 	return leaf(cmd, true, func(ctx context.Context, s *session, args []string) error {
@@ -63,7 +66,10 @@ Every line carries a request_id made of its contents, so that the file can be ru
 			if len(args) > 0 || s.requestID != "" {
 				return usagef("--many: the file has the calls; a call id or a --request-id is not allowed with it")
 			}
-			return s.placeMany(ctx, many, &req)
+			if jobs < 1 || jobs > 256 {
+				return usagef("--jobs: %d is not allowed: 1 to 256", jobs)
+			}
+			return s.placeMany(ctx, many, jobs, &req)
 		}
 		req.RequestId, req.CallId = s.id(), "call-"+newID()
 		if len(args) == 1 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -55,34 +56,108 @@ func knownCallColumn(name string) bool {
 	return callColumns[name] != nil || strings.HasPrefix(name, attrPrefix) && len(name) > len(attrPrefix)
 }
 
-// placeMany places the calls of a file, one after the other: their order is the
-// order in which they join. defaults has what the columns do not say.
-func (s *session) placeMany(ctx context.Context, name string, defaults *pb.CallArrivedRequest) error {
+// placement is a line of the file and what becomes of it.
+type placement struct {
+	line int
+	bad  *badLine      // what is wrong with the line
+	err  error         // what ends the whole run
+	done chan struct{} // closed when the rest stands
+	res  *pb.CallArrivedResponse
+}
+
+// placeMany places the calls of a file, so many at once, and tells what became of
+// them in the order of the file. Calls that are on their way together may join in
+// any order; one at a time join in that of the file. defaults has what the
+// columns do not say.
+func (s *session) placeMany(ctx context.Context, name string, jobs int, defaults *pb.CallArrivedRequest) error {
 	file, err := openLines(name, []string{"call_id"}, knownCallColumn)
 	if err != nil {
 		return err
 	}
 	defer file.close() //nolint:errcheck // the file was only read
+	ctx, cancel := context.WithCancel(ctx)
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer cancel()
+	order, atWork := make(chan *placement, jobs), make(chan struct{}, jobs)
+	sending.Go(func() {
+		defer close(order)
+		s.placeLines(ctx, file, defaults, order, atWork, &sending)
+	})
 	sum := &placed{Lines: []*badLine{}}
-	seen := map[string]int{}
-	for {
-		rec, bad, err := file.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil && bad == nil {
-			bad, err = s.placeLine(ctx, rec, defaults, seen, sum)
-		}
-		if err != nil {
-			return fmt.Errorf("broken off at line %d, after %d calls placed; run it again: what is placed stays so: %w", file.line, sum.Placed, err)
-		}
-		if bad != nil {
+	for p := range order {
+		<-p.done
+		switch {
+		case p.err != nil:
+			return fmt.Errorf("broken off at line %d, after %d calls placed; run it again: what is placed stays so: %w", p.line, sum.Placed, p.err)
+		case p.bad != nil:
 			sum.Bad++
-			sum.Lines = append(sum.Lines, bad)
-			fmt.Fprintf(s.err, "%s:%d:%d: %s\n", file.name, bad.Line, bad.Column, printable(bad.Message))
+			sum.Lines = append(sum.Lines, p.bad)
+			fmt.Fprintf(s.err, "%s:%d:%d: %s\n", file.name, p.bad.Line, p.bad.Column, printable(p.bad.Message))
+		case p.res.GetCall().GetState() == pb.CallState_CALL_STATE_REFUSED:
+			sum.Refused++
+		default:
+			sum.Placed++
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return s.placedAll(sum)
+}
+
+// placeLines reads the file and begins to place each call, in order. The room in
+// atWork bounds how many are on their way.
+func (s *session) placeLines(ctx context.Context, file *lineFile, defaults *pb.CallArrivedRequest, order chan<- *placement, atWork chan struct{}, sending *sync.WaitGroup) {
+	seen := map[string]int{}
+	for {
+		p := &placement{done: make(chan struct{})}
+		rec, bad, err := file.next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		p.line, p.bad, p.err = file.line, bad, err
+		var req *pb.CallArrivedRequest
+		if err == nil && bad == nil {
+			req, p.bad, p.err = requestOfLine(rec, defaults, seen)
+		}
+		select {
+		case order <- p:
+		case <-ctx.Done():
+			return
+		}
+		if req == nil || p.bad != nil || p.err != nil {
+			close(p.done)
+			if p.err != nil {
+				return
+			}
+			continue
+		}
+		select {
+		case atWork <- struct{}{}:
+		case <-ctx.Done():
+			p.err = ctx.Err()
+			close(p.done)
+			return
+		}
+		sending.Go(func() {
+			defer func() { close(p.done); <-atWork }()
+			p.res, p.bad, p.err = s.placeLine(ctx, rec, req)
+		})
+	}
+}
+
+// requestOfLine makes the request of a line; bad is what is wrong with the line.
+func requestOfLine(rec *record, defaults *pb.CallArrivedRequest, seen map[string]int) (req *pb.CallArrivedRequest, bad *badLine, err error) {
+	if req, bad = callOf(rec, defaults); bad != nil {
+		return nil, bad, nil
+	}
+	if first := seen[req.GetCallId()]; first > 0 {
+		return nil, rec.bad("call_id", fmt.Sprintf("call_id: %q is also on line %d", req.GetCallId(), first)), nil
+	}
+	seen[req.GetCallId()] = rec.line
+	req.RequestId, err = contentID(req)
+	return req, nil, err
 }
 
 func (s *session) placedAll(sum *placed) error {
@@ -100,34 +175,16 @@ func (s *session) placedAll(sum *placed) error {
 	return err
 }
 
-// placeLine places one call; bad is what is wrong with the line, err what ends the
-// whole run.
-func (s *session) placeLine(ctx context.Context, rec *record, defaults *pb.CallArrivedRequest, seen map[string]int, sum *placed) (bad *badLine, err error) {
-	req, bad := callOf(rec, defaults)
-	if bad != nil {
-		return bad, nil
-	}
-	if first := seen[req.GetCallId()]; first > 0 {
-		return rec.bad("call_id", fmt.Sprintf("call_id: %q is also on line %d", req.GetCallId(), first)), nil
-	}
-	seen[req.GetCallId()] = rec.line
-	if req.RequestId, err = contentID(req); err != nil {
-		return nil, err
-	}
+// placeLine places one call; bad is what the daemon finds wrong with the line, err
+// what ends the whole run.
+func (s *session) placeLine(ctx context.Context, rec *record, req *pb.CallArrivedRequest) (*pb.CallArrivedResponse, *badLine, error) {
 	res, err := do(ctx, s, s.switches().CallArrived, req)
 	switch status.Code(err) {
-	case codes.OK:
-		if res.GetCall().GetState() == pb.CallState_CALL_STATE_REFUSED {
-			sum.Refused++
-		} else {
-			sum.Placed++
-		}
-		return nil, nil
 	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition:
 		field, message := faultyField(err)
-		return rec.bad(field, message), nil
+		return nil, rec.bad(field, message), nil
 	}
-	return nil, err
+	return res, nil, err
 }
 
 // callOf reads a line.

@@ -13,7 +13,7 @@ import (
 
 // Commands returns the commands that stand at the top of the tool.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{agentCommand(), callCommand(), callbacksCommand(), eventsCommand(), auditCommand(), eraseCommand()}
+	return []*cobra.Command{agentCommand(), callCommand(), callbacksCommand(), eventsCommand(), careCommand(), auditCommand(), eraseCommand()}
 }
 
 // UsageError is a wrong command line, found before anything was asked of the

@@ -64,34 +64,12 @@ type Config struct {
 	Audit    Audit    `yaml:"audit"`
 	Limits   Limits   `yaml:"limits"`
 	Switches []Switch `yaml:"switches"`
+	Care     Care     `yaml:"care"`
 }
 
 // Number says how phone numbers are read.
 type Number struct {
 	Region string `yaml:"region"`
-}
-
-// Grading is the weighted score that makes a customer's figures a tier.
-type Grading struct {
-	Weights Weights `yaml:"weights"`
-	VIPFrom float64 `yaml:"vip_from"` // the lowest score that is vip, 0 to 100
-	MidFrom float64 `yaml:"mid_from"` // the lowest score that is mid
-}
-
-func gradingOf(s tiering.Scheme) Grading {
-	return Grading{Weights: Weights(s.Weights), VIPFrom: s.VIPFrom, MidFrom: s.MidFrom}
-}
-
-// Scheme returns the grading as package tiering takes it.
-func (g Grading) Scheme() tiering.Scheme {
-	return tiering.Scheme{Weights: tiering.Weights(g.Weights), VIPFrom: g.VIPFrom, MidFrom: g.MidFrom}
-}
-
-// Weights are the shares of a score; they sum to 1.
-type Weights struct {
-	PaymentRecord      float64 `yaml:"payment_record"`
-	OrderAmount        float64 `yaml:"order_amount"`
-	ProfitContribution float64 `yaml:"profit_contribution"`
 }
 
 // Default returns the configuration of a daemon that was told nothing.
@@ -110,6 +88,7 @@ func Default() *Config {
 		Auth:               defaultAuth(),
 		Audit:              defaultAudit(),
 		Limits:             defaultLimits(), Switches: []Switch{},
+		Care: defaultCare(),
 	}
 }
 

@@ -58,9 +58,7 @@ func (c *Config) Validate() error {
 	between("announce_every", c.AnnounceEvery, time.Second, time.Hour)
 	between("heartbeat_every", c.HeartbeatEvery, 100*time.Millisecond, time.Minute)
 	between("stop_timeout", c.StopTimeout, 100*time.Millisecond, 5*time.Minute)
-	for _, err := range split(c.Grading.Scheme().Validate()) {
-		bad("grading: %w", err)
-	}
+	faults = append(faults, c.Grading.check(), c.checkCare())
 	_, err := c.BuildSites()
 	return errors.Join(append(faults, err)...)
 }

@@ -30,8 +30,10 @@ const (
 
 const (
 	// banned is for how long an address is turned away after one of its connections
-	// was cut: a client that starts anew each time gets no further.
-	banned = 2 * time.Second
+	// was cut: a client that starts anew each time gets no further. Each time that it
+	// does so soon after, it is twice as long.
+	banned     = 2 * time.Second
+	bannedMost = time.Minute
 	// bansKept is how many addresses are remembered to be banned.
 	bansKept = 1 << 12
 )
@@ -44,7 +46,13 @@ type Gate struct {
 	mu        sync.Mutex
 	all       int
 	byAddress map[netip.Addr]int
-	bans      *simplelru.LRU[netip.Addr, time.Time] // until when
+	bans      *simplelru.LRU[netip.Addr, ban]
+}
+
+// ban is that an address is turned away.
+type ban struct {
+	until time.Time
+	span  time.Duration
 }
 
 // NewGate returns a gate.
@@ -56,7 +64,7 @@ func NewGate(opts Options) *Gate {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gate{opts: opts, now: time.Now, byAddress: map[netip.Addr]int{}}
-	g.bans, _ = simplelru.NewLRU[netip.Addr, time.Time](bansKept, nil) // the error is about a size that is not positive
+	g.bans, _ = simplelru.NewLRU[netip.Addr, ban](bansKept, nil) // the error is about a size that is not positive
 	return g
 }
 
@@ -89,11 +97,8 @@ func (l *listener) Accept() (net.Conn, error) {
 func (g *Gate) enter(from netip.Addr) (why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if until, ok := g.bans.Get(from); ok {
-		if g.now().Before(until) {
-			return WhyBanned
-		}
-		g.bans.Remove(from)
+	if b, ok := g.bans.Get(from); ok && g.now().Before(b.until) {
+		return WhyBanned
 	}
 	switch {
 	case g.opts.All > 0 && g.all >= g.opts.All:
@@ -118,7 +123,13 @@ func (g *Gate) leave(from netip.Addr) {
 func (g *Gate) ban(from netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.bans.Add(from, g.now().Add(banned))
+	b := ban{span: banned}
+	now := g.now()
+	if last, ok := g.bans.Get(from); ok && now.Before(last.until.Add(bannedMost)) {
+		b.span = min(2*last.span, bannedMost)
+	}
+	b.until = now.Add(b.span)
+	g.bans.Add(from, b)
 }
 
 // addressOf returns the address of a peer; for what has none, such as a socket of
@@ -155,6 +166,25 @@ type metered struct {
 	gate  *Gate
 	meter meter
 	sent  atomic.Int64
+	owed  atomic.Int64
+}
+
+// address is a metered connection's peer. It leads back to the connection.
+type address struct {
+	net.Addr
+	conn *metered
+}
+
+// RemoteAddr implements net.Conn.
+func (c *metered) RemoteAddr() net.Addr { return &address{c.Conn.RemoteAddr(), c} }
+
+// Charge has the connection of a peer pay for what a request cost: peer is the
+// address of a connection that is metered, or else nothing is charged. It is paid
+// for when the connection is read from next.
+func Charge(peer net.Addr, cost int64) {
+	if a, ok := peer.(*address); ok {
+		a.conn.owed.Add(cost)
+	}
 }
 
 var errCut = errors.New("h2limit: the connection was cut for what its frames cost")
@@ -163,6 +193,9 @@ var errCut = errors.New("h2limit: the connection was cut for what its frames cos
 func (c *metered) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	why := c.meter.feed(p[:n], c.gate.now, c.paid)
+	if owed := c.owed.Swap(0); why == "" && owed > 0 {
+		why = c.meter.pay(owed, WhyRefusals, c.gate.now, c.paid)
+	}
 	if why == "" {
 		return n, err
 	}

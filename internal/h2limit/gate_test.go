@@ -143,7 +143,50 @@ func TestWhoWasCutIsNotLetInForAMoment(t *testing.T) {
 	if why := g.enter(addr); why != "" {
 		t.Errorf("later: %q", why)
 	}
-	if g.bans.Len() != 0 {
-		t.Errorf("%d bans are remembered", g.bans.Len())
+	for _, want := range []time.Duration{2 * banned, 4 * banned, 8 * banned, 16 * banned, bannedMost, bannedMost} {
+		g.ban(addr)
+		if now = now.Add(want - 1); g.enter(addr) != WhyBanned {
+			t.Errorf("cut again: let in before %v", want)
+		}
+		if now = now.Add(1); g.enter(addr) != "" {
+			t.Errorf("cut again: turned away after %v", want)
+		}
+	}
+	now = now.Add(bannedMost)
+	g.ban(addr)
+	if now = now.Add(banned); g.enter(addr) != "" {
+		t.Error("what is long ago still counts")
+	}
+}
+
+// A request that was refused is paid for by the connection it came from.
+func TestARefusalIsCharged(t *testing.T) {
+	var w told
+	g := NewGate(Options{Ended: w.ended})
+	now := time.Unix(1e9, 0)
+	g.now = func() time.Time { return now }
+	server, client := pair(t, "10.0.0.1:1")
+	c := g.Meter(server)
+	if got := c.RemoteAddr().String(); got != "10.0.0.1:1" {
+		t.Errorf("it comes from %s", got)
+	}
+	Charge(server.RemoteAddr(), 1<<40) // no connection of a gate's
+	read := func() error {
+		go func() { _, _ = io.WriteString(client, "P") }()
+		_, err := c.Read(make([]byte, 1))
+		return err
+	}
+	for range allowance/RefusalCost - 1 {
+		Charge(c.RemoteAddr(), RefusalCost)
+		if err := read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Charge(c.RemoteAddr(), 2*RefusalCost)
+	if err := read(); !errors.Is(err, errCut) {
+		t.Errorf("after too many: %v", err)
+	}
+	if got := w.take(); len(got) != 1 || got[0] != WhyRefusals {
+		t.Errorf("told %v", got)
 	}
 }

@@ -19,8 +19,13 @@ const (
 	// A stream that is reset before it is youth old costs as much as a request.
 	resetCost = 20
 	youth     = time.Second
-	// A block of headers has this many frames at most; 64 KiB need 5.
+	// RefusalCost is what a request costs that is refused: one who does not heed a
+	// refusal is not worth the next one.
+	RefusalCost = 50
+	// A block of headers has this many frames and bytes at most. Unpacked, 64 KiB are
+	// allowed, which need 5 frames.
 	mostContinuations = 32
+	mostHeaders       = 128 << 10
 )
 
 // Why a connection is cut.
@@ -28,6 +33,8 @@ const (
 	WhyFrames        = "frames"        // too many that carry next to nothing
 	WhyResets        = "resets"        // too many streams that were reset when just opened
 	WhyContinuations = "continuations" // headers in too many pieces
+	WhyHeaders       = "headers"       // headers that are far too large
+	WhyRefusals      = "refusals"      // requests that were refused, again and again
 )
 
 // The frames of HTTP/2 (RFC 9113, section 6).
@@ -55,6 +62,7 @@ type meter struct {
 	left          int64 // of the allowance
 	filled        time.Time
 	continuations int
+	block         int    // bytes of the headers at hand
 	newest        uint32 // the highest stream that was opened
 	marks         [2]mark
 }
@@ -105,13 +113,16 @@ func (m *meter) frame(now func() time.Time, paid func() int64) string {
 	case frameData:
 		cost -= int64(length / worthIn)
 	case frameHeaders:
-		m.continuations = 0
+		m.continuations, m.block = 0, length
 		if stream > m.newest {
 			m.newest = stream
 			return ""
 		}
 	case frameContinuation:
 		m.continuations++
+		if m.block += length; m.block > mostHeaders {
+			return WhyHeaders
+		}
 		if flags&flagEndHeaders == 0 && m.continuations > mostContinuations {
 			return WhyContinuations
 		}
@@ -120,6 +131,11 @@ func (m *meter) frame(now func() time.Time, paid func() int64) string {
 			cost, why = resetCost, WhyResets
 		}
 	}
+	return m.pay(cost, why, now, paid)
+}
+
+// pay takes a cost out of what is left, and what has come in meanwhile into it.
+func (m *meter) pay(cost int64, why string, now func() time.Time, paid func() int64) string {
 	m.left = min(allowance, m.left-cost)
 	if m.left >= 0 {
 		return ""

@@ -79,6 +79,8 @@ func TestWhatCostsTooMuchIsCut(t *testing.T) {
 		"one more reset":                 {repeat(allowance/resetCost+1, freshReset), WhyResets},
 		"headers in too many pieces":     {func(s *script) { pieces(s, mostContinuations+1, false) }, WhyContinuations},
 		"headers in as many as allowed":  {func(s *script) { pieces(s, mostContinuations, true) }, ""},
+		"headers as large as allowed":    {func(s *script) { large(s, mostHeaders) }, ""},
+		"headers that are larger":        {func(s *script) { large(s, mostHeaders+1) }, WhyHeaders},
 		"headers in pieces, again after": {func(s *script) { pieces(s, 20, true); pieces(s, 20, true) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,6 +98,14 @@ func TestWhatCostsTooMuchIsCut(t *testing.T) {
 func freshReset(s *script, i int) {
 	open(s, uint32(2*i+1), false)
 	_ = s.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
+}
+
+func large(s *script, bytes int) {
+	const most = 16 << 10
+	_ = s.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, most)})
+	for bytes -= most; bytes > 0; bytes -= most {
+		_ = s.WriteContinuation(1, false, make([]byte, min(most, bytes)))
+	}
 }
 
 func pieces(s *script, n int, ends bool) {

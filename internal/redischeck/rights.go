@@ -59,7 +59,7 @@ func engineTrials() [][]any {
 	key := func(name string) string { return redisq.DefaultPrefix + ":{doctor}:" + name }
 	hash, set, sorted, list, stream := key("hash"), key("set"), key("sorted"), key("list"), key("stream")
 	return [][]any{
-		{"client id"}, {"client unblock", 0}, {"exists", hash}, {"hsetnx", hash, "f", "1"}, {"hset", hash, "f", "1"}, {"hincrby", hash, "f", 1}, {"hget", hash, "f"},
+		{"time"}, {"client id"}, {"client unblock", 0}, {"exists", hash}, {"hsetnx", hash, "f", "1"}, {"hset", hash, "f", "1"}, {"hincrby", hash, "f", 1}, {"hget", hash, "f"},
 		{"hmget", hash, "f"}, {"hgetall", hash}, {"hscan", hash, 0}, {"hdel", hash, "f"},
 		{"sadd", set, "m"}, {"smembers", set}, {"srem", set, "m"},
 		{"zadd", sorted, 1, "m"}, {"zcard", sorted}, {"zcount", sorted, 0, 1}, {"zlexcount", sorted, "-", "+"}, {"zscore", sorted, "m"}, {"zrank", sorted, "m"},

@@ -151,7 +151,7 @@ func (s *Server) allow(ctx context.Context, path string, e *entry, req any) erro
 	}
 	if e.rule.Self != 0 && name != "" && id.Only(e.rule.Self, e.rule.Roles&^e.rule.Self) && name != id.Name {
 		return s.turnAway(ctx, path, id, codes.PermissionDenied, reasonNotYours,
-			fmt.Sprintf("%s: must be your own, %s", field(req, e.rule.Self), quote(id.Name)))
+			fmt.Sprintf("%s: must be your own, %s", selfField(req, e.rule.Self), quote(id.Name)))
 	}
 	if e.rule.limit != nil {
 		if why := e.rule.limit(id, req); why != "" {

@@ -51,6 +51,7 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 			i.observe(info.FullMethod, status.Code(err), -1)
 		}
 	}()
+	defer func() { chargeStrangers(stream.Context(), err) }()
 	defer i.recovered(info.FullMethod, &err)
 	return i.server.guardStream(stream, info.FullMethod, func(stream grpc.ServerStream) error {
 		return i.limits.stream(i.server.who(stream.Context()), srv, stream, info, func(srv any, stream grpc.ServerStream) error {
@@ -64,7 +65,8 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 
 // admitted carries out a request of whoever the table of roles lets in, within the
 // limits of that identity.
-func (i *interceptor) admitted(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+func (i *interceptor) admitted(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (res any, err error) {
+	defer func() { chargeStrangers(ctx, err) }()
 	return i.server.guardUnary(ctx, req, info.FullMethod, func(ctx context.Context, req any) (any, error) {
 		return i.limits.unary(ctx, i.server.who(ctx), req, info, handle)
 	})

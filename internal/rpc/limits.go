@@ -17,9 +17,11 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"greenlane/internal/h2limit"
 	"greenlane/internal/identity"
 )
 
@@ -203,7 +205,7 @@ func wider[T int | float64](a, b T) T {
 func (l *limiter) request(ctx context.Context, g *guest) error {
 	if g.limits.Headers > 0 {
 		if n := headerBytes(ctx); n > g.limits.Headers {
-			return l.refuse(g, limitHeaders, 0, fmt.Sprintf("the metadata of the request is %d bytes: at most %d are allowed", n, g.limits.Headers))
+			return l.refuse(ctx, g, limitHeaders, 0, fmt.Sprintf("the metadata of the request is %d bytes: at most %d are allowed", n, g.limits.Headers))
 		}
 	}
 	if g.rate == nil {
@@ -215,7 +217,7 @@ func (l *limiter) request(ctx context.Context, g *guest) error {
 		return nil
 	}
 	r.Cancel()
-	return l.refuse(g, limitRate, wait, fmt.Sprintf("at most %s requests a second are allowed, and %d at once",
+	return l.refuse(ctx, g, limitRate, wait, fmt.Sprintf("at most %s requests a second are allowed, and %d at once",
 		strconv.FormatFloat(g.limits.Rate, 'f', -1, 64), g.limits.Burst))
 }
 
@@ -232,7 +234,7 @@ func headerBytes(ctx context.Context) int {
 
 // message checks the size of one message. The server's own limit is checked before
 // the message is read.
-func (l *limiter) message(g *guest, m any) error {
+func (l *limiter) message(ctx context.Context, g *guest, m any) error {
 	most := g.limits.Message
 	if most <= 0 || most >= MaxMessage {
 		return nil
@@ -242,7 +244,7 @@ func (l *limiter) message(g *guest, m any) error {
 		return nil
 	}
 	if n := proto.Size(msg); n > most {
-		return l.refuse(g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", n, most))
+		return l.refuse(ctx, g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", n, most))
 	}
 	return nil
 }
@@ -261,7 +263,7 @@ func (l *limiter) open(ctx context.Context, id identity.Identity) (*guest, error
 	}
 	l.mu.Unlock()
 	if full {
-		return g, l.refuse(g, limitStreams, retryAfter, fmt.Sprintf("at most %d streams and long polls may be open", g.limits.Streams))
+		return g, l.refuse(ctx, g, limitStreams, retryAfter, fmt.Sprintf("at most %d streams and long polls may be open", g.limits.Streams))
 	}
 	return g, nil
 }
@@ -275,9 +277,50 @@ func (l *limiter) leave(g *guest) {
 	}
 }
 
+// charge has the connection of a request that was refused pay for it.
+func charge(ctx context.Context) {
+	if p, ok := peer.FromContext(ctx); ok {
+		h2limit.Charge(p.Addr, h2limit.RefusalCost)
+	}
+}
+
+// chargeStrangers has who may not do what it asks for, or proves nothing, pay for it.
+func chargeStrangers(ctx context.Context, err error) {
+	switch status.Code(err) {
+	case codes.Unauthenticated, codes.PermissionDenied:
+		charge(ctx)
+	}
+}
+
+// Knows has requests turned away early that are for none of the methods registered
+// with a gRPC server. Call it when all are.
+func (s *Server) Knows(server *grpc.Server) {
+	methods := map[string]bool{}
+	for service, info := range server.GetServiceInfo() {
+		for _, m := range info.Methods {
+			methods["/"+service+"/"+m.Name] = true
+		}
+	}
+	s.methods.Store(&methods)
+}
+
+// known turns requests for methods that there are none of away before a handler is
+// found for them.
+func (s *Server) known(ctx context.Context, info *tap.Info) (context.Context, error) {
+	methods := s.methods.Load()
+	if methods == nil || (*methods)[info.FullMethodName] {
+		return ctx, nil
+	}
+	charge(ctx)
+	return ctx, errNoMethod
+}
+
+var errNoMethod = status.Error(codes.Unimplemented, "there is no such method")
+
 // refuse says which limit was reached, of whom, and when to try again.
-func (l *limiter) refuse(g *guest, limit string, wait time.Duration, message string) error {
+func (l *limiter) refuse(ctx context.Context, g *guest, limit string, wait time.Duration, message string) error {
 	l.tell(limit, g.key.role)
+	charge(ctx)
 	meta := map[string]string{"limit": limit, "role": g.key.role}
 	st := withDetails(status.New(codes.ResourceExhausted, message),
 		&errdetails.ErrorInfo{Reason: "LIMIT_REACHED", Domain: errorDomain, Metadata: meta},
@@ -303,7 +346,7 @@ func (l *limiter) unary(ctx context.Context, id identity.Identity, req any, info
 	if err := l.request(ctx, g); err != nil {
 		return nil, err
 	}
-	if err := l.message(g, req); err != nil {
+	if err := l.message(ctx, g, req); err != nil {
 		return nil, err
 	}
 	return handle(ctx, req)
@@ -339,7 +382,7 @@ func (s *limited) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	if err := s.l.message(s.g, m); err != nil {
+	if err := s.l.message(s.Context(), s.g, m); err != nil {
 		return err
 	}
 	if s.paced && s.begun && s.g.rate != nil {

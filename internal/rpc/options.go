@@ -54,6 +54,7 @@ func (s *Server) ServerOptions(secure *tls.Config, observe Observe) []grpc.Serve
 		grpc.NumStreamWorkers(workers),
 		grpc.ReadBufferSize(readBuffer),
 		grpc.WriteBufferSize(writeBuffer),
+		grpc.InTapHandle(s.known),
 		grpc.UnaryInterceptor(i.unary),
 		grpc.StreamInterceptor(i.stream),
 	}

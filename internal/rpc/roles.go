@@ -185,8 +185,8 @@ func subjectOf(req any, self identity.Role) (site, name string, sited bool) {
 	return site, name, sited
 }
 
-// field is what the role calls its name in requests.
-func field(req any, self identity.Role) string {
+// selfField is what the role calls its name in requests.
+func selfField(req any, self identity.Role) string {
 	if self == identity.Switch {
 		return "switch_id"
 	}

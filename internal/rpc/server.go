@@ -42,6 +42,14 @@ type Options struct {
 	Tiers      Resolver
 	Directory  tiering.Directory
 	Scheme     tiering.Scheme
+	// Grading is what callers are graded by; without factors it is Scheme's.
+	Grading tiering.Grading
+	// Ratings keeps callers' satisfaction; nil when the Directory does.
+	Ratings tiering.Ratings
+	Care    Care
+	// MayWait says whether a call of the caller may be waiting; nil: everybody may.
+	// Whoever it is false of is ranked again by others.
+	MayWait func(site string, caller tiering.Number) bool
 	// VIPRequiresAttestation serves an unattested VIP as ordinary.
 	VIPRequiresAttestation bool
 	// Authenticated says that requests carry an identity that somebody proved.
@@ -81,6 +89,9 @@ func (o Options) withDefaults() Options {
 	set(&o.HeartbeatEvery, 3*time.Second)
 	set(&o.AnnounceEvery, 15*time.Second)
 	set(&o.HelloTimeout, 10*time.Second)
+	if o.Care.Dissatisfied == 0 {
+		o.Care.Dissatisfied = tiering.DefaultDissatisfied
+	}
 	if o.SlowReader <= 0 {
 		o.SlowReader = 256
 	}
@@ -118,6 +129,7 @@ type Server struct {
 	lasting map[*lasting]struct{} // what ends with its credential
 
 	limits   *limiter
+	methods  atomic.Pointer[map[string]bool] // of the gRPC server; nil: not known
 	arrivals *arrivals
 }
 
@@ -135,6 +147,7 @@ type site struct {
 	attached attachments
 	trunks   trunks
 	shots    snapshots
+	swept    atomic.Int32 // the month in which ratings that ended were dropped last
 }
 
 // New returns a server. Register makes it answer, Start keeps its leases.
@@ -142,6 +155,12 @@ func New(opts Options) (*Server, error) {
 	opts = opts.withDefaults()
 	if len(opts.Sites) == 0 || opts.Normalizer == nil || opts.Tiers == nil || opts.Directory == nil {
 		return nil, fmt.Errorf("rpc: sites, normalizer, tiers and directory must be given")
+	}
+	if len(opts.Grading.Factors) == 0 {
+		opts.Grading = opts.Scheme.Grading()
+	}
+	if opts.Ratings == nil {
+		opts.Ratings, _ = opts.Directory.(tiering.Ratings)
 	}
 	var id [8]byte
 	if _, err := rand.Read(id[:]); err != nil {

@@ -2,13 +2,7 @@ package rpc
 
 import (
 	"context"
-	"errors"
-	"io"
-	"math"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"greenlane/internal/instant"
@@ -95,33 +89,6 @@ func (s *tierService) Lookup(ctx context.Context, req *pb.TierServiceLookupReque
 	return out, nil
 }
 
-// Score implements the rpc.
-func (s *tierService) Score(_ context.Context, req *pb.TierServiceScoreRequest) (*pb.TierServiceScoreResponse, error) {
-	var c check
-	for _, f := range []struct {
-		field string
-		value float64
-	}{
-		{"payment_record", req.GetPaymentRecord()},
-		{"order_amount", req.GetOrderAmount()},
-		{"profit_contribution", req.GetProfitContribution()},
-	} {
-		if math.IsNaN(f.value) || f.value < 0 || f.value > 100 {
-			c.fault(f.field, "0 to 100 is allowed")
-		}
-	}
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	score, tier, err := s.opts.Scheme.Grade(tiering.Figures{
-		PaymentRecord: req.GetPaymentRecord(), OrderAmount: req.GetOrderAmount(), ProfitContribution: req.GetProfitContribution(),
-	})
-	if err != nil {
-		return nil, toError(s.log, err)
-	}
-	return &pb.TierServiceScoreResponse{Score: score, Tier: toTier(tier)}, nil
-}
-
 // Blacklist implements the rpc.
 func (s *tierService) Blacklist(ctx context.Context, req *pb.TierServiceBlacklistRequest) (*pb.TierServiceBlacklistResponse, error) {
 	var c check
@@ -154,129 +121,4 @@ func (s *tierService) Blacklist(ctx context.Context, req *pb.TierServiceBlacklis
 	return &pb.TierServiceBlacklistResponse{
 		Tier: toTier(standing.Tier), Blacklisted: standing.Tier == tiering.Blacklist, Reranked: reranked,
 	}, nil
-}
-
-// batchStep is how many items are written in one step.
-const batchStep = 1000
-
-// BatchSet implements the rpc. Items are written while others still come in, so
-// that a large batch needs no large memory.
-func (s *tierService) BatchSet(stream grpc.ClientStreamingServer[pb.TierServiceBatchSetRequest, pb.TierServiceBatchSetResponse]) error {
-	b := &batch{s: s.Server, out: &pb.TierServiceBatchSetResponse{Results: []*pb.TierBatchResult{}}}
-	for {
-		req, err := stream.Recv()
-		if err == nil {
-			err = b.add(stream.Context(), req)
-		}
-		if errors.Is(err, io.EOF) {
-			if err := b.write(stream.Context()); err != nil {
-				return toError(s.log, err)
-			}
-			return stream.SendAndClose(b.out)
-		}
-		if err != nil {
-			return toError(s.log, err)
-		}
-	}
-}
-
-// batch is one BatchSet under way.
-type batch struct {
-	s       *Server
-	st      *site
-	out     *pb.TierServiceBatchSetResponse
-	changes []tiering.Change
-	at      []int // index in out.Results of each change
-	request string
-}
-
-// add takes one item. A wrong item is its own result's business; an error ends
-// the batch.
-func (b *batch) add(ctx context.Context, req *pb.TierServiceBatchSetRequest) error {
-	if len(b.out.GetResults()) >= maxBatch {
-		return refuse(codes.ResourceExhausted, "BATCH_TOO_LARGE", "at most 20000 items are allowed in a batch", nil)
-	}
-	if err := b.siteOf(req.GetSite()); err != nil {
-		return err
-	}
-	var c check
-	c.text("request_id", req.GetRequestId(), maxID)
-	if b.request == "" && len(c.faults) == 0 {
-		b.request = req.GetRequestId()
-	}
-	now := b.st.now()
-	change := b.s.setChange(&c, req.GetCaller(), req.GetTier(), req.GetNote(), req.GetExpiresAt(), now)
-	change.Op, change.At = tiering.OpGrade, now
-	result := &pb.TierBatchResult{Index: int32(len(b.out.GetResults())), Caller: change.Number.Masked()}
-	b.out.Results = append(b.out.Results, result)
-	if err := c.err(); err != nil {
-		b.fail(result, err)
-		return nil
-	}
-	b.changes = append(b.changes, change)
-	b.at = append(b.at, int(result.GetIndex()))
-	if len(b.changes) >= batchStep {
-		return b.write(ctx)
-	}
-	return nil
-}
-
-func (b *batch) siteOf(name string) error {
-	if b.st == nil || name != "" && name != b.st.name {
-		var c check
-		c.name("site", name, false)
-		if b.st != nil {
-			c.fault("site", "must be the batch's, %s, or empty", b.st.name)
-		}
-		if err := c.err(); err != nil {
-			return err
-		}
-		st, err := b.s.site(name)
-		b.st = st
-		return err
-	}
-	return nil
-}
-
-func (b *batch) fail(result *pb.TierBatchResult, err error) {
-	st := status.Convert(toError(b.s.log, err))
-	result.Code, result.Message = int32(st.Code()), st.Message()
-	b.out.Failed++
-}
-
-// write makes the changes at hand and ranks the waiting calls of their callers.
-func (b *batch) write(ctx context.Context) error {
-	if len(b.changes) == 0 {
-		return nil
-	}
-	return b.s.recorded(b.s.batchChange(ctx, b.st, b.changes, b.request), nil, func() (values, error) {
-		results := b.s.opts.Directory.SetBatch(ctx, b.st.name, b.changes)
-		err := b.tell(ctx, results)
-		b.changes, b.at = b.changes[:0], b.at[:0]
-		return batchAfter(results), toError(b.s.log, err)
-	})
-}
-
-// tell writes the results of a step, and ranks the waiting calls of its callers.
-func (b *batch) tell(ctx context.Context, results []tiering.Result) error {
-	now := b.st.now()
-	for i := range results {
-		result := b.out.GetResults()[b.at[i]]
-		if err := results[i].Err; err != nil {
-			if code := status.Code(toError(b.s.log, err)); code == codes.Unavailable || code == codes.Canceled {
-				return err
-			}
-			b.fail(result, err)
-			continue
-		}
-		tier := results[i].Entry.At(now).Tier
-		result.Ok, result.Tier = true, toTier(tier)
-		b.out.Applied++
-		n, err := b.s.rerank(ctx, b.st, b.changes[i].Number, tier)
-		if err != nil {
-			return err
-		}
-		b.out.Reranked += n
-	}
-	return nil
 }

@@ -55,6 +55,12 @@ func good() map[string]proto.Message {
 		"TierService/Lookup":    &pb.TierServiceLookupRequest{Caller: "13800138000"},
 		"TierService/Score":     &pb.TierServiceScoreRequest{},
 		"TierService/Blacklist": &pb.TierServiceBlacklistRequest{Caller: "13800138000", Reason: "abuse"},
+
+		"TierService/ListBlacklist": &pb.TierServiceListBlacklistRequest{},
+		"TierService/List":          &pb.TierServiceListRequest{},
+		"TierService/Count":         &pb.TierServiceCountRequest{},
+		"TierService/GetGrading":    &pb.TierServiceGetGradingRequest{},
+		"TierService/Rate":          &pb.TierServiceRateRequest{Caller: "13800138000", Score: 3},
 	}
 }
 
@@ -122,7 +128,8 @@ func TestEveryFieldOfEveryRequestIsChecked(t *testing.T) {
 	requests := good()
 	lists := map[string]bool{
 		"CallArrivedRequest.attributes": true, "ReconcileRequest.calls": true, "SignInRequest.queues": true,
-		"ListCallsRequest.states": true, "ListAgentsRequest.states": true, // TestWrongItems
+		"TierServiceScoreRequest.figures": true,                                   // TestScoreByNames
+		"ListCallsRequest.states":         true, "ListAgentsRequest.states": true, // TestWrongItems
 	}
 	for _, file := range []protoreflect.FileDescriptor{
 		pb.File_greenlane_v1_switch_service_proto, pb.File_greenlane_v1_agent_service_proto, pb.File_greenlane_v1_supervisor_service_proto,

@@ -168,6 +168,16 @@ var walls = []wall{
 		},
 	},
 	{
+		why:   "who bounds connections knows nothing of what they are for",
+		rooms: []string{"internal/h2limit/..."},
+		deny:  []string{"/queue", "/tiering", "/callback", "/proto", "/internal", "google.golang.org/protobuf"},
+	},
+	{
+		why:   "hostile clients are for tests and measurements",
+		rooms: []string{"."}, except: []string{"internal/abuse/...", "internal/bench/..."},
+		deny: []string{"/internal/abuse"},
+	},
+	{
 		why:   "only the wiring and the commands know the handlers",
 		rooms: []string{"."}, except: []string{"cmd/...", "internal/app/...", "internal/rpc/..."},
 		deny: []string{"/internal/rpc"}, tests: true,
@@ -178,6 +188,7 @@ var walls = []wall{
 		except: []string{
 			"cmd/...", "internal/app/...", "internal/rpc/...", "proto/...",
 			"internal/bench/...", "internal/cli/...", "internal/load/...", "internal/report/...", // clients, as cmd is
+			"internal/abuse/...",
 		},
 		deny: []string{"/proto"},
 	},

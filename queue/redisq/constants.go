@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"greenlane/callback"
 	"greenlane/queue"
@@ -19,7 +20,8 @@ const (
 	ownerStep  = 16 // agents that one firing takes from a dead daemon
 	scanStep   = 32 // entries that are read at once when the first one may not be offered
 	offersKept = 1 << 13
-	offersTrim = 32 // how many offers are made between two trimmings
+	runBudget  = 200 * time.Microsecond // after which a batch decides no further command
+	offersTrim = 32                     // how many offers are made between two trimmings
 )
 
 // Lines: how many slots there are, and what one line takes of a score.
@@ -68,6 +70,7 @@ func luaConstants() map[string]string {
 		"LINE_EPOCH": strconv.FormatInt(lineEpoch, 10), "LINE_SPAN": strconv.FormatInt(lineSpan, 10),
 		"DEADLINES": strconv.FormatInt(deadlines, 10), "DAY": strconv.Itoa(dayMs), "HOUR": "3600000",
 		"COHORT_INTERVAL": strconv.FormatInt(queue.CohortInterval.Milliseconds(), 10),
+		"RUN_BUDGET":      strconv.FormatInt(runBudget.Microseconds(), 10),
 		"LAST_CALL":       "300000", "MAX_DELAY": strconv.FormatInt(180*dayMs, 10), // as in package callback
 		"ATTESTATION_FULL": num(tiering.AttestationFull),
 		"PRESENT_POLL":     num(queue.PresentPoll), "PRESENT_STREAM": num(queue.PresentStream), "PRESENT_RING": num(queue.PresentRing),
@@ -121,6 +124,7 @@ func luaConstants() map[string]string {
 	for _, b := range queue.WaitBounds {
 		bounds = append(bounds, strconv.FormatInt(b, 10))
 	}
+	out["SITE_NAMES"], out["SITE_TABLE"] = luaSite()
 	out["WAIT_BOUNDS"] = "{" + strings.Join(bounds, ",") + "}"
 	out["CALL_STATES"] = namesOf(queue.CallUnset, queue.CallRefused)
 	out["AGENT_STATES"] = namesOf(queue.AgentUnset, queue.AgentSignedOut)

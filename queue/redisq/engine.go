@@ -31,6 +31,7 @@ type Engine struct {
 	nonceBase  string
 	nonces     atomic.Uint64
 	jobs       chan *job
+	together   atomic.Int64 // how many commands a batch takes now
 	latest     atomic.Int64 // the latest instant that a command was decided at
 	zonesUntil atomic.Int64 // how far the tables of clock changes reach
 	health     *health
@@ -79,6 +80,7 @@ func Open(ctx context.Context, client redis.UniversalClient, site queue.Site, op
 	if opts.Keys != nil {
 		e.vault = vault{opts.Keys.Numbers("queue " + site.Name)}
 	}
+	e.together.Store(int64(opts.batchRuns))
 	none := ""
 	e.print.Store(&none)
 	if err := e.install(ctx); err != nil {

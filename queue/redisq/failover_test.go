@@ -20,11 +20,18 @@ import (
 // longestGap is how long nothing may be acknowledged at a failover.
 const longestGap = 5 * time.Second
 
-// failoversOf is how many failovers the test makes: GREENLANE_FAILOVERS. One
-// failover is part of every run (TestFailover); this one measures many, and now
-// and then one of them takes much longer than it may: see docs/redis.md.
-func failoversOf(t *testing.T) int {
+// failoversOf is how many failovers the test makes, and the Sentinels' down-after:
+// GREENLANE_FAILOVERS and GREENLANE_DOWN_AFTER. One failover is part of every run
+// (TestFailover); this one measures many.
+func failoversOf(t *testing.T) (n int, downAfter time.Duration) {
 	t.Helper()
+	downAfter = time.Second
+	if s := os.Getenv("GREENLANE_DOWN_AFTER"); s != "" {
+		var err error
+		if downAfter, err = time.ParseDuration(s); err != nil {
+			t.Fatalf("GREENLANE_DOWN_AFTER: %v", err)
+		}
+	}
 	s := os.Getenv("GREENLANE_FAILOVERS")
 	if s == "" {
 		t.Skip("a measurement: set GREENLANE_FAILOVERS to the number of failovers")
@@ -33,7 +40,7 @@ func failoversOf(t *testing.T) int {
 	if err != nil || n < 1 {
 		t.Fatalf("GREENLANE_FAILOVERS: %q must be a whole number above 0", s)
 	}
-	return n
+	return n, downAfter
 }
 
 // arrivals sends some hundred calls a second, and keeps which were acknowledged.
@@ -127,13 +134,13 @@ func (a *arrivals) check(t *testing.T) int {
 
 // TestFailovers kills (-9) the master under Sentinel while calls arrive, again
 // and again: how long nothing is acknowledged, and that nothing is lost that was,
-// with WAIT 1 and the Sentinels' down-after of 1 s.
+// with WAIT 1.
 func TestFailovers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds for each failover")
 	}
-	n := failoversOf(t)
-	s := redistest.StartSentinel(t, redistest.SentinelOptions{Replicas: 2, Server: redistest.Options{AOF: true}})
+	n, downAfter := failoversOf(t)
+	s := redistest.StartSentinel(t, redistest.SentinelOptions{Replicas: 2, DownAfter: downAfter, Server: redistest.Options{AOF: true}})
 	a := &arrivals{acked: map[string]uint64{}, over: make(chan struct{}), got: make(chan struct{})}
 	a.e = open(t, s.Client(), redisq.Options{MinReplicas: 1, Timeout: time.Second}, func(site *queue.Site) {
 		site.Queues[0].Capacity = 10_000_000

@@ -14,7 +14,7 @@ const schemaVersion = "1"
 // waits, and Redis wants to know all keys beforehand. Scripts know them as
 // key_<name>.
 var keyNames = [...]string{
-	"site",        // hash: schema, print, site, config, zones, meta; queue:<name>, state:<name>
+	"site",        // hash: schema, print, config, words, zones, meta; queue:<name>, state:<name>
 	"calls",       // hash: call id -> call
 	"agents",      // hash: agent id -> agent
 	"offers",      // hash: epoch -> offer

@@ -51,9 +51,10 @@ type Options struct {
 	leastRuns int // and at least: fewer are decided by scripts of their own
 }
 
-// One run is to stay well below a millisecond.
+// One run is to stay well below a millisecond: it takes no further command when
+// runBudget is used up.
 const (
-	usualBatchRuns = 4
+	usualBatchRuns = 8
 	usualLeastRuns = 2
 )
 

@@ -69,3 +69,44 @@ func TestAReplyToSomebodyElse(t *testing.T) {
 		}
 	}
 }
+
+// TestARunThatHasNoTime: a batch that may decide only one command leaves the others
+// to the next one, and each of them happens once.
+func TestARunThatHasNoTime(t *testing.T) {
+	budget, was := constants["RUN_BUDGET"], scripts
+	defer func() { constants["RUN_BUDGET"], scripts = budget, was }()
+	constants["RUN_BUDGET"] = "-1"
+	hurried, err := assembleAll(sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts = func() map[string]*script { return hurried }
+	client := redistest.Start(t, redistest.Options{}).Client()
+	ctx := context.Background()
+	e, err := Open(ctx, client, queue.DefaultSite("main"), Options{NoTimers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close(ctx)
+	const n = 40
+	var batch []*run
+	for i := range n {
+		s, args, err := e.argsOf(&queue.Arrive{Call: fmt.Sprint("c", i), Switch: "s1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch = append(batch, e.newRun(s, e.Now(), append([]any{"", "0"}, args...)...))
+	}
+	e.exchange(batch)
+	for i, r := range batch {
+		if r.err != nil || r.reply.status != "OK" {
+			t.Fatalf("%d: %q, %v", i, r.reply.status, r.err)
+		}
+	}
+	if now := e.together.Load(); now > 3 {
+		t.Errorf("%d commands are still given to a batch that decides one", now)
+	}
+	if there, err := client.HLen(ctx, e.keys[keyCalls]).Result(); err != nil || there != n {
+		t.Errorf("%d calls are there, %v; want %d", there, err, n)
+	}
+}

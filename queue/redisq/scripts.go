@@ -128,7 +128,7 @@ func assembleWith(files fs.FS, lib *library) (map[string]*script, error) {
 				}
 			}
 		}
-		lib.usual[name] = append(lib.usual[name], "run_all")
+		lib.usual[name] = append(lib.usual[name], "run_all", "clock")
 		source, err := lib.assemble(name, text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

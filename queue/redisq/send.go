@@ -144,20 +144,22 @@ func (e *Engine) exchange(batch []*run) {
 	}
 	conn := node.Conn()
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	shipped := e.ship(batch)
 	begin := time.Now()
-	e.pipeline(ctx, conn, shipped)
-	// Scripts vanish when a server starts or another takes over. Nothing has
-	// happened then, and the source can be sent.
-	var again []*shipment
-	for _, s := range shipped {
-		if err := s.runs[0].err; err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-			s.args[0], s.args[1] = "eval", s.script.source
-			again = append(again, s)
+	for left := batch; len(left) > 0; left = e.leftOver(left) {
+		shipped := e.ship(left)
+		e.pipeline(ctx, conn, shipped)
+		// Scripts vanish when a server starts or another takes over. Nothing has
+		// happened then, and the source can be sent.
+		var again []*shipment
+		for _, s := range shipped {
+			if err := s.runs[0].err; err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+				s.args[0], s.args[1] = "eval", s.script.source
+				again = append(again, s)
+			}
 		}
-	}
-	if len(again) > 0 {
-		e.pipeline(ctx, conn, again)
+		if len(again) > 0 {
+			e.pipeline(ctx, conn, again)
+		}
 	}
 	took := time.Since(begin)
 	var first error
@@ -175,6 +177,24 @@ func (e *Engine) exchange(batch []*run) {
 	}
 }
 
+// leftOver returns those of the runs that a batch had no time for, and has the
+// next batches take fewer, or more when all were decided.
+func (e *Engine) leftOver(batch []*run) (left []*run) {
+	for _, r := range batch {
+		if r.err == nil && r.reply.status == "LATER" {
+			left = append(left, r)
+		}
+	}
+	size := e.together.Load()
+	if len(left) > 0 {
+		size = max(2, size/2)
+	} else {
+		size++
+	}
+	e.together.Store(min(size, int64(e.opts.batchRuns)))
+	return left
+}
+
 // shipment is one run of a script in Redis: of a command's own, or of a batch.
 type shipment struct {
 	script *script
@@ -188,11 +208,12 @@ type shipment struct {
 func (e *Engine) ship(batch []*run) []*shipment {
 	slices.SortStableFunc(batch, func(a, b *run) int { return cmp.Compare(a.script.turn(), b.script.turn()) })
 	var out []*shipment
+	most := int(e.together.Load())
 	for first := 0; first < len(batch); {
 		next := first + 1
 		s := &shipment{script: batch[first].script}
 		if together := s.script.batch; together != nil {
-			for next < len(batch) && next-first < e.opts.batchRuns && batch[next].script.batch == together && batch[next].args[1] == batch[first].args[1] {
+			for next < len(batch) && next-first < most && batch[next].script.batch == together && batch[next].args[1] == batch[first].args[1] {
 				next++
 			}
 			if next-first >= e.opts.leastRuns {

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -56,18 +60,17 @@ func (f fields) nonZero(name string, n int64) {
 
 // settings are a site's, ready for the scripts.
 type settings struct {
-	site, queues, zones []byte
-	print               string // of site and queues: zones only reach further with time
+	site, words, queues, zones []byte
+	print                      string // of all but zones, which only reach further with time
 }
 
 func newSettings(site *queue.Site, now time.Time) (*settings, error) {
 	zones := zoneTables{now: now, byName: map[string][][2]int64{}}
-	s := siteFields(site, &zones)
 	policy, err := packed(policyFields(&site.Callback, &zones))
 	if err != nil {
 		return nil, err
 	}
-	s["policy"] = string(policy)
+	words := fields{"name": site.Name, "zone": zones.add(site.Zone), "policy": string(policy)}
 	var queues []any
 	for i := range site.Queues {
 		q, err := queueFields(&site.Queues[i], &zones)
@@ -78,37 +81,76 @@ func newSettings(site *queue.Site, now time.Time) (*settings, error) {
 	}
 	var out settings
 	var err1, err2, err3 error
-	out.site, err1 = packed(s)
+	out.site = packNumbers(siteNumbers(site, &zones))
+	out.words, err1 = packed(words)
 	out.queues, err2 = packed(queues)
 	out.zones, err3 = packed(zones.byName)
-	sum := sha256.Sum256(append(bytes.Clone(out.site), out.queues...))
+	sum := sha256.Sum256(slices.Concat(out.site, out.words, out.queues))
 	out.print = hex.EncodeToString(sum[:8])
 	return &out, errors.Join(err1, err2, err3)
 }
 
-func siteFields(site *queue.Site, zones *zoneTables) fields {
+// siteNumber is one of a site's settings, all of which are numbers to the scripts.
+type siteNumber struct {
+	name string
+	none float64 // what stands for nil
+	n    float64
+}
+
+// never is what no setting can be.
+const never = -1
+
+// siteNumbers are in an order that both sides know: every run of a script reads
+// them, and would take longer for a record with names.
+func siteNumbers(site *queue.Site, zones *zoneTables) []siteNumber {
 	k := &site.Keep
-	f := fields{
-		"name": site.Name, "zone": zones.add(site.Zone), "owner_lease": site.OwnerLease.Milliseconds(),
-		"poll_grace": site.PollGrace.Milliseconds(), "sign_in_grace": site.SignInGrace.Milliseconds(),
-		"short_abandon": site.ShortAbandon.Milliseconds(), "keep_calls": k.Calls, "keep_calls_age": k.CallsAge.Milliseconds(), "keep_callbacks": k.Callbacks,
-		"keep_callbacks_age": k.CallbacksAge.Milliseconds(), "keep_requests": k.Requests,
-		"keep_requests_age": k.RequestsAge.Milliseconds(), "keep_agents_age": k.AgentsAge.Milliseconds(),
-		"keep_events": k.Events, "keep_events_age": k.EventsAge.Milliseconds(),
+	ms := func(d time.Duration) float64 { return float64(d.Milliseconds()) }
+	flag := func(set bool) float64 {
+		if set {
+			return 1
+		}
+		return 0
 	}
-	f.nonZero("max_waiting", int64(site.MaxWaiting))
-	f.nonZero("ack_timeout", site.AckTimeout.Milliseconds())
-	f.nonZero("max_talk", site.MaxTalk.Milliseconds())
-	if offset, ok := zones.fixed(site.Zone); ok {
-		f["zone_offset"] = offset
+	offset := float64(never)
+	if fixed, ok := zones.fixed(site.Zone); ok {
+		offset = float64(fixed)
 	}
-	if site.Preemption {
-		f["preemption"] = true
+	return []siteNumber{
+		{"owner_lease", never, ms(site.OwnerLease)}, {"poll_grace", never, ms(site.PollGrace)},
+		{"sign_in_grace", never, ms(site.SignInGrace)}, {"short_abandon", never, ms(site.ShortAbandon)},
+		{"keep_calls", never, float64(k.Calls)}, {"keep_calls_age", never, ms(k.CallsAge)},
+		{"keep_callbacks", never, float64(k.Callbacks)}, {"keep_callbacks_age", never, ms(k.CallbacksAge)},
+		{"keep_requests", never, float64(k.Requests)}, {"keep_requests_age", never, ms(k.RequestsAge)},
+		{"keep_agents_age", never, ms(k.AgentsAge)},
+		{"keep_events", never, float64(k.Events)}, {"keep_events_age", never, ms(k.EventsAge)},
+		{"max_waiting", 0, float64(site.MaxWaiting)}, {"ack_timeout", 0, ms(site.AckTimeout)}, {"max_talk", 0, ms(site.MaxTalk)},
+		{"zone_offset", never, offset}, {"preemption", 0, flag(site.Preemption)}, {"reject_blacklist", 0, flag(site.RejectBlacklist)},
 	}
-	if site.RejectBlacklist {
-		f["reject_blacklist"] = true
+}
+
+func packNumbers(list []siteNumber) []byte {
+	var out []byte
+	for _, s := range list {
+		out = binary.LittleEndian.AppendUint64(out, math.Float64bits(s.n))
 	}
-	return f
+	return out
+}
+
+// luaSite is how the scripts read what packNumbers wrote: two parts of a function.
+func luaSite() (names, table string) {
+	var list, values []string
+	for _, s := range siteNumbers(&queue.Site{}, &zoneTables{byName: map[string][][2]int64{}}) {
+		list = append(list, s.name)
+		value := s.name
+		if s.none == 0 {
+			value = s.name + " ~= 0 and " + s.name + " or nil"
+		} else if s.name == "zone_offset" {
+			value = fmt.Sprintf("%s ~= %d and %s or nil", s.name, never, s.name)
+		}
+		values = append(values, s.name+" = "+value)
+	}
+	names = fmt.Sprintf("local %s = struct.unpack('<%s', raw)", strings.Join(list, ", "), strings.Repeat("d", len(list)))
+	return names, "{ " + strings.Join(values, ", ") + " }"
 }
 
 func policyFields(p *callback.Policy, zones *zoneTables) fields {
@@ -231,7 +273,7 @@ func (e *Engine) install(ctx context.Context) error {
 		return err
 	}
 	script := scripts()["install"]
-	reply, err := node.Eval(ctx, script.source, e.keys, schemaVersion, s.print, s.site, s.queues, s.zones, maxQueues).StringSlice()
+	reply, err := node.Eval(ctx, script.source, e.keys, schemaVersion, s.print, s.site, s.queues, s.zones, maxQueues, s.words).StringSlice()
 	if err != nil {
 		return fmt.Errorf("put the settings of site %s in place: %w", e.site.Name, err)
 	}

@@ -2,6 +2,7 @@ package redisq
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -130,7 +131,7 @@ func (e *Engine) lookAtTimers(ctx context.Context) {
 		return
 	}
 	e.health.answered()
-	if len(list) > 0 {
+	if len(list) > 0 && !math.IsInf(list[0].Score, 1) { // see lua/install.lua
 		e.timers.heard(instant.Instant(list[0].Score))
 	}
 }

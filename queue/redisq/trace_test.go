@@ -59,6 +59,7 @@ func traceUsual(t *testing.T) map[string]map[string]bool {
 	client := redistest.Start(t, redistest.Options{}).Client()
 	ctx := context.Background()
 	site := queue.DefaultSite("main")
+	site.Queues = append(site.Queues, queue.DefaultQueue("second"))
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	e, err := Open(ctx, client, site, Options{NoTimers: true, Now: func() time.Time { return now }})
 	if err != nil {
@@ -115,6 +116,12 @@ func traceUsual(t *testing.T) map[string]map[string]bool {
 	do("detach", &queue.Detach{Agent: "a2", Token: "c3"})
 	do("arrive", &queue.Arrive{Call: "c5", Switch: "s1", Caller: "+8613800000001"})
 	do("hang_up", &queue.End{Call: "c5", Switch: "s1"})
+	// An agent of several queues, and what is done with every so many calls or offers.
+	do("sign_in", &queue.SignIn{Agent: "a3", Services: []queue.Service{{Queue: "default", Level: 1}, {Queue: "second", Level: 2}}})
+	do("arrive", &queue.Arrive{Call: "e1", Switch: "s1", Queue: "second"})
+	for i := range 2 * offersTrim {
+		life(fmt.Sprint("d", i), "a3", queue.PresentPoll, true)
+	}
 	now = now.Add(time.Second)
 	do("tick", &queue.Tick{})
 	return called

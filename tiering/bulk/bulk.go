@@ -21,7 +21,8 @@ const (
 	Note   = "note"   // at most tiering.MaxNoteBytes
 )
 
-// Columns lists them all; number and tier must be there.
+// Columns lists them all; number and tier must be there. With Options.Grading the
+// figures' names stand in the tier's place.
 var Columns = []string{Number, Tier, Ends, Flags, Note}
 
 // MaxLine is how long a line may be.
@@ -41,6 +42,30 @@ type Options struct {
 	Names      map[string]string // what the file calls a column, by our name, when it differs
 	Ignore     bool              // pass over columns that are not ours; else they are a wrong header
 	Workers    int               // goroutines that parse; 0 for one per processor
+
+	// Grading, when it is not nil, has the tier made of the customer's figures,
+	// which then are columns that must be there.
+	Grading *tiering.Grading
+	// Ends is when a tier ends of which the line does not say so; zero for never.
+	Ends instant.Instant
+}
+
+// Known lists the columns that a file may have.
+func (o *Options) Known() []string {
+	all, _ := o.columns()
+	return all
+}
+
+// columns lists the columns that a file may have, those that must be there first.
+func (o *Options) columns() (all []string, required int) {
+	if o.Grading == nil {
+		return Columns, 2
+	}
+	all = []string{Number}
+	for _, f := range o.Grading.Factors {
+		all = append(all, f.Name)
+	}
+	return append(all, Ends, Flags, Note), len(all)
 }
 
 // Position is a place between two lines.
@@ -74,6 +99,7 @@ func (f Fault) Unwrap() error { return f.Err }
 // Batch is what some lines, one after the other, came to.
 type Batch struct {
 	Changes []tiering.Change // OpGrade
+	Lines   []int64          // the line of each change, from 1
 	Faults  []Fault
 	End     Position // after the last of the lines
 	// CutOff says that the last line has no end: the file may have been cut off.

@@ -211,17 +211,28 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // FuzzRead: whatever a file holds, every line is read, told or empty, and no
 // fault shows a whole number.
 func FuzzRead(f *testing.F) {
-	f.Add("number,tier\n13800138000,vip\n\"x\n", false)
-	f.Add(`{"number":"13800138000","tier":"vip"}`, true)
-	f.Fuzz(func(t *testing.T, text string, asJSON bool) {
+	f.Add("number,tier\n13800138000,vip\n\"x\n", false, false)
+	f.Add(`{"number":"13800138000","tier":"vip"}`, true, false)
+	f.Add("number,payment_record,order_amount,profit_contribution\n13800138000,1,2,NaN\n", false, true)
+	f.Add(`{"number":"13800138000","payment_record":1,"order_amount":"2","profit_contribution":1e999}`, true, true)
+	f.Fuzz(func(t *testing.T, text string, asJSON, graded bool) {
 		o := options(t)
 		o.JSON = asJSON
+		if graded {
+			g := tiering.DefaultScheme().Grading()
+			o.Grading = &g
+		}
 		r, err := NewReader(strings.NewReader(text), o)
 		if err != nil {
 			return
 		}
 		var end Position
-		if err := r.Read(t.Context(), r.Start(), func(b *Batch) error { end = b.End; return nil }); err != nil {
+		if err := r.Read(t.Context(), r.Start(), func(b *Batch) error {
+			if end = b.End; len(b.Lines) != len(b.Changes) {
+				t.Fatalf("%d changes stand on %d lines", len(b.Changes), len(b.Lines))
+			}
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if end != (Position{}) && end.Offset != int64(len(text)) {

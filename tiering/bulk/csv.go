@@ -17,6 +17,7 @@ import (
 type layout struct {
 	fields                          int
 	number, tier, ends, flags, note int
+	figures                         []int // by the grading's factors
 }
 
 // theirs is what the file calls one of our columns.
@@ -36,9 +37,19 @@ func newLayout(line []byte, o Options) (layout, error) {
 		return layout{}, fmt.Errorf("%w: the first line must name the columns: %w", ErrHeader, err)
 	}
 	l := layout{fields: len(names), number: -1, tier: -1, ends: -1, flags: -1, note: -1}
-	at := map[string]*int{Number: &l.number, Tier: &l.tier, Ends: &l.ends, Flags: &l.flags, Note: &l.note}
+	at := map[string]*int{Number: &l.number, Ends: &l.ends, Flags: &l.flags, Note: &l.note}
+	if o.Grading == nil {
+		at[Tier] = &l.tier
+	} else {
+		l.figures = make([]int, len(o.Grading.Factors))
+		for i, f := range o.Grading.Factors {
+			l.figures[i] = -1
+			at[f.Name] = &l.figures[i]
+		}
+	}
 	ours := map[string]string{}
-	for _, name := range Columns {
+	columns, required := o.columns()
+	for _, name := range columns {
 		ours[strings.ToLower(o.theirs(name))] = name
 	}
 	var faults []error
@@ -52,10 +63,10 @@ func newLayout(line []byte, o Options) (layout, error) {
 		case slot != nil:
 			*slot = i
 		case !o.Ignore:
-			bad("column %.40q is unknown: %s are known", theirs, strings.Join(Columns, ", "))
+			bad("column %.40q is unknown: %s are known", theirs, strings.Join(columns, ", "))
 		}
 	}
-	for _, name := range []string{Number, Tier} {
+	for _, name := range columns[:required] {
 		if *at[name] < 0 {
 			bad("no column is named %q", o.theirs(name))
 		}
@@ -82,7 +93,16 @@ func (p *parser) record(line []byte) (c tiering.Change, f Fault, ok bool) {
 	if c.Number, err = p.r.o.number(string(p.fields[l.number])); err != nil {
 		return fault(l.number, Number, err)
 	}
-	if c.Tier, err = tierOf(p.fields[l.tier]); err != nil {
+	if l.figures != nil {
+		for i, f := range p.r.o.Grading.Factors {
+			if p.values[i], err = figureOf(string(p.fields[l.figures[i]])); err != nil {
+				return fault(l.figures[i], f.Name, err)
+			}
+		}
+		if _, c.Tier, err = p.r.o.Grading.Grade(p.values); err != nil {
+			return c, Fault{Err: err}, false
+		}
+	} else if c.Tier, err = tierOf(p.fields[l.tier]); err != nil {
 		return fault(l.tier, Tier, err)
 	}
 	if l.ends >= 0 && len(p.fields[l.ends]) > 0 {
@@ -160,14 +180,29 @@ func tierOf(text []byte) (tiering.Tier, error) {
 	return tiering.ParseTier(strings.TrimSpace(string(text)))
 }
 
+var errFigure = errors.New("a number from 0 to 100 is allowed")
+
+// figureOf reads one figure of a customer.
+func figureOf(text string) (float64, error) {
+	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || !(v >= 0 && v <= 100) { // also when it is no number
+		return 0, errFigure
+	}
+	return v, nil
+}
+
 var errEnd = errors.New("an instant like 2027-01-01T08:00:00+08:00 or a day like 2027-01-01 is allowed")
 
 // end reads when a tier ends.
-func (o *Options) end(text string) (instant.Instant, error) {
+func (o *Options) end(text string) (instant.Instant, error) { return End(text, o.Zone) }
+
+// End reads when a tier ends: an instant (RFC 3339), or a day, which means its
+// beginning in the zone.
+func End(text string, zone *time.Location) (instant.Instant, error) {
 	text = strings.TrimSpace(text)
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		at, err = time.ParseInLocation(time.DateOnly, text, o.Zone)
+		at, err = time.ParseInLocation(time.DateOnly, text, zone)
 	}
 	if err != nil || at.UnixMilli() <= 0 {
 		return 0, errEnd

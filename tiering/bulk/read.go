@@ -149,13 +149,20 @@ type parser struct {
 	r      *Reader
 	fields [][]byte
 	starts []int
+	values []float64 // a customer's figures
 }
 
-func newParser(r *Reader) *parser { return &parser{r: r} }
+func newParser(r *Reader) *parser {
+	p := &parser{r: r}
+	if g := r.o.Grading; g != nil {
+		p.values = make([]float64, len(g.Factors))
+	}
+	return p
+}
 
 func (p *parser) parse(b *block) {
 	out := &b.batch
-	*out = Batch{Changes: out.Changes[:0], Faults: out.Faults[:0], End: b.at}
+	*out = Batch{Changes: out.Changes[:0], Lines: out.Lines[:0], Faults: out.Faults[:0], End: b.at}
 	if b.long {
 		out.Faults = append(out.Faults, Fault{Line: b.at.Line + 1, Err: fmt.Errorf("it is longer than %d bytes", MaxLine)})
 		out.End.Line++
@@ -181,6 +188,8 @@ func (p *parser) line(out *Batch, line []byte) {
 	ok := false
 	switch {
 	case len(line) > MaxLine:
+	case p.r.o.JSON && p.r.o.Grading != nil:
+		c, fault, ok = p.customer(line)
 	case p.r.o.JSON:
 		c, fault, ok = p.object(line)
 	default:
@@ -188,6 +197,9 @@ func (p *parser) line(out *Batch, line []byte) {
 	}
 	if ok {
 		c.Op, c.At = tiering.OpGrade, p.r.o.At
+		if c.Ends == 0 {
+			c.Ends = p.r.o.Ends
+		}
 		if err := c.Check(); err != nil {
 			ok, fault = false, Fault{Err: err}
 		}
@@ -198,4 +210,5 @@ func (p *parser) line(out *Batch, line []byte) {
 		return
 	}
 	out.Changes = append(out.Changes, c)
+	out.Lines = append(out.Lines, out.End.Line)
 }

@@ -33,11 +33,8 @@ type Import struct {
 
 	// Moves counts the callers written, by the tier they were counted under before
 	// (tiering.TierUnset for unknown ones) and after.
-	Moves Moves
+	Moves tiering.Moves
 }
-
-// Moves counts callers by the tier they had and the tier they have.
-type Moves [len(tiering.Tiers) + 1][len(tiering.Tiers) + 1]int64
 
 // ImportSize is how many changes of an Import are worth collecting: six for each
 // bucket.
@@ -122,11 +119,7 @@ func (im *Import) Write(ctx context.Context) error {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for from := range w.moves {
-				for to, n := range w.moves[from] {
-					im.Moves[from][to] += n
-				}
-			}
+			im.Moves.Add(&w.moves)
 		})
 	}
 	for rest := im.items; len(rest) > 0 && ctx.Err() == nil; {
@@ -203,7 +196,7 @@ type window struct {
 	changes []tiering.Change
 	placed  []placed
 	fields  []byte
-	moves   Moves
+	moves   tiering.Moves
 }
 
 // write makes the changes of the items, which are in the order of their places.

@@ -1632,7 +1632,9 @@ type TierServiceGetGradingResponse struct {
 	// The lowest score that is vip.
 	VipFrom float64 `protobuf:"fixed64,3,opt,name=vip_from,json=vipFrom,proto3" json:"vip_from,omitempty"`
 	// The lowest score that is mid.
-	MidFrom       float64 `protobuf:"fixed64,4,opt,name=mid_from,json=midFrom,proto3" json:"mid_from,omitempty"`
+	MidFrom float64 `protobuf:"fixed64,4,opt,name=mid_from,json=midFrom,proto3" json:"mid_from,omitempty"`
+	// The country in which the daemon reads numbers without a country code.
+	NumberRegion  string `protobuf:"bytes,5,opt,name=number_region,json=numberRegion,proto3" json:"number_region,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1693,6 +1695,13 @@ func (x *TierServiceGetGradingResponse) GetMidFrom() float64 {
 		return x.MidFrom
 	}
 	return 0
+}
+
+func (x *TierServiceGetGradingResponse) GetNumberRegion() string {
+	if x != nil {
+		return x.NumberRegion
+	}
+	return ""
 }
 
 // GradingFactor is one figure of a grading scheme.
@@ -2293,12 +2302,13 @@ const file_greenlane_v1_tier_service_proto_rawDesc = "" +
 	"\bordinary\x18\x03 \x01(\x03R\bordinary\x12\x1c\n" +
 	"\tblacklist\x18\x04 \x01(\x03R\tblacklist\"6\n" +
 	"\x1cTierServiceGetGradingRequest\x12\x16\n" +
-	"\x06preset\x18\x01 \x01(\tR\x06preset\"\xa0\x01\n" +
+	"\x06preset\x18\x01 \x01(\tR\x06preset\"\xc5\x01\n" +
 	"\x1dTierServiceGetGradingResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
 	"\afactors\x18\x02 \x03(\v2\x1b.greenlane.v1.GradingFactorR\afactors\x12\x19\n" +
 	"\bvip_from\x18\x03 \x01(\x01R\avipFrom\x12\x19\n" +
-	"\bmid_from\x18\x04 \x01(\x01R\amidFrom\"U\n" +
+	"\bmid_from\x18\x04 \x01(\x01R\amidFrom\x12#\n" +
+	"\rnumber_region\x18\x05 \x01(\tR\fnumberRegion\"U\n" +
 	"\rGradingFactor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06weight\x18\x02 \x01(\x01R\x06weight\x12\x18\n" +

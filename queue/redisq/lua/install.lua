@@ -3,9 +3,9 @@
 -- configured no longer serves those who wait in it, and takes nobody new.
 --
 -- KEYS     all of the site's
--- ARGV     1 schema version, 2 print of the settings, 3 packed site, 4 packed list
---          of { name, queue }, 5 packed tables of clock changes by zone,
---          6 how many numbers there are
+-- ARGV     1 schema version, 2 print of the settings, 3 the site's numbers, 4 packed
+--          list of { name, queue }, 5 packed tables of clock changes by zone,
+--          6 how many numbers there are for queues, 7 packed texts of the site
 -- returns  OK, or SCHEMA and the version that is there, or QUEUES
 -- cost     O(n) in queues
 local schema = call('HGET', key_site, 'schema')
@@ -33,10 +33,15 @@ for name in pairs(numbers) do
     names[#names + 1] = name
   end
 end
-call('HSET', key_site, 'schema', ARGV[1], 'print', ARGV[2], 'config', ARGV[3], 'names', pack(names), 'numbers', pack(numbers), 'zones', ARGV[5])
+call('HSET', key_site, 'schema', ARGV[1], 'print', ARGV[2], 'config', ARGV[3], 'words', ARGV[7], 'names', pack(names), 'numbers', pack(numbers), 'zones', ARGV[5])
 -- Redis keeps a small hash of short values as a list, which it searches from the
 -- front each time. One long value makes it a table.
 for _, key in ipairs({ key_totals, key_cohorts, key_callers, key_promised }) do
   call('HSETNX', key, '', ('-'):rep(65))
 end
+-- And a small sorted set alike. What stands there comes after everything else.
+for _, key in ipairs({ key_timers, key_lines, key_live }) do
+  call('ZADD', key, '+inf', ('~'):rep(65))
+end
+call('ZADD', key_idle, 0, ('~'):rep(65))
 return { 'OK' }

@@ -139,7 +139,7 @@ end
 -- reconsider tries the waiting calls that somebody declined again: who else can
 -- serve them has changed.
 function m.reconsider(q)
-  local list = call('ZRANGEBYSCORE', key_declined, m.base(q.no, SLOT_VIP), format('(%.0f', m.base(q.no, SLOTS)))
+  local list = call('ZRANGEBYSCORE', key_declined, m.base(q.no, SLOT_VIP), format('(%d', m.base(q.no, SLOTS)))
   local entries = {}
   for i = 1, #list do entries[i] = m.entry_of(list[i]) or false end
   for i = 1, #list do

@@ -9,7 +9,7 @@ function m.new_callback(at, arrived_at, caller, q, tier, call_id, reason, due, n
   m.meta.call_seq = (m.meta.call_seq or 0) + 1
   local seq = m.meta.call_seq
   local cb = {
-    id = format('cb-%.0f', seq), is_callback = true, seq = seq, caller = caller, queue = q.name, tier = tier,
+    id = format('cb-%d', seq), is_callback = true, seq = seq, caller = caller, queue = q.name, tier = tier,
     state = CALLBACK_PENDING, call_id = call_id, reason = reason, created_at = at, arrived_at = arrived_at or at,
     deadline = at + p.deadline, note = note,
   }

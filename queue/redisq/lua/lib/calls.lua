@@ -5,7 +5,7 @@
 function m.queue_named(name)
   local q = m.get_queue(name)
   if not q or q.gone then
-    m.refuse(ERR_QUEUE_NOT_FOUND, 'queue', '"' .. (name or '') .. '" is no queue of site ' .. m.site.name)
+    m.refuse(ERR_QUEUE_NOT_FOUND, 'queue', '"' .. (name or '') .. '" is no queue of site ' .. m.word('name'))
   end
   return q
 end

@@ -19,7 +19,7 @@ end
 
 -- day_of returns the number of the day at an instant, as the site's clocks read.
 function m.day_of(at)
-  return floor((at + (m.site.zone_offset or m.zone_offset(m.zone(m.site.zone), at))) / DAY)
+  return floor((at + (m.site.zone_offset or m.zone_offset(m.zone(m.word('zone')), at))) / DAY)
 end
 
 function m.cohort_of(field)
@@ -37,7 +37,7 @@ end
 function m.count(q, tier, joined, what, n)
   local start = joined - joined % COHORT_INTERVAL
   local queue_tier = format('%d/%d', q.no, tier)
-  local c = m.cohort_of(format('%.0f/%s', start, queue_tier))
+  local c = m.cohort_of(format('%d/%s', start, queue_tier))
   c[what] = (c[what] or 0) + n
   c = m.cohort_of(format('day %d/%s', m.day_of(start), queue_tier))
   c[what] = (c[what] or 0) + n

@@ -15,7 +15,7 @@ m = {
   meta = false, -- its counters
   meta_before = false,
   first_timer = false, first_due = false, first_moved = false, -- the next timer, and whether it is another by now
-  callback_policy = false, zone_tables = false, -- when first asked for
+  callback_policy = false, zone_tables = false, words = false, -- when first asked for
 
   -- Records by id as loaded and changed; false is known to be missing.
   calls = {}, agents = {}, offers = {}, callbacks = {}, queues = {}, owners = {}, switches = {},

@@ -67,7 +67,7 @@ end
 
 -- line_up puts e into its line, at the place its rank gives it.
 function m.line_up(e)
-  local at, member = m.line_score(e), m.line_member(e)
+  local at, member = format('%d', m.line_score(e)), m.line_member(e)
   call('ZADD', key_lines, at, member)
   e.lined = true
   if e.declined then call('ZADD', key_declined, at, member) end
@@ -125,10 +125,10 @@ function m.ahead(e)
   local first = m.base(m.get_queue(e.queue).no, SLOT_VIP)
   if e.lined then
     local rank = call('ZRANK', key_lines, m.line_member(e)) or 0
-    return rank - (first > 0 and call('ZCOUNT', key_lines, '-inf', format('(%.0f', first)) or 0)
+    return rank - (first > 0 and call('ZCOUNT', key_lines, '-inf', format('(%d', first)) or 0)
   end
   local at, member = m.line_score(e), m.line_member(e)
-  local n = call('ZCOUNT', key_lines, first, format('(%.0f', at))
+  local n = call('ZCOUNT', key_lines, first, format('(%d', at))
   local tied = call('ZRANGEBYSCORE', key_lines, at, at)
   for i = 1, #tied do
     if tied[i] < member then n = n + 1 end
@@ -183,8 +183,8 @@ function m.live_members(o, a, with_scores)
   local args = {}
   for i = 1, #a.services do
     local no = a.services[i][3]
-    if with_scores then args[#args + 1] = m.score(no, o.slot, o.rank) end
-    args[#args + 1] = format('%011x%04x%.0f', o.rank_seq, no, o.epoch)
+    if with_scores then args[#args + 1] = format('%d', m.score(no, o.slot, o.rank)) end
+    args[#args + 1] = format('%011x%04x%d', o.rank_seq, no, o.epoch)
   end
   return args
 end

@@ -76,7 +76,7 @@ function m.pick_victim(vip)
   local no = m.get_queue(vip.queue).no
   local from, step = 0, 1
   while true do
-    local list = call('ZREVRANGEBYSCORE', key_live, format('(%.0f', m.base(no, SLOTS)), m.base(no, SLOT_MID), 'LIMIT', from, step)
+    local list = call('ZREVRANGEBYSCORE', key_live, format('(%d', m.base(no, SLOTS)), m.base(no, SLOT_MID), 'LIMIT', from, step)
     for i = 1, #list do
       local o = m.get_offer(tonumber(list[i]:sub(16)))
       local a = o and m.get_agent(o.agent)
@@ -128,7 +128,7 @@ end
 -- first_in returns a queue's first waiting entry, of a slot above the given one,
 -- that a may be offered.
 function m.first_in(no, above, a)
-  local low, high = m.base(no, SLOT_VIP), format('(%.0f', m.base(no, above))
+  local low, high = format('%d', m.base(no, SLOT_VIP)), format('(%d', m.base(no, above))
   local from, step = 0, 1
   while true do
     local list = call('ZRANGEBYSCORE', key_lines, low, high, 'LIMIT', from, step)
@@ -140,6 +140,53 @@ function m.first_in(no, above, a)
     if #list < step then return nil end
     step = SCAN_STEP
   end
+end
+
+-- front returns what the line itself says of a queue's first entry of a slot above
+-- the given one; nil when there is none. Its record is not read.
+function m.front(service, above)
+  local base = m.base(service[3], SLOT_VIP)
+  local list = call('ZRANGEBYSCORE', key_lines, format('%d', base), format('(%d', m.base(service[3], above)), 'WITHSCORES', 'LIMIT', 0, 1)
+  if not list[1] then return nil end
+  local at = tonumber(list[2]) - base
+  local slot = floor(at / LINE_SPAN)
+  return { member = list[1], slot = slot, level = service[2], rank = at - slot * LINE_SPAN }
+end
+
+-- front_before is before for two fronts.
+function m.front_before(x, y)
+  if x.slot ~= y.slot then return x.slot < y.slot end
+  if x.level ~= y.level then return x.level < y.level end
+  if x.rank ~= y.rank then return x.rank < y.rank end
+  return x.member:sub(1, 11) < y.member:sub(1, 11)
+end
+
+-- first_of_all returns the first waiting entry of all queues that a serves, and its
+-- level. He may serve many: the lines are asked only for what would rank before the
+-- best so far, and one record is read.
+function m.first_of_all(a, above)
+  local best
+  for i = 1, #a.services do
+    local s, high = a.services[i], above
+    if best then high = s[2] > best.level and best.slot or best.slot + 1 end
+    local f = high > SLOT_VIP and m.front(s, high)
+    if f and (not best or m.front_before(f, best)) then best = f end
+  end
+  if not best then return nil end
+  local e = m.entry_of(best.member)
+  if e and m.eligible(e, a) then return e, best.level end
+  return m.first_eligible(a, above)
+end
+
+-- first_eligible is first_of_all when he may not be offered the very first entry.
+function m.first_eligible(a, above)
+  local best, level
+  for i = 1, #a.services do
+    local s = a.services[i]
+    local e = m.first_in(s[3], best and min(above, m.slot(best) + 1) or above, a)
+    if e and (not best or m.before(e, s[2], best, level)) then best, level = e, s[2] end
+  end
+  return best, level
 end
 
 -- next_for returns the first waiting entry, of a slot above the given one, that
@@ -154,11 +201,14 @@ function m.next_for(a, above)
       best, best_level = e, level
     end
   end
-  for i = 1, #a.services do
-    local s = a.services[i]
-    local e = m.first_in(s[3], best and min(above, m.slot(best) + 1) or above, a)
-    if e and (not best or m.before(e, s[2], best, best_level)) then best, best_level = e, s[2] end
+  local e, level
+  if best then above = min(above, m.slot(best) + 1) end
+  if #a.services == 1 then
+    e, level = m.first_in(a.services[1][3], above, a), a.services[1][2]
+  else
+    e, level = m.first_of_all(a, above)
   end
+  if e and (not best or m.before(e, level, best, best_level)) then return e end
   return best
 end
 
@@ -215,7 +265,7 @@ function m.forget_offers(upto)
   local fields = {}
   for epoch = max(1, upto - OFFERS_TRIM + 1), upto do
     local o = m.get_offer(epoch)
-    if o and o.ended then fields[#fields + 1] = format('%.0f', epoch) end
+    if o and o.ended then fields[#fields + 1] = format('%d', epoch) end
   end
   if fields[1] then call('HDEL', key_offers, unpack(fields)) end
 end

@@ -6,16 +6,30 @@ function m.begin(at, print)
   local v = call('HMGET', key_site, 'print', 'meta', 'config')
   if v[1] ~= print then return false end
   m.meta_before = v[2]
-  m.meta, m.site = v[2] and decode(v[2]) or {}, decode(v[3])
+  m.meta, m.site = v[2] and decode(v[2]) or {}, m.read_site(v[3])
   m.now = max(tonumber(at), m.meta.now or 0)
   m.due()
   return true
+end
+
+-- read_site returns the settings that are numbers. SITE_NAMES makes a variable of
+-- each.
+function m.read_site(raw)
+  SITE_NAMES
+  return SITE_TABLE
+end
+
+-- word returns one of the settings that are texts: name, zone, policy (packed).
+function m.word(name)
+  if not m.words then m.words = decode(call('HGET', key_site, 'words')) end
+  return m.words[name]
 end
 
 -- due returns when the next timer is due; nil when none is armed.
 function m.due()
   local first = call('ZRANGE', key_timers, 0, 0, 'WITHSCORES')
   m.first_timer, m.first_due = first[1] or false, tonumber(first[2]) or false
+  if m.first_due == math.huge then m.first_due = false end -- see install.lua
   m.first_moved = false
   return m.first_due
 end
@@ -81,7 +95,7 @@ function m.remember(kind, result)
   local seq, field = (m.meta.request_seq or 0) + 1, kind .. ':' .. m.request_id
   m.meta.request_seq = seq
   call('HSET', key_requests, field, pack({ seq = seq, at = m.now, print = m.request_print, result = result }))
-  call('RPUSH', key_requestlist, format('%.0f %.0f %s', m.now, seq, field))
+  call('RPUSH', key_requestlist, format('%d %d %s', m.now, seq, field))
   if seq % 8 == 0 then m.forget_requests(16) end
 end
 
@@ -131,10 +145,20 @@ function m.run(kind, decide, part)
   return reply
 end
 
+-- clock returns microseconds, for measuring how long a run has taken and for nothing
+-- else: what is decided depends on the instants that the daemons bring.
+function m.clock()
+  local t = call('TIME')
+  return t[1] % 1000000 * 1000000 + t[2]
+end
+
 -- run_all decides several commands, one after the other, and writes what they
 -- touched once. ARGV: 1 print of the settings, then for each command its script,
--- how many arguments it has, and these as the script's own.
+-- how many arguments it has, and these as the script's own. Others wait for Redis
+-- too: when the run has taken its time, the commands that are left are answered
+-- LATER, and nothing has happened to them.
 function m.run_all(scripts)
+  local began = m.clock()
   local known = m.begin(ARGV[4], ARGV[1])
   local replies, at = {}, 2
   while ARGV[at] do
@@ -142,7 +166,9 @@ function m.run_all(scripts)
     local args = { unpack(ARGV, at + 2, at + 1 + count) }
     at = at + 2 + count
     m.args, m.nonce, m.request_id, m.request_print = args, args[3], args[4], args[5]
-    if known then
+    if replies[1] and m.clock() - began > RUN_BUDGET then
+      replies[#replies + 1] = { 'LATER', m.nonce }
+    elseif known then
       m.now = max(tonumber(args[1]), m.now)
       replies[#replies + 1] = scripts[script]()
       if m.damaged[1] then m.damaged = {} end

@@ -79,7 +79,7 @@ function m.get_offer(epoch)
   if not epoch then return nil end
   local o = m.offers[epoch]
   if o == nil then
-    o = m.load(key_offers, format('%.0f', epoch)) or false
+    o = m.load(key_offers, format('%d', epoch)) or false
     if o then o.epoch = epoch end
     m.offers[epoch] = o
   end
@@ -249,7 +249,7 @@ function m.flush_timers()
   local set, unset = {}, {}
   for member, at in pairs(m.timers) do
     if at then
-      set[#set + 1] = at
+      set[#set + 1] = format('%d', at) -- Redis writes a number out with 17 digits, slowly
       set[#set + 1] = member
     else
       unset[#unset + 1] = member
@@ -277,9 +277,9 @@ function m.flush()
     local args = {}
     for epoch, o in pairs(m.touched_offers) do
       if o.ended and epoch <= m.meta.epoch - OFFERS_KEPT then -- it lived on after its time
-        call('HDEL', key_offers, format('%.0f', epoch))
+        call('HDEL', key_offers, format('%d', epoch))
       else
-        args[#args + 1] = format('%.0f', epoch)
+        args[#args + 1] = format('%d', epoch)
         args[#args + 1] = m.frozen_offer(o)
       end
     end
@@ -323,7 +323,7 @@ end
 function m.emit(e)
   local seq = (m.meta.last_event or 0) + 1
   m.meta.last_event, e.at = seq, m.now
-  m.events[#m.events + 1] = { format('%.0f-0', seq), e, seq }
+  m.events[#m.events + 1] = { format('%d-0', seq), e, seq }
 end
 
 -- emit_call writes one event of a call, with what every such event says.

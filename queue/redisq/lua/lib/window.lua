@@ -4,7 +4,7 @@
 
 -- policy returns the settings of callbacks.
 function m.policy()
-  if not m.callback_policy then m.callback_policy = decode(m.site.policy) end
+  if not m.callback_policy then m.callback_policy = decode(m.word('policy')) end
   return m.callback_policy
 end
 

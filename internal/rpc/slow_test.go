@@ -1,0 +1,131 @@
+package rpc_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	pb "greenlane/proto/greenlane/v1"
+	"greenlane/queue"
+)
+
+// Beside these: TestASlowSwitchIsCutOff and its like, of results that are asked for
+// and not read.
+
+// crowded is a site whose snapshots are larger than what a client that does not
+// read has room for.
+func crowded(s *queue.Site, o *optsT) {
+	for i := range 400 {
+		s.Queues = append(s.Queues, queue.DefaultQueue(fmt.Sprintf("queue-%s-%03d", strings.Repeat("x", 40), i)))
+	}
+	o.HeartbeatEvery = 5 * time.Millisecond
+}
+
+func TestASlowWatcherIsCutOffAndWatchesAgain(t *testing.T) {
+	r := newRig(t, crowded)
+	conn := r.dial(tight()...)
+	defer conn.Close()
+	stream := must(pb.NewSupervisorServiceClient(conn).Watch(r.ctx(), &pb.WatchRequest{}))(t)
+	r.arrive("c1", "") // somebody waits: every interval brings a snapshot
+	cutOff(t, &r.server.Counts().Watchers)
+	if err := recvEnd(t, stream.Recv); codeOf(err) != codes.ResourceExhausted || reasonOf(err) != "SLOW_READER" {
+		t.Errorf("ended with %v", err)
+	}
+	again := must(r.sup.Watch(r.ctx(), &pb.WatchRequest{}))(t)
+	waiting := int32(0)
+	for _, q := range must(recvOne(again.Recv))(t).GetSnapshot().GetQueues() {
+		waiting += q.GetWaiting()
+	}
+	if waiting != 1 {
+		t.Errorf("a new watcher sees %d calls", waiting)
+	}
+}
+
+// A switch that does not read what its calls' fates are is cut off, and told all of
+// it when it comes back.
+func TestASlowSwitchMissesNoOrder(t *testing.T) {
+	const calls = 1500 // some 250 KB of orders
+	r := newRig(t, func(s *queue.Site, o *optsT) {
+		o.SlowReader, o.HeartbeatEvery = 1, 50*time.Millisecond
+		s.Queues[0].Hours = &queue.Hours{Zone: time.UTC} // never open: each call is released
+	})
+	conn := r.dial(tight()...)
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(r.ctx())
+	defer cancel()
+	stream := must(pb.NewSwitchServiceClient(conn).Connect(ctx))(t)
+	if err := stream.Send(&pb.ConnectRequest{SwitchId: "sw", Message: &pb.ConnectRequest_Hello{Hello: &pb.SwitchHello{}}}); err != nil {
+		t.Fatal(err)
+	}
+	last := must(recvOne(stream.Recv))(t).GetSequence()
+	id := func(i int) string { return fmt.Sprintf("%s-%04d", strings.Repeat("c", 120), i) }
+	for i := range calls {
+		if _, err := r.engine.Do(r.ctx(), &queue.Arrive{Call: id(i), Switch: "sw"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cutOff(t, &r.server.Counts().Switches)
+	released := 0
+	take := func(m *pb.ConnectResponse) {
+		if m.GetRelease() == nil {
+			return
+		}
+		if got := m.GetRelease().GetCallId(); got != id(released) {
+			t.Fatalf("released %s, want %s", got, id(released))
+		}
+		released, last = released+1, m.GetSequence()
+	}
+	for {
+		m, err := recvOne(stream.Recv)
+		if err != nil {
+			if codeOf(err) != codes.ResourceExhausted || reasonOf(err) != "SLOW_READER" {
+				t.Errorf("ended with %v", err)
+			}
+			break
+		}
+		take(m)
+	}
+	if released == calls {
+		t.Fatal("it kept up: nothing was left to resume")
+	}
+	again := must(r.sw.Connect(r.ctx()))(t)
+	if err := again.Send(&pb.ConnectRequest{SwitchId: "sw", Message: &pb.ConnectRequest_Hello{Hello: &pb.SwitchHello{After: &last}}}); err != nil {
+		t.Fatal(err)
+	}
+	for released < calls {
+		take(must(recvOne(again.Recv))(t))
+	}
+}
+
+// The half of a Session that the daemon speaks.
+func TestASlowListenerIsCutOffAndMissesNoOffer(t *testing.T) {
+	r := newRig(t, func(_ *queue.Site, o *optsT) { o.SlowReader, o.HeartbeatEvery = 4, 50*time.Millisecond })
+	r.signIn("a")
+	conn := r.dial(tight()...)
+	defer conn.Close()
+	stream := must(pb.NewAgentServiceClient(conn).Listen(r.ctx(), &pb.ListenRequest{AgentId: "a"}))(t)
+	first := must(recvOne(stream.Recv))(t)
+	ctx := r.ctx()
+	for r.server.Counts().Sessions.Load() > 0 {
+		for _, cmd := range []queue.Command{
+			&queue.SetState{Agent: "a", State: queue.AgentNotReady, Reason: strings.Repeat("x", 4000)}, &queue.SetState{Agent: "a", State: queue.AgentReady},
+		} {
+			if _, err := r.engine.Do(ctx, cmd); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := recvEnd(t, stream.Recv); codeOf(err) != codes.ResourceExhausted || reasonOf(err) != "SLOW_READER" {
+		t.Errorf("ended with %v", err)
+	}
+	r.arrive("c1", "13800138000")
+	after := first.GetMessage().GetSequence()
+	again := must(r.agent.Listen(r.ctx(), &pb.ListenRequest{AgentId: "a", After: &after}))(t)
+	recvUntil(t, "the offer", again.Recv, func(m *pb.ListenResponse) bool {
+		return m.GetMessage().GetOffer().GetCall().GetCallId() == "c1"
+	})
+}
