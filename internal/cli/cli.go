@@ -13,7 +13,10 @@ import (
 
 // Commands returns the commands that stand at the top of the tool.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{agentCommand(), callCommand(), callbacksCommand(), eventsCommand(), careCommand(), auditCommand(), eraseCommand()}
+	return []*cobra.Command{
+		softphoneCommand(), topCommand(), agentCommand(), callCommand(), callbacksCommand(), careCommand(), eventsCommand(), auditCommand(),
+		eraseCommand(),
+	}
 }
 
 // UsageError is a wrong command line, found before anything was asked of the
