@@ -147,3 +147,7 @@ func (c *Callback) Answered(now instant.Instant) (cancelled bool) {
 	c.end(StateCancelled, now, EndAnswered)
 	return true
 }
+
+// Erase takes out of an ended record what tells of a person: the number and the
+// note. Counts, times and results stay.
+func (c *Callback) Erase() { c.Caller, c.Note = "", "" }

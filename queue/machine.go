@@ -255,6 +255,8 @@ func (m *Machine) decideRare(cmd Command) (Result, error) {
 		return m.rescheduleCallback(c)
 	case *CancelCallback:
 		return m.cancelCallback(c)
+	case *EraseCaller:
+		return m.eraseCaller(c)
 	default:
 		return Result{}, refuse(ErrInvalid, "command", "%T is none the machine knows", cmd)
 	}

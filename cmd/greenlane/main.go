@@ -14,6 +14,7 @@ import (
 
 	"greenlane/internal/cli"
 	"greenlane/internal/dial"
+	"greenlane/internal/discreet"
 )
 
 // The tool's exit codes that its own commands use; cli.ExitCodes has them all.
@@ -27,7 +28,7 @@ func main() {
 	cmd, err := command().ExecuteC()
 	line, code := explain(err)
 	if line != "" {
-		fmt.Fprintln(os.Stderr, "greenlane:", line)
+		fmt.Fprintln(os.Stderr, "greenlane:", discreet.Text(line)) // it may end in somebody's log
 	}
 	if isUsage(err) {
 		fmt.Fprintf(os.Stderr, "Try '%s --help'.\n", cmd.CommandPath())

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"greenlane/internal/cli"
+	"greenlane/internal/discreet"
 	"greenlane/internal/instant"
 	"greenlane/tiering"
 	"greenlane/tiering/bulk"
@@ -76,8 +77,13 @@ func (f *tierFlags) open(ctx context.Context, cmd *cobra.Command) (tierStore, er
 	if err != nil {
 		return nil, err
 	}
+	keys, err := c.Privacy.Secrets()
+	if err != nil {
+		return nil, errors.Join(usageError{err}, client.Close())
+	}
 	d, err := redisdir.Open(ctx, client, redisdir.Options{
-		Cache: -1, MinReplicas: c.Redis.MinReplicas, Writers: importWriters, Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
+		Cache: -1, MinReplicas: c.Redis.MinReplicas, Writers: importWriters, Keys: keys,
+		Log: slog.New(discreet.Handler(slog.NewTextHandler(cmd.ErrOrStderr(), nil))),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w (greenlane doctor says what is wrong with a Redis)", err), client.Close())

@@ -16,12 +16,13 @@ import (
 
 	"greenlane/internal/app"
 	"greenlane/internal/config"
+	"greenlane/internal/discreet"
 )
 
 func main() {
 	app.TuneHeap()
 	if err := command().Execute(); err != nil {
-		fmt.Fprintf(os.Stderr, "greenlaned: %v\n", err)
+		fmt.Fprintf(os.Stderr, "greenlaned: %s\n", discreet.Text(err.Error()))
 		os.Exit(1)
 	}
 }

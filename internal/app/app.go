@@ -20,8 +20,10 @@ import (
 	"greenlane/internal/audit"
 	"greenlane/internal/auth"
 	"greenlane/internal/config"
+	"greenlane/internal/discreet"
 	"greenlane/internal/feed"
 	"greenlane/internal/rpc"
+	"greenlane/internal/seal"
 	"greenlane/internal/web"
 	"greenlane/metrics/prom"
 	"greenlane/queue"
@@ -67,6 +69,7 @@ type App struct {
 	browser *grpc.Server // the API's way in over HTTP; nil when off
 	pages   *web.Server  // nil when off
 	web     *http.Server
+	keys    *seal.Keys // of what is at rest; nil: it is stored as it is
 	gates   gates
 	listen  net.Listener
 	http    net.Listener // nil when off
@@ -97,6 +100,7 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	a.log = slog.New(discreet.Handler(a.log.Handler()))
 	defer func() {
 		if err != nil {
 			a.rollBack()
@@ -104,6 +108,9 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	}()
 	if a.daemon, err = prom.NewDaemon(a.metrics, VersionString()); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	if a.keys, err = cfg.Privacy.Secrets(); err != nil {
+		return nil, err
 	}
 	// The listeners come first: a second daemon on the same address then leaves
 	// the data of the first one alone.

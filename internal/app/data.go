@@ -47,7 +47,7 @@ func (a *App) openData() error {
 // its keys in Redis.
 func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 	if a.cfg.Engine == config.EngineEmbedded {
-		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name)}
+		opts := embedded.Options{Now: a.opts.Now, Logger: a.log, Observe: a.daemon.Commits(site.Name), Keys: a.keys}
 		if a.opts.Engine != nil {
 			a.opts.Engine(&opts)
 		}
@@ -61,7 +61,7 @@ func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 	trips := a.daemon.RoundTrips(site.Name)
 	return redisq.Open(ctx, a.redis, site, redisq.Options{
 		Observe: func(_ int, took time.Duration, err error) { trips("commands", took, err) },
-		Now:     a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
+		Keys:    a.keys, Now: a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
 	})
 }
 

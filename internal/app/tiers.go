@@ -19,7 +19,7 @@ const openTimeout = 15 * time.Second
 // one, else in a file of this machine.
 func (a *App) openDirectory() error {
 	if !a.cfg.Redis.On() {
-		dir, err := filedir.Open(a.cfg.Data, filedir.Options{Log: a.log})
+		dir, err := filedir.Open(a.cfg.Data, filedir.Options{Log: a.log, Keys: a.keys})
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (a *App) openDirectory() error {
 	}
 	a.rerank = newReranker(a)
 	dir, err := redisdir.Open(ctx, client, redisdir.Options{
-		Log: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Gap: func(context.Context) { a.rerank.look() },
+		Log: a.log, Keys: a.keys, MinReplicas: a.cfg.Redis.MinReplicas, Gap: func(context.Context) { a.rerank.look() },
 	})
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)

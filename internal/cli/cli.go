@@ -15,6 +15,7 @@ import (
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		softphoneCommand(), topCommand(), agentCommand(), callCommand(), callbacksCommand(), careCommand(), eventsCommand(), auditCommand(),
+		eraseCommand(),
 	}
 }
 

@@ -57,6 +57,8 @@ func Explain(err error) (line string, code int) {
 		return "", ExitPartly
 	case errors.Is(err, errNoOffer):
 		return err.Error(), ExitNoOffer
+	case errors.Is(err, errLive):
+		return err.Error(), ExitRefused
 	case errors.As(err, &usage):
 		return err.Error(), ExitUsage
 	case errors.Is(err, context.Canceled), status.Code(err) == codes.Canceled:

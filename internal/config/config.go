@@ -57,6 +57,7 @@ type Config struct {
 	HeartbeatEvery Duration `yaml:"heartbeat_every"`
 	// StopTimeout is how long a stop waits for requests at hand.
 	StopTimeout Duration `yaml:"stop_timeout"`
+	Privacy     Privacy  `yaml:"privacy"`
 	Sites       []Site   `yaml:"sites"`
 	// Auth says who is who.
 	Auth     Auth     `yaml:"auth"`
@@ -82,6 +83,7 @@ func Default() *Config {
 		AnnounceEvery:      Duration(15 * time.Second),
 		HeartbeatEvery:     Duration(3 * time.Second),
 		StopTimeout:        Duration(10 * time.Second),
+		Privacy:            Privacy{Keys: []PrivacyKey{}},
 		Sites:              []Site{siteOf(queue.DefaultSite("main"))},
 		Auth:               defaultAuth(),
 		Audit:              defaultAudit(),

@@ -13,7 +13,7 @@ import (
 )
 
 // Validate returns every fault, joined; nil for a sound configuration. It reads
-// the files of tls and auth, and nothing else from outside.
+// the files of tls, auth, redis and privacy, and nothing else from outside.
 func (c *Config) Validate() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -43,6 +43,9 @@ func (c *Config) Validate() error {
 	faults = append(faults, c.Audit.check())
 	faults = append(faults, split(c.Limits.check())...)
 	faults = append(faults, split(checkSwitches(c.Switches))...)
+	if _, err := c.Privacy.Secrets(); err != nil {
+		faults = append(faults, split(err)...)
+	}
 	if _, err := tiering.NewNormalizer(c.Number.Region); err != nil {
 		bad("number.region: %w", err)
 	}

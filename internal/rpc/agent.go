@@ -115,7 +115,8 @@ func (s *agentService) Accept(ctx context.Context, req *pb.AcceptRequest) (*pb.A
 	if err != nil {
 		return nil, err
 	}
-	return &pb.AcceptResponse{Call: toCall(st.name, res.Call, st.now()), Callback: toCallback(st.name, res.Callback)}, nil
+	eyes := s.viewer(ctx).asAgent(req.GetAgentId())
+	return &pb.AcceptResponse{Call: eyes.call(st.name, res.Call, st.now()), Callback: eyes.callback(st.name, res.Callback)}, nil
 }
 
 func (s *Server) accept(ctx context.Context, req *pb.AcceptRequest) (*site, queue.Result, error) {
@@ -187,7 +188,7 @@ func (s *agentService) Complete(ctx context.Context, req *pb.CompleteRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CompleteResponse{Call: toCall(st.name, res.Call, st.now()), Agent: toAgent(st.name, res.Agent)}, nil
+	return &pb.CompleteResponse{Call: s.viewer(ctx).asAgent(req.GetAgentId()).call(st.name, res.Call, st.now()), Agent: toAgent(st.name, res.Agent)}, nil
 }
 
 func (s *Server) complete(ctx context.Context, req *pb.CompleteRequest) (*site, queue.Result, error) {

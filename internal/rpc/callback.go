@@ -38,8 +38,9 @@ func (s *callbackService) List(ctx context.Context, req *pb.CallbackServiceListR
 		return nil, toError(s.log, err)
 	}
 	out := &pb.CallbackServiceListResponse{Callbacks: make([]*pb.Callback, len(page)), NextPageToken: next}
+	eyes := s.viewer(ctx)
 	for i := range page {
-		out.Callbacks[i] = toCallback(st.name, &page[i])
+		out.Callbacks[i] = eyes.callback(st.name, &page[i])
 	}
 	return out, nil
 }
@@ -72,7 +73,8 @@ func (s *callbackService) Create(ctx context.Context, req *pb.CallbackServiceCre
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CallbackServiceCreateResponse{Callback: toCallback(st.name, res.Callback)}, nil
+	// Whoever asks for it has just given the number.
+	return &pb.CallbackServiceCreateResponse{Callback: viewer{full: true}.callback(st.name, res.Callback)}, nil
 }
 
 // anyNumber reads a number by which a list is selected; an empty one selects
@@ -131,7 +133,7 @@ func (s *callbackService) Claim(ctx context.Context, req *pb.CallbackServiceClai
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CallbackServiceClaimResponse{Callback: toCallback(st.name, res.Callback)}, nil
+	return &pb.CallbackServiceClaimResponse{Callback: s.viewer(ctx).asClaimant(req.GetClaimant()).callback(st.name, res.Callback)}, nil
 }
 
 // Report implements the rpc.
@@ -152,7 +154,7 @@ func (s *callbackService) Report(ctx context.Context, req *pb.CallbackServiceRep
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CallbackServiceReportResponse{Callback: toCallback(st.name, res.Callback)}, nil
+	return &pb.CallbackServiceReportResponse{Callback: s.viewer(ctx).asClaimant(req.GetClaimant()).callback(st.name, res.Callback)}, nil
 }
 
 // Reschedule implements the rpc.
@@ -173,7 +175,7 @@ func (s *callbackService) Reschedule(ctx context.Context, req *pb.CallbackServic
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CallbackServiceRescheduleResponse{Callback: toCallback(st.name, res.Callback)}, nil
+	return &pb.CallbackServiceRescheduleResponse{Callback: s.viewer(ctx).callback(st.name, res.Callback)}, nil
 }
 
 // Cancel implements the rpc.
@@ -193,5 +195,5 @@ func (s *callbackService) Cancel(ctx context.Context, req *pb.CallbackServiceCan
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CallbackServiceCancelResponse{Callback: toCallback(st.name, res.Callback)}, nil
+	return &pb.CallbackServiceCancelResponse{Callback: s.viewer(ctx).callback(st.name, res.Callback)}, nil
 }

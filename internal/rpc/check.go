@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"greenlane/internal/discreet"
 	"greenlane/internal/instant"
 )
 
@@ -58,6 +59,7 @@ func (c *check) err() error {
 	}
 	parts := make([]string, len(c.faults))
 	for i, f := range c.faults {
+		f.Description = discreet.Text(f.GetDescription())
 		parts[i] = f.GetField() + ": " + f.GetDescription()
 	}
 	return withDetails(status.New(codes.InvalidArgument, strings.Join(parts, "; ")),

@@ -133,7 +133,7 @@ func (cn *connection) arrived(ctx context.Context, req *pb.CallArrivedRequest) (
 	if err != nil {
 		return nil, err
 	}
-	out := &pb.ConnectResult{Call: toCall(st.name, res.Call, st.now()), Position: int32(res.Position)}
+	out := &pb.ConnectResult{Call: cn.eyes(ctx).call(st.name, res.Call, st.now()), Position: int32(res.Position)}
 	if res.Position > 0 {
 		out.EstimatedWait = toDuration(res.EstimatedWait)
 	}
@@ -145,7 +145,7 @@ func (cn *connection) abandoned(ctx context.Context, req *pb.CallAbandonedReques
 	if err != nil {
 		return nil, err
 	}
-	return &pb.ConnectResult{Call: toCall(st.name, res.Call, st.now()), Callback: toCallback(st.name, res.Callback)}, nil
+	return &pb.ConnectResult{Call: cn.eyes(ctx).call(st.name, res.Call, st.now()), Callback: cn.eyes(ctx).earned(st.name, res.Callback, res.Call)}, nil
 }
 
 func (cn *connection) ended(ctx context.Context, req *pb.CallEndedRequest) (*pb.ConnectResult, error) {
@@ -153,7 +153,7 @@ func (cn *connection) ended(ctx context.Context, req *pb.CallEndedRequest) (*pb.
 	if err != nil {
 		return nil, err
 	}
-	return &pb.ConnectResult{Call: toCall(st.name, res.Call, st.now())}, nil
+	return &pb.ConnectResult{Call: cn.eyes(ctx).call(st.name, res.Call, st.now())}, nil
 }
 
 // agentAnswered accepts for the agent whose phone the switch rang.
@@ -174,7 +174,11 @@ func (cn *connection) agentAnswered(ctx context.Context, id string, m *pb.AgentA
 	if err != nil {
 		return nil, err
 	}
-	return &pb.ConnectResult{Call: toCall(cn.st.name, res.Call, cn.st.now()), Callback: toCallback(cn.st.name, res.Callback)}, nil
+	eyes := cn.eyes(ctx)
+	if res.Callback != nil {
+		eyes = eyes.asClaimant(res.Callback.ClaimedBy) // the switch is about to ring the number for this agent
+	}
+	return &pb.ConnectResult{Call: eyes.call(cn.st.name, res.Call, cn.st.now()), Callback: eyes.callback(cn.st.name, res.Callback)}, nil
 }
 
 // failures are the engine's words for why a phone was not picked up.
@@ -202,3 +206,6 @@ func (cn *connection) agentFailed(ctx context.Context, id string, m *pb.AgentFai
 	})
 	return &pb.ConnectResult{}, err
 }
+
+// eyes is whom the switch's results are for.
+func (cn *connection) eyes(ctx context.Context) viewer { return cn.s.viewer(ctx).asSwitch(cn.id) }

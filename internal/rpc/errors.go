@@ -15,6 +15,7 @@ import (
 
 	"greenlane/callback"
 	"greenlane/internal/audit"
+	"greenlane/internal/discreet"
 	"greenlane/internal/feed"
 	"greenlane/queue"
 	"greenlane/tiering"
@@ -105,10 +106,10 @@ func (r *row) status(err error) *status.Status {
 	details := []protoadapt.MessageV1{info}
 	var refusal *queue.Error
 	field := r.field
-	description := err.Error()
+	description := discreet.Text(err.Error())
 	if errors.As(err, &refusal) {
 		if refusal.Field != "" {
-			field, description = refusal.Field, refusal.Detail
+			field, description = refusal.Field, discreet.Text(refusal.Detail)
 		}
 		if refusal.Oldest > 0 {
 			info.Metadata = map[string]string{"oldest": strconv.FormatUint(refusal.Oldest, 10)}
@@ -122,7 +123,7 @@ func (r *row) status(err error) *status.Status {
 	case codes.Unavailable:
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)})
 	}
-	return withDetails(status.New(r.code, message(r.code, field, err)), details...)
+	return withDetails(status.New(r.code, discreet.Text(message(r.code, field, err))), details...)
 }
 
 // message is the status message: for a wrong field it begins with its name.
@@ -149,7 +150,7 @@ func refuse(code codes.Code, reason, message string, metadata map[string]string)
 	if code == codes.Unavailable {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)})
 	}
-	return withDetails(status.New(code, message), details...).Err()
+	return withDetails(status.New(code, discreet.Text(message)), details...).Err()
 }
 
 // Errors that streams end with.

@@ -37,12 +37,9 @@ func (s *supervisorService) Explain(ctx context.Context, req *pb.ExplainRequest)
 	}
 	now := st.now()
 	out := &pb.ExplainResponse{
-		Call: toCall(st.name, &info.Call, now), Position: int32(info.Position), EligibleAgents: int32(info.Working),
+		Call: s.viewer(ctx).maskedIf(req.GetMaskCallers()).call(st.name, &info.Call, now), Position: int32(info.Position), EligibleAgents: int32(info.Working),
 		IdleAgents: int32(info.Idle), AheadCallbacks: int32(info.AheadCallbacks),
 		Reasons: explain(st.config, info, now), Events: make([]*pb.Event, len(info.Events)),
-	}
-	if req.GetMaskCallers() {
-		out.Call.Caller = masked(out.Call.GetCaller())
 	}
 	if _, sw := s.arrivals.configured(info.Call.Switch); info.Call.UnattestedVIP && sw.Trust > tiering.AttestationFull {
 		out.Reasons = append(out.Reasons, fmt.Sprintf("What switch %s says of a number counts for no more than %s.", info.Call.Switch, sw.Trust))

@@ -46,7 +46,7 @@ func (s *agentService) NextCall(ctx context.Context, req *pb.NextCallRequest) (*
 	if err != nil {
 		return nil, toError(s.log, err)
 	}
-	return &pb.NextCallResponse{Offer: toOffer(st.name, offer, st.now()), Agent: toAgent(st.name, agent)}, nil
+	return &pb.NextCallResponse{Offer: s.viewer(ctx).asAgent(req.GetAgentId()).offer(st.name, offer, st.now()), Agent: toAgent(st.name, agent)}, nil
 }
 
 // poll is one NextCall that waits.

@@ -78,6 +78,7 @@ var rules = []Rule{
 	{Path: "/greenlane.v1.SupervisorService/MoveCall", Roles: sup},
 	{Path: "/greenlane.v1.SupervisorService/SetTier", Roles: sup},
 	{Path: "/greenlane.v1.SupervisorService/StreamEvents", Roles: sup},
+	{Path: "/greenlane.v1.SupervisorService/EraseCaller", Roles: sup | back},
 
 	{Path: "/greenlane.v1.CallbackService/List", Roles: sup | back | ag},
 	{Path: "/greenlane.v1.CallbackService/Create", Roles: sup | back | ag},

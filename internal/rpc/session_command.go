@@ -80,7 +80,7 @@ func (ss *session) command(ctx context.Context, req *pb.SessionRequest) {
 		if err == nil {
 			_, res, err = ss.s.accept(ctx, m.Accept)
 		}
-		ss.answer(id, err, &pb.SessionResult{Call: ss.call(res.Call), Callback: toCallback(ss.st.name, res.Callback)})
+		ss.answer(id, err, &pb.SessionResult{Call: ss.call(res.Call), Callback: ss.eyes().callback(ss.st.name, res.Callback)})
 	case *pb.SessionRequest_Decline:
 		id := m.Decline.GetRequestId()
 		err := ss.mine(&m.Decline.Site, &m.Decline.AgentId)
@@ -113,7 +113,10 @@ func (ss *session) command(ctx context.Context, req *pb.SessionRequest) {
 	}
 }
 
-func (ss *session) call(c *queue.Call) *pb.Call { return toCall(ss.st.name, c, ss.st.now()) }
+func (ss *session) call(c *queue.Call) *pb.Call { return ss.eyes().call(ss.st.name, c, ss.st.now()) }
+
+// eyes is whom the session's messages are for.
+func (ss *session) eyes() viewer { return ss.s.viewer(ss.stream.Context()).asAgent(ss.agent) }
 
 // mine fills site and agent of a command with the session's, and refuses others.
 func (ss *session) mine(site, agent *string) error {

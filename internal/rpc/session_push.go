@@ -109,7 +109,7 @@ func (ss *session) tell(ctx context.Context, ev *queue.Event, offer *queue.Offer
 			return err
 		}
 		ss.out.put(&pb.SessionResponse{Sequence: ev.Seq, Message: &pb.SessionResponse_CallEnded{CallEnded: &pb.SessionCallEnded{
-			Call: toCall(ss.st.name, &info.Call, ss.st.now()),
+			Call: ss.call(&info.Call),
 		}}})
 	}
 	return nil
@@ -121,7 +121,7 @@ func (ss *session) show(seq uint64, offer *queue.Offer) {
 		return
 	}
 	ss.shown = offer.Epoch
-	ss.out.put(&pb.SessionResponse{Sequence: seq, Message: &pb.SessionResponse_Offer{Offer: toOffer(ss.st.name, offer, ss.st.now())}})
+	ss.out.put(&pb.SessionResponse{Sequence: seq, Message: &pb.SessionResponse_Offer{Offer: ss.eyes().offer(ss.st.name, offer, ss.st.now())}})
 }
 
 // keep looks whether the session is still the agent's way in.

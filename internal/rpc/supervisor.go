@@ -71,12 +71,9 @@ func (s *supervisorService) ListCalls(ctx context.Context, req *pb.ListCallsRequ
 		return nil, toError(s.log, err)
 	}
 	out := &pb.ListCallsResponse{Calls: make([]*pb.Call, len(page)), NextPageToken: next}
-	now := st.now()
+	now, eyes := st.now(), s.viewer(ctx).maskedIf(req.GetMaskCallers())
 	for i := range page {
-		out.Calls[i] = toCall(st.name, &page[i], now)
-		if req.GetMaskCallers() {
-			out.Calls[i].Caller = masked(out.Calls[i].GetCaller())
-		}
+		out.Calls[i] = eyes.call(st.name, &page[i], now)
 	}
 	return out, nil
 }
@@ -166,7 +163,7 @@ func (s *supervisorService) MoveCall(ctx context.Context, req *pb.MoveCallReques
 	if err != nil {
 		return nil, err
 	}
-	return &pb.MoveCallResponse{Call: toCall(st.name, res.Call, st.now())}, nil
+	return &pb.MoveCallResponse{Call: s.viewer(ctx).call(st.name, res.Call, st.now())}, nil
 }
 
 // SetTier implements the rpc.
@@ -184,5 +181,5 @@ func (s *supervisorService) SetTier(ctx context.Context, req *pb.SetTierRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &pb.SetTierResponse{Call: toCall(st.name, res.Call, st.now())}, nil
+	return &pb.SetTierResponse{Call: s.viewer(ctx).call(st.name, res.Call, st.now())}, nil
 }

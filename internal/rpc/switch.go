@@ -22,7 +22,7 @@ func (s *switchService) CallArrived(ctx context.Context, req *pb.CallArrivedRequ
 	if err != nil {
 		return nil, err
 	}
-	out := &pb.CallArrivedResponse{Call: toCall(st.name, res.Call, st.now()), Position: int32(res.Position)}
+	out := &pb.CallArrivedResponse{Call: s.viewer(ctx).asSwitch(req.GetSwitchId()).call(st.name, res.Call, st.now()), Position: int32(res.Position)}
 	if res.Position > 0 {
 		out.EstimatedWait = toDuration(res.EstimatedWait)
 	}
@@ -35,7 +35,8 @@ func (s *switchService) CallAbandoned(ctx context.Context, req *pb.CallAbandoned
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CallAbandonedResponse{Call: toCall(st.name, res.Call, st.now()), Callback: toCallback(st.name, res.Callback)}, nil
+	eyes := s.viewer(ctx).asSwitch(req.GetSwitchId())
+	return &pb.CallAbandonedResponse{Call: eyes.call(st.name, res.Call, st.now()), Callback: eyes.earned(st.name, res.Callback, res.Call)}, nil
 }
 
 // CallEnded implements the rpc.
@@ -44,7 +45,7 @@ func (s *switchService) CallEnded(ctx context.Context, req *pb.CallEndedRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &pb.CallEndedResponse{Call: toCall(st.name, res.Call, st.now())}, nil
+	return &pb.CallEndedResponse{Call: s.viewer(ctx).asSwitch(req.GetSwitchId()).call(st.name, res.Call, st.now())}, nil
 }
 
 // arrived queues a call: for the rpc and for Connect alike.

@@ -159,12 +159,9 @@ func toAgent(site string, a *queue.Agent) *pb.Agent {
 	return p
 }
 
-// masked leaves the last four digits of a number, for a screen that everybody can
-// see.
+// masked leaves the last digits of a number, for those who have no need of the
+// whole: four, or of a short number so few that four are hidden.
 func masked(caller string) string {
-	const shown = 4
-	if len(caller) <= shown {
-		return caller
-	}
+	shown := min(4, max(0, len(strings.TrimPrefix(caller, "+"))-4))
 	return strings.Repeat("*", len(caller)-shown) + caller[len(caller)-shown:]
 }

@@ -41,6 +41,7 @@ func good() map[string]proto.Message {
 		"SupervisorService/ListAgents":  &pb.ListAgentsRequest{},
 		"SupervisorService/Explain":     &pb.ExplainRequest{CallId: "c"},
 		"SupervisorService/MoveCall":    &pb.MoveCallRequest{CallId: "c", Queue: "billing"},
+		"SupervisorService/EraseCaller": &pb.EraseCallerRequest{Caller: "13800138000"},
 		"SupervisorService/SetTier":     &pb.SetTierRequest{CallId: "c", Tier: pb.Tier_TIER_MID},
 
 		"CallbackService/List":       &pb.CallbackServiceListRequest{},

@@ -152,6 +152,14 @@ var walls = []wall{
 		deny: []string{"/internal/pki"},
 	},
 	{
+		why:   "who encrypts and who masks know no store, no wire and no call",
+		rooms: []string{"internal/seal/...", "internal/discreet/..."},
+		deny: []string{
+			"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/redis", "go.etcd.io/bbolt", "github.com/prometheus",
+			"/queue", "/tiering", "/callback", "/internal/config", "/internal/app", "/internal/rpc", "/internal/web", "os",
+		},
+	},
+	{
 		why:   "the pages read the port, and are handed the API; the wiring knows who is behind them",
 		rooms: []string{"internal/web/..."},
 		deny: []string{

@@ -254,7 +254,7 @@ func (s *store) recover(j *journal) error {
 	var at position
 	err := guard(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
-			return decode(keyJournal, tx.Bucket(bucketNames[bucketMeta]).Get(keyJournal), &at)
+			return decode(nil, bucketMeta, keyJournal, tx.Bucket(bucketNames[bucketMeta]).Get(keyJournal), &at)
 		})
 	})
 	if err != nil {

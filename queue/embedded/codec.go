@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"greenlane/internal/instant"
+	"greenlane/internal/seal"
 )
 
 // schemaVersion names the layout of the file. A file of another version is
@@ -60,6 +61,8 @@ var (
 	keySchema   = []byte("schema")
 	keySite     = []byte("site")
 	keyCounters = []byte("counters")
+	keySeals    = []byte("seals")  // under which keys records are sealed; absent: none is
+	keyErased   = []byte("erased") // there: somebody was erased since the file was written anew
 	keyJournal  = []byte("journal")
 )
 
@@ -101,7 +104,13 @@ func checksum(key, body []byte) uint32 {
 
 // writes is what one commit puts and deletes, encoded as a record of the
 // journal, so that the records may change as soon as it is built.
-type writes struct{ buf bytes.Buffer }
+type writes struct {
+	buf bytes.Buffer
+
+	sealer *seal.Store // nil: records are stored as they are
+	plain  bytes.Buffer
+	place  []byte
+}
 
 // Each put or delete begins with its bucket and the lengths of its key and
 // value; no value is a delete.
@@ -129,7 +138,7 @@ func (w *writes) put(bucket bucketID, from int, record any) error {
 	key := w.buf.Len()
 	var room [sumBytes]byte
 	w.buf.Write(room[:])
-	err := encoder.MarshalToBuffer(record, &w.buf)
+	err := w.encode(bucket, w.buf.Bytes()[from+writeHeader:key], record)
 	all := w.buf.Bytes()
 	if size := key - from - writeHeader; err == nil && size > mostKey {
 		err = fmt.Errorf("the key has %d bytes, at most %d are allowed", size, mostKey)
@@ -140,6 +149,34 @@ func (w *writes) put(bucket bucketID, from int, record any) error {
 	binary.BigEndian.PutUint32(all[key:], checksum(all[from+writeHeader:key], all[key+sumBytes:]))
 	w.head(bucket, from, key)
 	return nil
+}
+
+// encode appends a record, sealed when there is a key for it.
+func (w *writes) encode(bucket bucketID, key []byte, record any) error {
+	if w.sealer == nil || bucket == bucketMeta {
+		return encoder.MarshalToBuffer(record, &w.buf)
+	}
+	w.plain.Reset()
+	if err := encoder.MarshalToBuffer(record, &w.plain); err != nil {
+		return err
+	}
+	w.place = appendPlace(w.place[:0], bucket, key)
+	w.buf.Grow(w.plain.Len() + seal.Overhead)
+	w.buf.Write(w.sealer.Seal(w.buf.AvailableBuffer(), w.plain.Bytes(), w.place))
+	return nil
+}
+
+// appendPlace names where a record is kept: sealed, it can be opened there only.
+func appendPlace(b []byte, bucket bucketID, key []byte) []byte {
+	return append(append(append(b, bucketNames[bucket]...), 0), key...)
+}
+
+// mark puts a word into the bucket meta.
+func (w *writes) mark(key []byte) {
+	from := w.name(string(key))
+	end := w.buf.Len()
+	w.buf.WriteByte(1)
+	w.head(bucketMeta, from, end)
 }
 
 func (w *writes) delete(bucket bucketID, from int) { w.head(bucket, from, w.buf.Len()) }
@@ -213,17 +250,23 @@ func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 // errDamaged says that a value is not what was written under its key.
 var errDamaged = errors.New("damaged: its checksum is wrong")
 
-// unseal returns the encoded record of a value, or errDamaged.
-func unseal(key, value []byte) ([]byte, error) {
+// bodyOf returns the encoded record of a value, opened when it is sealed, or
+// errDamaged.
+func bodyOf(s *seal.Store, bucket bucketID, key, value []byte) ([]byte, error) {
 	if len(value) < sumBytes || binary.BigEndian.Uint32(value) != checksum(key, value[sumBytes:]) {
 		return nil, errDamaged
 	}
-	return value[sumBytes:], nil
+	body := value[sumBytes:]
+	if s == nil || !seal.Sealed(body) {
+		return body, nil
+	}
+	var room [64]byte
+	return s.Open(make([]byte, 0, len(body)), body, appendPlace(room[:0], bucket, key))
 }
 
 // decode reads a stored value into record.
-func decode(key, value []byte, record any) error {
-	body, err := unseal(key, value)
+func decode(s *seal.Store, bucket bucketID, key, value []byte, record any) error {
+	body, err := bodyOf(s, bucket, key, value)
 	if err != nil {
 		return err
 	}
@@ -231,8 +274,8 @@ func decode(key, value []byte, record any) error {
 }
 
 // eventAt reads only the instant of a stored event.
-func eventAt(key, value []byte) (instant.Instant, error) {
-	body, err := unseal(key, value)
+func eventAt(s *seal.Store, key, value []byte) (instant.Instant, error) {
+	body, err := bodyOf(s, bucketEvents, key, value)
 	if err != nil {
 		return 0, err
 	}

@@ -66,7 +66,7 @@ func TestEveryFieldIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 		op := parsed(t, &w)[0]
-		if err := decode(op.key, op.value, out); err != nil {
+		if err := decode(nil, bucketCalls, op.key, op.value, out); err != nil {
 			t.Fatalf("%T: %v", in, err)
 		}
 		if !reflect.DeepEqual(in, out) {
@@ -94,7 +94,7 @@ func TestEveryFieldIsStored(t *testing.T) {
 	}
 	var back storedRequest
 	op := parsed(t, &w)[0]
-	if err := decode(op.key, op.value, &back); err != nil {
+	if err := decode(nil, bucketCalls, op.key, op.value, &back); err != nil {
 		t.Fatal(err)
 	}
 	if out := back.load(); !reflect.DeepEqual(in, out) {
@@ -127,7 +127,7 @@ func TestEveryKindIsStored(t *testing.T) {
 			}
 		}
 		return nil
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

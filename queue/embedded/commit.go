@@ -14,6 +14,7 @@ type batch struct {
 	requests []*request
 	now      instant.Instant
 	dirty    bool // there is something to write
+	erased   bool // somebody was erased
 	writes   writes
 	events   []queue.Event // the machine's own, good until the next batch
 	agents   []agentView   // as they are after it
@@ -29,7 +30,11 @@ func (b *batch) seal(m *queue.Machine) error {
 		return nil
 	}
 	b.events, b.gone = c.Events, c.GoneAgents
-	return b.writes.changes(c)
+	if err := b.writes.changes(c); err != nil || !b.erased {
+		return err
+	}
+	b.writes.mark(keyErased)
+	return nil
 }
 
 func (b *batch) reset() {
@@ -37,7 +42,7 @@ func (b *batch) reset() {
 	clear(b.agents)
 	b.requests, b.events, b.agents, b.gone = b.requests[:0], nil, b.agents[:0], nil
 	b.writes.reset()
-	b.dirty, b.took = false, 0
+	b.dirty, b.erased, b.took = false, false, 0
 }
 
 // commit makes a batch durable and publishes its events. When the journal has

@@ -110,6 +110,9 @@ func (e *Engine) decide(r *request, now instant.Instant) {
 		r.err = err
 		return
 	}
+	if _, is := r.cmd.(*queue.EraseCaller); is {
+		e.batch.erased = true
+	}
 	r.res = res.Clone() // the machine's own records change with the next command
 }
 

@@ -94,12 +94,13 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 		opts:  opts, store: s, machine: m,
 		clock:   newClock(opts.Now, floor),
 		journal: s.journal,
-		keep:    keepEvents{age: site.Keep.EventsAge, number: uint64(site.Keep.Events)},
+		keep:    keepEvents{age: site.Keep.EventsAge, number: uint64(site.Keep.Events), seal: s.seal},
 		mail:    newMailbox(opts.MaxPending),
 		failed:  make(chan struct{}),
 		stopped: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
+	e.batch.writes.sealer = s.seal
 	e.checkpoints = newCheckpoints(&e.opts)
 	e.log = newEventLog(s, ends, opts.RecentEvents, e.checkpoint)
 	if err := e.catchUp(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"greenlane/internal/seal"
 	"greenlane/queue"
 )
 
@@ -141,7 +142,7 @@ func (l *eventLog) readFile(after uint64, n int) ([]queue.Event, error) {
 		got := len(events)
 		err := guard(func() error {
 			return l.store.db.View(func(tx *bbolt.Tx) (err error) {
-				events, err = appendEvents(events, tx, after, min(n, readChunk))
+				events, err = appendEvents(events, tx, l.store.seal, after, min(n, readChunk))
 				return err
 			})
 		})
@@ -164,14 +165,14 @@ func (l *eventLog) readFile(after uint64, n int) ([]queue.Event, error) {
 }
 
 // appendEvents appends up to n events that follow one another without a gap.
-func appendEvents(events []queue.Event, tx *bbolt.Tx, after uint64, n int) ([]queue.Event, error) {
+func appendEvents(events []queue.Event, tx *bbolt.Tx, s *seal.Store, after uint64, n int) ([]queue.Event, error) {
 	c := tx.Bucket(bucketNames[bucketEvents]).Cursor()
 	for key, value := c.Seek(numberKey(after + 1)); key != nil && n > 0; key, value = c.Next() {
 		if binary.BigEndian.Uint64(key) != after+1 {
 			break
 		}
 		var e queue.Event
-		if err := decode(key, value, &e); err != nil {
+		if err := decode(s, bucketEvents, key, value, &e); err != nil {
 			return nil, fmt.Errorf("event %x: %w", key, err)
 		}
 		events = append(events, e)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"greenlane/internal/seal"
 )
 
 // Options adjust an engine. The zero value is what a daemon wants.
@@ -25,6 +27,9 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process to let go of the
 	// file. 0 = 1 s.
 	LockTimeout time.Duration
+	// Keys seal what is stored. A file that was stored as it is, or that other keys
+	// sealed, is written anew when it is opened. nil stores records as they are.
+	Keys *seal.Keys
 	// CheckpointBytes is how much the journal may hold, and CheckpointAge for how
 	// long, before a checkpoint brings it into the database. What it holds has to
 	// be gone through after a crash. 0 = 8 MiB, 0 = 1 s.

@@ -8,6 +8,7 @@ import (
 
 	"greenlane/callback"
 	"greenlane/internal/instant"
+	"greenlane/internal/seal"
 	"greenlane/queue"
 )
 
@@ -100,6 +101,10 @@ type storedResult struct {
 	Reranked      int                `cbor:"10,keyasint,omitempty"`
 	Items         []storedItem       `cbor:"11,keyasint,omitempty"`
 	Duplicate     bool               `cbor:"12,keyasint,omitempty"`
+
+	ErasedCalls     int `cbor:"13,keyasint,omitempty"`
+	ErasedCallbacks int `cbor:"14,keyasint,omitempty"`
+	Live            int `cbor:"15,keyasint,omitempty"`
 }
 
 type storedItem struct {
@@ -114,7 +119,7 @@ func storeRequest(r *queue.RequestRecord) storedRequest {
 		Call: res.Call, Agent: res.Agent, Offer: res.Offer, Callback: res.Callback,
 		Position: res.Position, EstimatedWait: res.EstimatedWait,
 		Added: res.Added, Closed: res.Closed, Kept: res.Kept, Reranked: res.Reranked,
-		Duplicate: res.Duplicate,
+		Duplicate: res.Duplicate, ErasedCalls: res.ErasedCalls, ErasedCallbacks: res.ErasedCallbacks, Live: res.Live,
 	}}
 	for _, item := range res.Items {
 		s.Result.Items = append(s.Result.Items, storedItem{item.Call, item.Outcome, storeReason(item.Err)})
@@ -128,7 +133,7 @@ func (s *storedRequest) load() *queue.RequestRecord {
 		Call: res.Call, Agent: res.Agent, Offer: res.Offer, Callback: res.Callback,
 		Position: res.Position, EstimatedWait: res.EstimatedWait,
 		Added: res.Added, Closed: res.Closed, Kept: res.Kept, Reranked: res.Reranked,
-		Duplicate: res.Duplicate,
+		Duplicate: res.Duplicate, ErasedCalls: res.ErasedCalls, ErasedCallbacks: res.ErasedCallbacks, Live: res.Live,
 	}}
 	for _, item := range res.Items {
 		r.Result.Items = append(r.Result.Items, queue.Item{Call: item.Call, Outcome: item.Outcome, Err: item.Refusal.load()})
@@ -141,11 +146,11 @@ func (s *storedRequest) load() *queue.RequestRecord {
 type eachRecord func(bucket bucketID, f func(key, value []byte) error) error
 
 // loadAll returns a function that decodes the records of one bucket.
-func loadAll[T any](each eachRecord, bucket bucketID, into *[]*T) func() error {
+func loadAll[T any](each eachRecord, s *seal.Store, bucket bucketID, into *[]*T) func() error {
 	return func() error {
 		return each(bucket, func(key, value []byte) error {
 			r := new(T)
-			if err := decode(key, value, r); err != nil {
+			if err := decode(s, bucket, key, value, r); err != nil {
 				return fmt.Errorf("%s %x: %w", bucketNames[bucket], key, err)
 			}
 			*into = append(*into, r)
@@ -156,20 +161,20 @@ func loadAll[T any](each eachRecord, bucket bucketID, into *[]*T) func() error {
 
 // loadState reads every record but the counters and the events, the kinds side
 // by side: a start is quick when there are several processors.
-func loadState(each eachRecord) (*queue.State, error) {
+func loadState(each eachRecord, s *seal.Store) (*queue.State, error) {
 	st := &queue.State{}
 	var requests []*storedRequest
 	loads := []func() error{
-		loadAll(each, bucketCalls, &st.Calls),
-		loadAll(each, bucketRequests, &requests),
-		loadAll(each, bucketCallbacks, &st.Callbacks),
-		loadAll(each, bucketOffers, &st.Offers),
-		loadAll(each, bucketAgents, &st.Agents),
-		loadAll(each, bucketQueues, &st.Queues),
-		loadAll(each, bucketCohorts, &st.Cohorts),
-		loadAll(each, bucketTotals, &st.Totals),
-		loadAll(each, bucketOwners, &st.Owners),
-		loadAll(each, bucketSwitches, &st.Switches),
+		loadAll(each, s, bucketCalls, &st.Calls),
+		loadAll(each, s, bucketRequests, &requests),
+		loadAll(each, s, bucketCallbacks, &st.Callbacks),
+		loadAll(each, s, bucketOffers, &st.Offers),
+		loadAll(each, s, bucketAgents, &st.Agents),
+		loadAll(each, s, bucketQueues, &st.Queues),
+		loadAll(each, s, bucketCohorts, &st.Cohorts),
+		loadAll(each, s, bucketTotals, &st.Totals),
+		loadAll(each, s, bucketOwners, &st.Owners),
+		loadAll(each, s, bucketSwitches, &st.Switches),
 	}
 	faults := make([]error, len(loads))
 	var wg sync.WaitGroup

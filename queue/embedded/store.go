@@ -14,6 +14,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"greenlane/internal/instant"
+	"greenlane/internal/seal"
 	"greenlane/queue"
 )
 
@@ -26,6 +27,7 @@ type store struct {
 	db      *bbolt.DB
 	path    string
 	journal *journal
+	seal    *seal.Store // nil: records are stored as they are
 }
 
 // openStore opens, or makes, the file of a site.
@@ -65,6 +67,9 @@ func (s *store) takeUp(dir, site string, opts *Options) error {
 	}
 	s.journal = j
 	if err := s.recover(j); err != nil {
+		return err
+	}
+	if err := guard(func() error { return s.unlock(site, opts) }); err != nil {
 		return err
 	}
 	return syncDir(dir)
@@ -209,15 +214,15 @@ type logEnds struct {
 
 // load reads every record, and where the event log begins and ends.
 func (s *store) load() (st *queue.State, ends logEnds, err error) {
-	if st, err = loadState(s.each); err == nil {
+	if st, err = loadState(s.each, s.seal); err == nil {
 		err = guard(func() error {
 			return s.db.View(func(tx *bbolt.Tx) error {
 				if v := tx.Bucket(bucketNames[bucketMeta]).Get(keyCounters); v != nil {
-					if err := decode(keyCounters, v, &st.Meta); err != nil {
+					if err := decode(s.seal, bucketMeta, keyCounters, v, &st.Meta); err != nil {
 						return fmt.Errorf("counters: %w", err)
 					}
 				}
-				ends, err = readLogEnds(tx, st.Meta.LastEvent)
+				ends, err = s.readLogEnds(tx, st.Meta.LastEvent)
 				return err
 			})
 		})
@@ -233,7 +238,7 @@ func (s *store) each(bucket bucketID, f func(key, value []byte) error) error {
 	return s.db.View(func(tx *bbolt.Tx) error { return tx.Bucket(bucketNames[bucket]).ForEach(f) })
 }
 
-func readLogEnds(tx *bbolt.Tx, last uint64) (logEnds, error) {
+func (s *store) readLogEnds(tx *bbolt.Tx, last uint64) (logEnds, error) {
 	c := tx.Bucket(bucketNames[bucketEvents]).Cursor()
 	key, value := c.First()
 	if key == nil {
@@ -243,7 +248,7 @@ func readLogEnds(tx *bbolt.Tx, last uint64) (logEnds, error) {
 	if len(key) != 8 || len(end) != 8 || binary.BigEndian.Uint64(end) != last {
 		return logEnds{}, fmt.Errorf("event log: it ends at %x and the counters say %d", end, last)
 	}
-	at, err := eventAt(key, value)
+	at, err := eventAt(s.seal, key, value)
 	if err != nil {
 		return logEnds{}, fmt.Errorf("event %x: %w", key, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"greenlane/internal/instant"
+	"greenlane/internal/seal"
 )
 
 // keepEvents says how much of the event log is kept: what is older or more than
@@ -14,6 +15,7 @@ import (
 type keepEvents struct {
 	age    time.Duration
 	number uint64
+	seal   *seal.Store
 }
 
 // Trimming waits until it is worth a piece of work, and does a bounded piece in
@@ -62,7 +64,7 @@ func (k keepEvents) cut(tx *bbolt.Tx, ends logEnds, inFile uint64, now instant.I
 		// those behind it are still in the journal.
 		over := t.n == most || seq == inFile && seq < ends.last
 		if ends.last+1-seq <= k.number || over {
-			at, err := eventAt(key, events.Get(key))
+			at, err := eventAt(k.seal, key, events.Get(key))
 			if err != nil {
 				return trim{}, fmt.Errorf("event %x: %w", key, err)
 			}

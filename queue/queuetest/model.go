@@ -126,6 +126,8 @@ func (m *Model) decide(cmd queue.Command) (queue.Result, error) {
 		return m.rescheduleCallback(c)
 	case *queue.CancelCallback:
 		return m.cancelCallback(c)
+	case *queue.EraseCaller:
+		return m.eraseCaller(c)
 	case *queue.Tick:
 		return queue.Result{}, nil
 	}

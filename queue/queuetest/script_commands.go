@@ -282,6 +282,8 @@ func (s *Script) callbackCommand(w *words) queue.Command {
 		return cmd
 	case "reschedule":
 		return &queue.RescheduleCallback{Request: w.request(), Callback: w.next(), DueAt: w.instant("due", now)}
+	case "erase":
+		return &queue.EraseCaller{Request: w.request(), Caller: tiering.Number(w.next())}
 	case "cancel":
 		return &queue.CancelCallback{Request: w.request(), Callback: w.next(), Reason: w.opt("reason", "not wanted")}
 	}

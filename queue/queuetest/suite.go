@@ -27,6 +27,7 @@ func Run(t *testing.T, open Factory) {
 		{"arrive", arriveCases}, {"end", endCases}, {"reconcile", reconcileCases}, {"switch", switchCases},
 		{"agents", agentCases}, {"presence", presenceCases}, {"offers", offerCases}, {"supervisor", supervisorCases},
 		{"callbacks", callbackCases}, {"keep", keepCases}, {"restart", restartCases},
+		{"erase", eraseCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

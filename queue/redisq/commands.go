@@ -21,7 +21,7 @@ import (
 func (e *Engine) argsOf(cmd queue.Command) (s *script, args []any, err error) {
 	switch c := cmd.(type) {
 	case *queue.Arrive:
-		record, err := packed(said(c))
+		record, err := packed(e.vault.said(c))
 		return scripts()["arrive"], []any{c.Call, c.Switch, e.routeOf(c), record, c.Refuse}, err
 	case *queue.Abandon:
 		return scripts()["hang_up"], []any{c.Call, c.Switch, int64(c.At), queue.ReasonCallerHungUp, c.Kind()}, nil
@@ -63,7 +63,7 @@ func (e *Engine) rareArgsOf(cmd queue.Command) (*script, []any, error) {
 		return scripts()["move_call"], []any{c.Call, c.Queue, c.By}, nil
 	case *queue.Rerank:
 		return scripts()["rerank"], []any{
-			c.Call, string(c.Caller), int(c.Tier), asFlag(c.OnlyProvisional), asFlag(c.UnattestedVIP), asFlag(c.AttestedVIP),
+			c.Call, e.vault.seal(c.Caller), int(c.Tier), asFlag(c.OnlyProvisional), asFlag(c.UnattestedVIP), asFlag(c.AttestedVIP),
 		}, nil
 	case *queue.CreateCallback:
 		name, tier := c.Queue, c.Tier
@@ -73,11 +73,11 @@ func (e *Engine) rareArgsOf(cmd queue.Command) (*script, []any, error) {
 		if !tier.Valid() {
 			tier = tiering.Ordinary
 		}
-		return scripts()["create_callback"], []any{string(c.Caller), name, int(tier), int64(c.DueAt), c.Note}, nil
+		return scripts()["create_callback"], []any{e.vault.seal(c.Caller), name, int(tier), int64(c.DueAt), e.vault.sealText(c.Note)}, nil
 	case *queue.ClaimCallback:
 		return scripts()["claim_callback"], []any{c.Callback, c.Claimant}, nil
 	case *queue.ReportCallback:
-		return scripts()["report_callback"], []any{c.Callback, c.Claimant, int(c.Result), c.Note}, nil
+		return scripts()["report_callback"], []any{c.Callback, c.Claimant, int(c.Result), e.vault.sealText(c.Note)}, nil
 	case *queue.RescheduleCallback:
 		return scripts()["reschedule_callback"], []any{c.Callback, int64(c.DueAt)}, nil
 	case *queue.CancelCallback:
@@ -140,7 +140,7 @@ func (e *Engine) decide(ctx context.Context, now instant.Instant, s *script, req
 		e.heard(&r.reply)
 		switch r.reply.status {
 		case "OK", "AGAIN":
-			res, err := resultOf(r.reply.body)
+			res, err := e.vault.resultOf(r.reply.body)
 			res.Duplicate = res.Duplicate || r.reply.status == "AGAIN"
 			return res, err
 		case "NO":
@@ -186,7 +186,7 @@ func (e *Engine) tick(ctx context.Context, now instant.Instant) error {
 func unpack(raw []byte, into any) error { return msgpack.Unmarshal(raw, into) }
 
 // resultOf reads a script's answer.
-func resultOf(body string) (queue.Result, error) {
+func (v vault) resultOf(body string) (queue.Result, error) {
 	var a answerRecord
 	if err := unpack([]byte(body), &a); err != nil {
 		return queue.Result{}, fmt.Errorf("%w: an answer can't be read: %w", queue.ErrUnavailable, err)
@@ -194,6 +194,7 @@ func resultOf(body string) (queue.Result, error) {
 	res := queue.Result{
 		Position: a.Position, EstimatedWait: millis(a.EstimatedWait), Added: a.Added, Closed: a.Closed, Kept: a.Kept,
 		Reranked: a.Reranked, Duplicate: a.Duplicate,
+		ErasedCalls: a.ErasedCalls, ErasedCallbacks: a.ErasedCallbacks, Live: a.Live,
 	}
 	if a.EstimatedWait < 0 {
 		res.EstimatedWait = -1
@@ -204,22 +205,22 @@ func resultOf(body string) (queue.Result, error) {
 	}
 	var faults [5]error
 	if a.Call != nil {
-		res.Call, faults[0] = readCall(a.CallID, a.Call)
+		res.Call, faults[0] = v.readCall(a.CallID, a.Call)
 	}
 	if a.Agent != nil {
 		res.Agent, faults[1] = readAgent(a.AgentID, a.Agent)
 	}
 	if a.Callback != nil {
-		res.Callback, faults[2] = readCallback(a.CallbackID, a.Callback)
+		res.Callback, faults[2] = v.readCallback(a.CallbackID, a.Callback)
 	}
 	if a.OfferRecord != nil {
 		var r offerRecord
 		faults[3] = unpack(a.OfferRecord, &r)
 		res.Offer = r.offer(a.Offer)
 		if a.OfferCall != nil {
-			res.Offer.Call, faults[4] = readCall(r.Call, a.OfferCall)
+			res.Offer.Call, faults[4] = v.readCall(r.Call, a.OfferCall)
 		} else if a.OfferCallback != nil {
-			res.Offer.Callback, faults[4] = readCallback(r.Callback, a.OfferCallback)
+			res.Offer.Callback, faults[4] = v.readCallback(r.Callback, a.OfferCallback)
 		}
 	}
 	return res, errors.Join(faults[:]...)

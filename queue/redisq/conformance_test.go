@@ -46,7 +46,7 @@ func openForSuite(client redis.UniversalClient, opts redisq.Options) queuetest.F
 func TestConformance(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	t.Run("alone", func(t *testing.T) { queuetest.Run(t, openForSuite(server.Client(), redisq.Options{})) })
-	t.Run("together", func(t *testing.T) {
-		queuetest.Run(t, openForSuite(server.Client(), redisq.Options{}.AlwaysTogether()))
+	t.Run("together and sealed", func(t *testing.T) {
+		queuetest.Run(t, openForSuite(server.Client(), redisq.Options{Keys: keysOf(t, 1, "k1")}.AlwaysTogether()))
 	})
 }

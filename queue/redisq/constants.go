@@ -102,7 +102,7 @@ func luaConstants() map[string]string {
 			queue.ReasonAgentCompleted, queue.ReasonReconciled, queue.ReasonMaxWait, queue.ReasonMaxTalk, queue.ReasonOverflow,
 			queue.ReasonMoved, queue.ReasonQueueClosed, queue.ReasonQueueFull, queue.ReasonProcessFull, queue.ReasonManual,
 			queue.ReasonWindowClosed, queue.ReasonClaimLapsed, queue.ReasonAnswered, callback.ReasonAbandoned,
-			queue.ReasonBlacklisted,
+			queue.ReasonBlacklisted, queue.ReasonErased,
 		},
 		"END_": {callback.EndReached, callback.EndRefused, callback.EndAttempts, callback.EndDeadline},
 		"WHY_": {queue.WhyLongestIdle, queue.WhyNextInLine, queue.WhyPreferredAgent, queue.WhyPreemption},

@@ -26,6 +26,7 @@ type Engine struct {
 	keyArgs []any
 	print   atomic.Pointer[string] // of the settings that commands are decided by
 	own     atomic.Pointer[string] // of the settings that this daemon brought
+	vault   vault
 
 	nonceBase  string
 	nonces     atomic.Uint64
@@ -76,10 +77,16 @@ func Open(ctx context.Context, client redis.UniversalClient, site queue.Site, op
 	for _, k := range e.keys {
 		e.keyArgs = append(e.keyArgs, k)
 	}
+	if opts.Keys != nil {
+		e.vault = vault{opts.Keys.Numbers("queue " + site.Name)}
+	}
 	e.together.Store(int64(opts.batchRuns))
 	none := ""
 	e.print.Store(&none)
 	if err := e.install(ctx); err != nil {
+		return nil, fmt.Errorf("redisq: %w", err)
+	}
+	if err := e.unlock(ctx); err != nil {
 		return nil, fmt.Errorf("redisq: %w", err)
 	}
 	last, err := e.LastEvent(ctx)
@@ -120,6 +127,8 @@ func (e *Engine) Do(ctx context.Context, cmd queue.Command) (queue.Result, error
 		return queue.Result{}, e.tick(ctx, now)
 	case *queue.Reconcile:
 		return e.reconcile(ctx, now, c)
+	case *queue.EraseCaller:
+		return e.erase(ctx, now, c)
 	}
 	s, args, err := e.argsOf(cmd)
 	if err != nil {

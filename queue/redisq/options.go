@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"greenlane/internal/seal"
 )
 
 // Options adjust an engine. The zero value is what a daemon wants.
@@ -15,6 +17,9 @@ type Options struct {
 	Now func() time.Time
 	// Logger gets what an operator should know; nil discards it.
 	Logger *slog.Logger
+	// Keys seal callers' numbers, attributes and notes. What is stored otherwise is
+	// sealed when the engine is opened. nil stores them as they are.
+	Keys *seal.Keys
 	// MinReplicas is how many replicas must have a command before it is
 	// acknowledged. 0 = none: OK means that the script ran.
 	MinReplicas int

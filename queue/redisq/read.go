@@ -155,9 +155,12 @@ func (e *Engine) readMeta(ctx context.Context, node redis.Cmdable) (*metaRecord,
 	return &m, unpack([]byte(raw), &m)
 }
 
-func readCall(id string, raw []byte) (*queue.Call, error) {
+func (v vault) readCall(id string, raw []byte) (*queue.Call, error) {
 	var r callRecord
 	if err := unpack(raw, &r); err != nil {
+		return nil, err
+	}
+	if err := v.openCall(&r); err != nil {
 		return nil, err
 	}
 	return r.call(id), nil
@@ -171,9 +174,12 @@ func readAgent(id string, raw []byte) (*queue.Agent, error) {
 	return r.agent(id), nil
 }
 
-func readCallback(id string, raw []byte) (*callback.Callback, error) {
+func (v vault) readCallback(id string, raw []byte) (*callback.Callback, error) {
 	var r callbackRecord
 	if err := unpack(raw, &r); err != nil {
+		return nil, err
+	}
+	if err := v.openCallback(&r); err != nil {
 		return nil, err
 	}
 	return r.callback(id), nil
@@ -216,7 +222,7 @@ func (e *Engine) eachField(ctx context.Context, key int, see func(field, value s
 
 func (e *Engine) eachCall(ctx context.Context, see func(*queue.Call)) error {
 	return e.eachField(ctx, keyCalls, func(id, raw string) {
-		c, err := readCall(id, []byte(raw))
+		c, err := e.vault.readCall(id, []byte(raw))
 		if err != nil {
 			e.unreadable(keyCalls, id, err)
 			return

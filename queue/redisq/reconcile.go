@@ -77,7 +77,7 @@ func (e *Engine) reconcilePart(ctx context.Context, now instant.Instant, cmd *qu
 	list := make([]fields, 0, len(part))
 	for _, i := range part {
 		live := &cmd.Calls[i]
-		f := fields{"id": live.Call, "place": i, "name": e.routeOf(&live.Arrive), "said": said(&live.Arrive)}
+		f := fields{"id": live.Call, "place": i, "name": e.routeOf(&live.Arrive), "said": e.vault.said(&live.Arrive)}
 		f.nonZero("answered_at", int64(live.AnsweredAt))
 		if live.Agent != "" {
 			f["agent"] = live.Agent

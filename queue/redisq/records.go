@@ -64,16 +64,16 @@ func (r *callRecord) call(id string) *queue.Call {
 }
 
 // said is what a switch says of a call when it arrives.
-func said(c *queue.Arrive) *callRecord {
+func (v vault) said(c *queue.Arrive) *callRecord {
 	r := &callRecord{
-		Switch: c.Switch, Caller: string(c.Caller), Dialed: c.Dialed, Tier: uint8(c.Tier), Provisional: c.Provisional,
+		Switch: c.Switch, Caller: v.seal(c.Caller), Dialed: c.Dialed, Tier: uint8(c.Tier), Provisional: c.Provisional,
 		Attestation: uint8(c.Attestation), UnattestedVIP: c.UnattestedVIP, PreferredAgent: c.PreferredAgent, ArrivedAt: c.ArrivedAt,
 	}
 	if !c.Tier.Valid() {
 		r.Tier = uint8(tiering.Ordinary)
 	}
 	for _, a := range c.Attributes {
-		r.Attributes = append(r.Attributes, a.Key, a.Value)
+		r.Attributes = append(r.Attributes, a.Key, v.sealText(a.Value))
 	}
 	return r
 }
@@ -234,4 +234,8 @@ type answerRecord struct {
 	Reranked      int        `msgpack:"reranked" lua:"reranked"`
 	Items         [][]string `msgpack:"items" lua:"items"`
 	Duplicate     bool       `msgpack:"duplicate" lua:"duplicate"`
+
+	ErasedCalls     int `msgpack:"erased_calls" lua:"erased_calls"`
+	ErasedCallbacks int `msgpack:"erased_callbacks" lua:"erased_callbacks"`
+	Live            int `msgpack:"live" lua:"live"`
 }

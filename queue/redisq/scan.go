@@ -55,14 +55,14 @@ func (e *Engine) Mend(ctx context.Context) error {
 		}
 	}
 	err := e.eachField(ctx, keyCalls, see("c", func(id, raw string) bool {
-		c, err := readCall(id, []byte(raw))
+		c, err := e.vault.readCall(id, []byte(raw))
 		return err != nil || !c.State.Terminal() // the script sets aside what can't be read
 	}))
 	if err != nil {
 		return err
 	}
 	err = e.eachField(ctx, keyCallbacks, see("b", func(id, raw string) bool {
-		cb, err := readCallback(id, []byte(raw))
+		cb, err := e.vault.readCallback(id, []byte(raw))
 		return err != nil || cb.State.Open()
 	}))
 	if err != nil {

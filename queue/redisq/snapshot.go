@@ -244,7 +244,7 @@ func (e *Engine) oldest(ctx context.Context, node *redis.Client, pic *picture, a
 			if !ok {
 				continue
 			}
-			if c, err := readCall(part[i], []byte(text)); err == nil && (c.State == queue.CallWaiting || c.State == queue.CallOffered) {
+			if c, err := e.vault.readCall(part[i], []byte(text)); err == nil && (c.State == queue.CallWaiting || c.State == queue.CallOffered) {
 				see(c.Queue, c.Tier, c.JoinedAt)
 			}
 		}

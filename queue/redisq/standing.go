@@ -25,7 +25,7 @@ func (e *Engine) Call(ctx context.Context, id string) (*queue.CallInfo, error) {
 	if err != nil {
 		return nil, e.asked(ctx, err)
 	}
-	c, err := readCall(id, raw)
+	c, err := e.vault.readCall(id, raw)
 	if err != nil {
 		return nil, fmt.Errorf("call %q in %s: %w", id, e.keys[keyCalls], err)
 	}
@@ -220,7 +220,7 @@ func (e *Engine) queuePositions(ctx context.Context, node *redis.Client, name, s
 			if !ok {
 				continue // a callback, or gone meanwhile
 			}
-			c, err := readCall(ids[i], []byte(text))
+			c, err := e.vault.readCall(ids[i], []byte(text))
 			if err != nil || c.Switch != switchID {
 				continue
 			}

@@ -158,7 +158,7 @@ func (e *Engine) Callbacks(ctx context.Context, f queue.CallbackFilter) ([]callb
 	}
 	p := page[callback.Callback]{n: pageSize(f.Limit), from: from}
 	err = e.eachField(ctx, keyCallbacks, func(id, raw string) {
-		cb, err := readCallback(id, []byte(raw))
+		cb, err := e.vault.readCallback(id, []byte(raw))
 		if err != nil {
 			e.unreadable(keyCallbacks, id, err)
 			return
@@ -249,11 +249,11 @@ func (e *Engine) offerOf(ctx context.Context, node *redis.Client, a *queue.Agent
 	}
 	offer := r.offer(a.Offer)
 	if raw, err := call.Bytes(); err == nil && r.Call == a.Call && r.Call != "" {
-		if offer.Call, err = readCall(r.Call, raw); err != nil {
+		if offer.Call, err = e.vault.readCall(r.Call, raw); err != nil {
 			return nil, err
 		}
 	} else if raw, err := cb.Bytes(); err == nil && r.Callback == a.Callback {
-		if offer.Callback, err = readCallback(r.Callback, raw); err != nil {
+		if offer.Callback, err = e.vault.readCallback(r.Callback, raw); err != nil {
 			return nil, err
 		}
 	} else {

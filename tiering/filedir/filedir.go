@@ -33,6 +33,7 @@ type Directory struct {
 	db   *bolt.DB
 	path string
 	log  *slog.Logger
+	form form
 
 	// write is held (one token) by whoever changes the file, from before the
 	// transaction until the subscribers have been told, so that they hear of the

@@ -40,10 +40,10 @@ func mustOpen(t testing.TB, dir string) *Directory {
 func corrupt(t testing.TB, d *Directory, site string, n tiering.Number) {
 	t.Helper()
 	err := d.db.Update(func(tx *bolt.Tx) error {
-		b := tx.Bucket(siteBucket(site))
-		value := append([]byte(nil), b.Get([]byte(n))...)
+		b, key := tx.Bucket(siteBucket(site)), d.form.key(site, n)
+		value := append([]byte(nil), b.Get(key)...)
 		value[1] ^= 1
-		return b.Put([]byte(n), value)
+		return b.Put(key, value)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"greenlane/internal/seal"
 	"greenlane/tiering"
 )
 
@@ -24,7 +25,8 @@ const FileName = "tiers.db"
 // Layout: bucket "meta" holds "schema" and, for each site, the counts by tier
 // under "count:" and its name. Bucket "site:" and the name holds the site's
 // entries by number (codec.go). Bucket "quarantine" holds values that could not
-// be read, under site, zero byte, number, zero byte and a running number.
+// be read, under site, zero byte, number, zero byte and a running number. form.go
+// says how entries, and their keys, are sealed.
 const schema = "1"
 
 var (
@@ -50,6 +52,9 @@ const (
 // Options of Open; the zero value is ready to use.
 type Options struct {
 	Log *slog.Logger // where unreadable entries are reported; nil for slog.Default()
+	// Keys seal what is stored. A file that was stored as it is, or that other keys
+	// sealed, is written anew when it is opened. nil stores entries as they are.
+	Keys *seal.Keys
 
 	lockWait time.Duration                                                   // for tests; zero for lockWait
 	openFile func(name string, flag int, mode fs.FileMode) (*os.File, error) // for tests; nil for os.OpenFile
@@ -96,6 +101,9 @@ func (d *Directory) open(o Options) error {
 		return explain(err)
 	}
 	if err := guard(func() error { return d.db.Update(prepare) }); err != nil {
+		return err
+	}
+	if err := guard(func() error { return d.unlock(o) }); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(d.path))

@@ -1,8 +1,9 @@
 package filedir
 
 import (
+	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 
 	bolt "go.etcd.io/bbolt"
@@ -37,23 +38,42 @@ func (d *Directory) UpdateRatings(
 			return err
 		}
 		var old tiering.Satisfaction
-		value := b.Get([]byte(n))
+		key := d.form.key(site, n)
+		value := b.Get(key)
 		if value != nil {
-			old, fault = tiering.DecodeRatings(n, value)
+			_, old, fault = d.form.ratings(site, key, value)
 		}
 		switch s = change(old); {
 		case s == tiering.Satisfaction{}:
-			return b.Delete([]byte(n))
+			return b.Delete(key)
 		case s == old && fault == nil:
 			return nil
 		}
-		return b.Put([]byte(n), tiering.EncodeRatings(n, s))
+		return b.Put(key, d.form.wrap(string(ratingsBucket(site)), key, n, tiering.EncodeRatings(n, s)))
 	})
 	if err != nil {
 		return tiering.Satisfaction{}, err
 	}
 	d.reportRatings(fault)
 	return s, nil
+}
+
+// ratings reads a caller's ratings and says whose they are.
+func (f *form) ratings(site string, key, value []byte) (n tiering.Number, s tiering.Satisfaction, err error) {
+	n, value, err = f.unwrap(string(ratingsBucket(site)), site, key, value)
+	if err == nil {
+		s, err = tiering.DecodeRatings(n, value)
+	}
+	return n, s, err
+}
+
+// forgetRatings drops the ratings of a caller who is forgotten.
+func (w *writer) forgetRatings(key []byte) error {
+	b := w.tx.Bucket(ratingsBucket(w.site))
+	if b == nil || b.Get(key) == nil {
+		return nil
+	}
+	return errors.Join(b.Delete(key), w.tx.Bucket(metaBucket).Put(erasedKey, []byte{1}))
 }
 
 func (d *Directory) reportRatings(fault error) {
@@ -69,10 +89,9 @@ func (d *Directory) WalkRatings(
 	if err := tiering.CheckSite(site); err != nil {
 		return nil, "", err
 	}
-	if from != "" {
-		if err := tiering.Number(from).Check(); err != nil {
-			return nil, "", fmt.Errorf("%w: only what WalkRatings returned is allowed", tiering.ErrCursor)
-		}
+	after, err := d.form.after(from)
+	if err != nil {
+		return nil, "", err
 	}
 	limit = min(max(limit, 1), maxPage)
 	var faults []error
@@ -82,23 +101,23 @@ func (d *Directory) WalkRatings(
 			return nil
 		}
 		c := b.Cursor()
-		key, value := c.Seek([]byte(from))
-		if from != "" && string(key) == string(from) {
+		key, value := c.Seek(after)
+		if after != nil && bytes.Equal(key, after) {
 			key, value = c.Next()
 		}
 		var last []byte
 		for n := 0; key != nil && n < limit; key, value = c.Next() {
-			last = key
+			last = bytes.Clone(key)
 			n++
-			s, fault := tiering.DecodeRatings(tiering.Number(key), value)
+			whose, s, fault := d.form.ratings(site, key, value)
 			if fault != nil {
 				faults = append(faults, fault)
 				continue
 			}
-			page = append(page, tiering.Rated{Number: tiering.Number(key), Satisfaction: s})
+			page = append(page, tiering.Rated{Number: whose, Satisfaction: s})
 		}
 		if key != nil {
-			next = tiering.Cursor(last)
+			next = d.form.cursor(last)
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package filedir
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -27,20 +28,20 @@ func (d *Directory) Lookup(ctx context.Context, site string, n tiering.Number) (
 		if b == nil || n == tiering.Withheld {
 			return nil
 		}
-		key := []byte(n)
+		key := d.form.key(site, n)
 		value := b.Get(key)
 		if value == nil {
 			return nil
 		}
 		known = true
-		e, cause = decodeEntry(key, value)
+		_, e, cause = d.form.decode(site, key, value)
 		return nil
 	})
 	switch {
 	case err != nil:
 		return tiering.Entry{}, false, err
 	case cause != nil:
-		return tiering.Entry{}, false, errors.Join(unreadable(site, n, cause), d.quarantine(ctx, site, []tiering.Number{n}))
+		return tiering.Entry{}, false, errors.Join(unreadable(site, n, cause), d.quarantine(ctx, site, [][]byte{d.form.key(site, n)}))
 	}
 	return e, known, nil
 }
@@ -66,9 +67,9 @@ func (d *Directory) LookupBatch(ctx context.Context, site string, ns []tiering.N
 			return nil
 		}
 		for i, n := range ns {
-			key := []byte(n)
+			key := d.form.key(site, n)
 			if value := b.Get(key); value != nil {
-				if e, cause := decodeEntry(key, value); cause == nil {
+				if _, e, cause := d.form.decode(site, key, value); cause == nil {
 					entries[i] = e
 				}
 			}
@@ -88,8 +89,8 @@ const (
 	maxScan = 100_000
 )
 
-// Walk implements tiering.Directory. The order is that of the numbers' bytes,
-// and a cursor is the last number of the page before.
+// Walk implements tiering.Directory. The order is that of the keys, and a cursor
+// is the last key of the page before.
 func (d *Directory) Walk(
 	ctx context.Context, site string, from tiering.Cursor, limit int,
 ) (items []tiering.Item, next tiering.Cursor, err error) {
@@ -111,13 +112,12 @@ func (d *Directory) walk(
 	if err := tiering.CheckSite(site); err != nil {
 		return nil, "", err
 	}
-	if from != "" {
-		if err := tiering.Number(from).Check(); err != nil {
-			return nil, "", fmt.Errorf("%w: only what Walk returned is allowed", tiering.ErrCursor)
-		}
+	after, err := d.form.after(from)
+	if err != nil {
+		return nil, "", err
 	}
 	limit = min(max(limit, 1), maxPage)
-	var bad []tiering.Number
+	var bad [][]byte
 	var faults []error
 	err = d.view(ctx, func(tx *bolt.Tx) error {
 		b := tx.Bucket(siteBucket(site))
@@ -125,23 +125,23 @@ func (d *Directory) walk(
 			return nil
 		}
 		c := b.Cursor()
-		key, value := c.Seek([]byte(from))
-		if from != "" && string(key) == string(from) {
+		key, value := c.Seek(after)
+		if after != nil && bytes.Equal(key, after) {
 			key, value = c.Next()
 		}
 		var last []byte
 		for n := 0; key != nil && len(items)+len(bad) < limit && n < maxScan; key, value = c.Next() {
-			last = key
+			last = bytes.Clone(key)
 			n++
-			switch e, cause := decodeEntry(key, value); {
+			switch whose, e, cause := d.form.decode(site, key, value); {
 			case cause != nil:
-				bad, faults = append(bad, tiering.Number(key)), append(faults, unreadable(site, tiering.Number(key), cause))
+				bad, faults = append(bad, last), append(faults, unreadable(site, whose, cause))
 			case wanted(e):
-				items = append(items, tiering.Item{Number: tiering.Number(key), Entry: e})
+				items = append(items, tiering.Item{Number: whose, Entry: e})
 			}
 		}
 		if key != nil {
-			next = tiering.Cursor(last)
+			next = d.form.cursor(last)
 		}
 		return nil
 	})
@@ -161,7 +161,7 @@ func (d *Directory) Count(ctx context.Context, site string) (map[tiering.Tier]in
 	}
 	var c counts
 	err := d.view(ctx, func(tx *bolt.Tx) error {
-		c = loadCounts(tx, site)
+		c = d.form.loadCounts(tx, site)
 		return nil
 	})
 	if err != nil {
@@ -193,30 +193,15 @@ func (c *counts) add(t tiering.Tier, n int64) { c[t-tiering.Tiers[0]] += n }
 
 const countBytes = 8
 
-// loadCounts reads a site's counts, or counts when there are none to read.
-func loadCounts(tx *bolt.Tx, site string) (c counts) {
-	value := tx.Bucket(metaBucket).Get(countKey(site))
+// read takes stored counts; it reports whether they could be read.
+func (c *counts) read(value []byte) bool {
 	if len(value) != len(c)*countBytes {
-		return recount(tx, site)
+		return false
 	}
 	for i := range c {
 		c[i] = int64(binary.BigEndian.Uint64(value[i*countBytes:]))
 	}
-	return c
-}
-
-// recount goes through the site's readable entries.
-func recount(tx *bolt.Tx, site string) (c counts) {
-	b := tx.Bucket(siteBucket(site))
-	if b == nil {
-		return c
-	}
-	for cur, key, value := start(b); key != nil; key, value = cur.Next() {
-		if e, err := decodeEntry(key, value); err == nil {
-			c.add(e.Stored(), 1)
-		}
-	}
-	return c
+	return true
 }
 
 func start(b *bolt.Bucket) (c *bolt.Cursor, key, value []byte) {

@@ -1,9 +1,11 @@
 package filedir
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -42,13 +44,15 @@ func (d *Directory) SetBatch(ctx context.Context, site string, cs []tiering.Chan
 			good = append(good, i)
 		}
 	}
-	// In the order of the numbers, neighbours in the tree are changed together;
-	// the changes of one number keep their order.
-	slices.SortFunc(good, func(i, j int) int {
-		return cmp.Or(cmp.Compare(cs[i].Number, cs[j].Number), cmp.Compare(i, j))
-	})
+	keys := make([][]byte, len(cs))
+	for _, i := range good {
+		keys[i] = d.form.key(site, cs[i].Number)
+	}
+	// In the order of the keys, neighbours in the tree are changed together; the
+	// changes of one number keep their order.
+	slices.SortFunc(good, func(i, j int) int { return cmp.Or(bytes.Compare(keys[i], keys[j]), cmp.Compare(i, j)) })
 	for chunk := range slices.Chunk(good, chunkSize) {
-		if err := d.setChunk(ctx, site, cs, chunk, results); err != nil {
+		if err := d.setChunk(ctx, site, cs, keys, chunk, results); err != nil {
 			for _, i := range chunk {
 				results[i] = tiering.Result{Err: err}
 			}
@@ -60,20 +64,20 @@ func (d *Directory) SetBatch(ctx context.Context, site string, cs []tiering.Chan
 // setChunk makes the changes cs[i] for each i of chunk in one transaction, fills
 // their results in, and tells the subscribers and the log.
 func (d *Directory) setChunk(
-	ctx context.Context, site string, cs []tiering.Change, chunk []int, results []tiering.Result,
+	ctx context.Context, site string, cs []tiering.Change, keys [][]byte, chunk []int, results []tiering.Result,
 ) error {
 	if err := d.acquire(ctx); err != nil {
 		return err
 	}
 	defer d.release()
 	listeners := d.listeners()
-	w := writer{site: site, told: len(listeners) > 0}
+	w := writer{form: &d.form, site: site, told: len(listeners) > 0}
 	err := d.update(func(tx *bolt.Tx) error {
 		if err := w.begin(tx); err != nil {
 			return err
 		}
 		for _, i := range chunk {
-			old, e, err := w.apply(cs[i])
+			old, e, err := w.apply(cs[i], keys[i])
 			if err != nil {
 				return err
 			}
@@ -102,6 +106,7 @@ func (d *Directory) report(faults []error) {
 
 // writer changes a site's entries in one transaction.
 type writer struct {
+	form *form
 	site string
 	told bool // somebody wants to know what was altered
 
@@ -119,18 +124,17 @@ func (w *writer) begin(tx *bolt.Tx) (err error) {
 		return err
 	}
 	w.bucket.FillPercent = fillPercent
-	w.counts = loadCounts(tx, w.site)
+	w.counts = w.form.loadCounts(tx, w.site)
 	return nil
 }
 
 // apply makes a change and returns the entry before and after it.
-func (w *writer) apply(c tiering.Change) (old, e tiering.Entry, err error) {
-	key := []byte(c.Number)
+func (w *writer) apply(c tiering.Change, key []byte) (old, e tiering.Entry, err error) {
 	value := w.bucket.Get(key)
 	if value != nil {
 		var cause error
-		if old, cause = decodeEntry(key, value); cause != nil {
-			if err := w.setAside(c.Number, value, cause); err != nil {
+		if _, old, cause = w.form.decode(w.site, key, value); cause != nil {
+			if err := w.setAside(key, c.Number, value, cause); err != nil {
 				return old, e, err
 			}
 			value = nil
@@ -148,13 +152,35 @@ func (w *writer) apply(c tiering.Change) (old, e tiering.Entry, err error) {
 		if value != nil && e == old {
 			return old, e, nil
 		}
-		return old, e, w.bucket.Put(key, appendEntry(nil, key, e))
+		return old, e, w.bucket.Put(key, w.form.encode(w.site, key, c.Number, e))
+	}
+	if c.Op == tiering.OpForget {
+		if err := errors.Join(w.forgetAside(key), w.forgetRatings(key)); err != nil {
+			return old, e, err
+		}
 	}
 	if value == nil {
 		return old, e, nil
 	}
-	return old, e, w.bucket.Delete(key)
+	if err := w.bucket.Delete(key); err != nil || c.Op != tiering.OpForget {
+		return old, e, err
+	}
+	return old, e, w.tx.Bucket(metaBucket).Put(erasedKey, []byte{1})
 }
+
+// forgetAside drops what was set aside of a caller who is forgotten.
+func (w *writer) forgetAside(key []byte) error {
+	q, prefix := w.tx.Bucket(quarantineBucket), asidePrefix(w.site, key)
+	c := q.Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+		if err := errors.Join(q.Delete(k), w.tx.Bucket(metaBucket).Put(erasedKey, []byte{1})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func asidePrefix(site string, key []byte) []byte { return fmt.Appendf(nil, "%s\x00%s\x00", site, key) }
 
 // alters reports whether At may return something else for e than for old.
 func alters(old, e tiering.Entry) bool {
@@ -164,47 +190,47 @@ func alters(old, e tiering.Entry) bool {
 
 func (w *writer) end() error {
 	if w.recount {
-		w.counts = recount(w.tx, w.site)
+		w.counts = w.form.recount(w.tx, w.site)
 	}
 	return w.counts.store(w.tx, w.site)
 }
 
 // setAside moves a value that can't be read to the quarantine. Which tier it was
 // counted under is unknown, so the site is counted anew.
-func (w *writer) setAside(n tiering.Number, value []byte, cause error) error {
+func (w *writer) setAside(at []byte, n tiering.Number, value []byte, cause error) error {
 	q := w.tx.Bucket(quarantineBucket)
 	seq, err := q.NextSequence()
 	if err != nil {
 		return err
 	}
-	key := fmt.Appendf(nil, "%s\x00%s\x00", w.site, n)
+	key := asidePrefix(w.site, at)
 	if err := q.Put(binary.BigEndian.AppendUint64(key, seq), slices.Clone(value)); err != nil {
 		return err
 	}
 	w.recount = true
 	w.faults = append(w.faults, unreadable(w.site, n, cause))
-	return w.bucket.Delete([]byte(n))
+	return w.bucket.Delete(at)
 }
 
-// quarantine sets those of the numbers' values aside that still can't be read,
-// and reports them.
-func (d *Directory) quarantine(ctx context.Context, site string, numbers []tiering.Number) error {
+// quarantine sets those of the keys' values aside that still can't be read, and
+// reports them.
+func (d *Directory) quarantine(ctx context.Context, site string, keys [][]byte) error {
 	if err := d.acquire(ctx); err != nil {
 		return err
 	}
 	defer d.release()
-	w := writer{site: site}
+	w := writer{form: &d.form, site: site}
 	err := d.update(func(tx *bolt.Tx) error {
 		if err := w.begin(tx); err != nil {
 			return err
 		}
-		for _, n := range numbers {
-			value := w.bucket.Get([]byte(n))
+		for _, key := range keys {
+			value := w.bucket.Get(key)
 			if value == nil {
 				continue
 			}
-			if _, cause := decodeEntry([]byte(n), value); cause != nil {
-				if err := w.setAside(n, value, cause); err != nil {
+			if n, _, cause := w.form.decode(site, key, value); cause != nil {
+				if err := w.setAside(key, n, value, cause); err != nil {
 					return err
 				}
 			}

@@ -26,7 +26,7 @@ func (d *Directory) setAside(ctx context.Context, site string, places []place) e
 	b := batch{d: d, site: site}
 	var runs []*run
 	for i, s := range found {
-		if _, err := places[i].number(); err != nil && s.cause == nil {
+		if _, err := d.layout.numberOf(places[i]); err != nil && s.cause == nil {
 			s.cause = err
 		}
 		if s.cause != nil && s.value != "" {
@@ -43,7 +43,7 @@ func (d *Directory) setAside(ctx context.Context, site string, places []place) e
 		}
 		for _, r := range p.runs {
 			whose := fmt.Sprintf("of key %s, field %x", bucketKey(site, r.bucket), r.field)
-			if n, err := r.number(); err == nil {
+			if n, err := d.layout.numberOf(r.place); err == nil {
 				whose = n.Masked()
 				d.cache.drop(site, n, r.place)
 			}

@@ -93,7 +93,7 @@ func (d *Directory) blackEntries(
 		return nil, nil, nil, err
 	}
 	for i, s := range found {
-		n, err := places[i].number()
+		n, err := d.layout.numberOf(places[i])
 		switch {
 		case s.value == "":
 		case err != nil || s.cause != nil:

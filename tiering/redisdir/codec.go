@@ -40,6 +40,8 @@ const (
 
 	shortSize     = 6
 	elsewhereSize = 6
+	// maxStoredNote is how long a note may be as it is stored: sealed ones are longer.
+	maxStoredNote = 2 * tiering.MaxNoteBytes
 	// maxInline is how long a value may be in its bucket. Redis allows 64 bytes.
 	maxInline = 60
 )
@@ -183,7 +185,7 @@ func decodeFull(e *tiering.Entry, body string) error {
 	}
 	e.UpdatedAt, e.GradedAt = instant.Instant(v[0]*1000), instant.Instant(v[1]*1000)
 	e.GradeEnds, e.BlacklistEnds = instant.Instant(v[2]), instant.Instant(v[3])
-	if e.Note = string(rest); len(e.Note) > tiering.MaxNoteBytes || !utf8.ValidString(e.Note) {
+	if e.Note = string(rest); len(e.Note) > maxStoredNote || !utf8.ValidString(e.Note) {
 		return errSense
 	}
 	return nil

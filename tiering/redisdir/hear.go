@@ -202,7 +202,7 @@ func (e *ears) hear(ctx context.Context, text string) {
 			e.d.opt.Log.Error(err.Error(), slog.String("site", site))
 			return
 		}
-		n, err := p.number()
+		n, err := e.d.layout.numberOf(p)
 		if err != nil {
 			e.d.opt.Log.Error(errMessage.Error(), slog.String("site", site), slog.Any("error", err))
 			continue
@@ -223,7 +223,7 @@ func (e *ears) tell(ctx context.Context, listeners []*subscriber, site string, n
 	var entry tiering.Entry
 	var cause error
 	if value != "" {
-		entry, cause = p.decode(value)
+		entry, cause = e.d.layout.decode(p, value)
 	}
 	e.mu.Lock()
 	mine := e.mine.has(cacheKey{site, n})

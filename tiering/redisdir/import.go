@@ -74,7 +74,7 @@ func (im *Import) Add(c tiering.Change) error {
 			if n := len(im.items); n == cap(im.items) && n >= growAtOnce && n < ImportSize {
 				im.items = slices.Grow(im.items, ImportSize-n)
 			}
-			im.items = append(im.items, item(mix(v)|uint64(c.Tier)<<placeBits))
+			im.items = append(im.items, item(im.d.layout.mix(v)|uint64(c.Tier)<<placeBits))
 			return nil
 		}
 	}
@@ -84,7 +84,7 @@ func (im *Import) Add(c tiering.Change) error {
 	if len(im.special) > math.MaxUint32 {
 		return errors.New("too many changes for one Import")
 	}
-	im.items = append(im.items, item(uint64(placeOf(c.Number).bucket)<<fieldBits|uint64(len(im.special))))
+	im.items = append(im.items, item(uint64(im.d.layout.placeOf(c.Number).bucket)<<fieldBits|uint64(len(im.special))))
 	im.special = append(im.special, c)
 	im.notes += len(c.Note)
 	return nil
@@ -183,7 +183,7 @@ func (im *Import) compare(x, y item) int {
 
 func (im *Import) fieldOf(i item) string {
 	if i.tier() == 0 {
-		return placeOf(im.special[uint32(i)].Number).field
+		return im.d.layout.placeOf(im.special[uint32(i)].Number).field
 	}
 	var field [fieldSize]byte
 	binary.BigEndian.PutUint32(field[:], uint32(i))
@@ -211,7 +211,7 @@ func (w *window) write(ctx context.Context, items []item) error {
 		c := tiering.Change{Op: tiering.OpGrade, Tier: it.tier(), At: w.im.at}
 		if c.Tier == 0 {
 			c = w.im.special[uint32(it)]
-			p = placeOf(c.Number)
+			p = w.im.d.layout.placeOf(c.Number)
 		}
 		w.changes = append(w.changes, c)
 		w.placed = append(w.placed, placed{p, int32(i)})

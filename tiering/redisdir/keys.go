@@ -48,10 +48,7 @@ func (p place) shard() int { return int(p.bucket >> bucketBits) }
 // it would have that size.
 func placeOf(n tiering.Number) place {
 	if v, ok := plain(n); ok {
-		x := mix(v)
-		var field [fieldSize]byte
-		binary.BigEndian.PutUint32(field[:], uint32(x))
-		return place{bucket: uint32(x >> fieldBits), field: string(field[:])}
+		return placeAt(mix(v))
 	}
 	field := "=" + string(n)
 	if len(field) == fieldSize {
@@ -60,6 +57,18 @@ func placeOf(n tiering.Number) place {
 	h := fnv.New64a()
 	h.Write([]byte(n))
 	return place{bucket: uint32(h.Sum64() >> (64 - shardBits - bucketBits)), field: field}
+}
+
+// placeAt returns the place that mix, or a keyed bijection, gives as a number.
+func placeAt(x uint64) place {
+	var field [fieldSize]byte
+	binary.BigEndian.PutUint32(field[:], uint32(x))
+	return place{bucket: uint32(x >> fieldBits), field: string(field[:])}
+}
+
+// value is the opposite of placeAt.
+func (p place) value() uint64 {
+	return uint64(p.bucket)<<fieldBits | uint64(binary.BigEndian.Uint32([]byte(p.field)))
 }
 
 // plain returns the value of a number that is a plus and up to 15 digits of
@@ -85,12 +94,7 @@ func (p place) number() (tiering.Number, error) {
 	var n tiering.Number
 	switch {
 	case len(p.field) == fieldSize:
-		v := unmix(uint64(p.bucket)<<fieldBits | uint64(binary.BigEndian.Uint32([]byte(p.field))))
-		if v == 0 || v >= maxE164 {
-			return "", errField
-		}
-		b := append(make([]byte, 0, 16), '+')
-		return tiering.Number(strconv.AppendUint(b, v, 10)), nil
+		return numberWith(unmix(p.value()))
 	case strings.HasPrefix(p.field, "="):
 		n = tiering.Number(strings.TrimSuffix(p.field[1:], "="))
 	}
@@ -98,6 +102,15 @@ func (p place) number() (tiering.Number, error) {
 		return "", errField
 	}
 	return n, nil
+}
+
+// numberWith returns the E.164 number with this value.
+func numberWith(v uint64) (tiering.Number, error) {
+	if v == 0 || v >= maxE164 {
+		return "", errField
+	}
+	b := append(make([]byte, 0, 16), '+')
+	return tiering.Number(strconv.AppendUint(b, v, 10)), nil
 }
 
 // The bijection: xor-shifts and multiplications by odd numbers within placeBits

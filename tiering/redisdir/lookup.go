@@ -29,7 +29,7 @@ func (d *Directory) Lookup(ctx context.Context, site string, n tiering.Number) (
 	if c, ok := d.cache.get(site, n); ok {
 		return c.entry, c.known, nil
 	}
-	p := placeOf(n)
+	p := d.layout.placeOf(n)
 	turn := d.cache.turn(p)
 	value, err := d.client.HGet(ctx, bucketKey(site, p.bucket), p.field).Result()
 	s := stored{value: value}
@@ -44,7 +44,7 @@ func (d *Directory) Lookup(ctx context.Context, site string, n tiering.Number) (
 			return tiering.Entry{}, false, err
 		}
 	default:
-		s.entry, s.cause = p.decode(value)
+		s.entry, s.cause = d.layout.decode(p, value)
 	}
 	if s.cause != nil {
 		return tiering.Entry{}, false, errors.Join(unreadable(site, n, s.cause), d.setAside(ctx, site, []place{p}))
@@ -71,7 +71,7 @@ func (d *Directory) LookupBatch(ctx context.Context, site string, ns []tiering.N
 		if err := n.Check(); err != nil {
 			return nil, err
 		}
-		places[i], found[i] = placeOf(n), &all[i]
+		places[i], found[i] = d.layout.placeOf(n), &all[i]
 	}
 	if err := d.read(ctx, site, places, found); err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (d *Directory) readStep(ctx context.Context, site string, places []place, f
 		case elsewhere(s.value):
 			long = append(long, at)
 		default:
-			s.entry, s.cause = places[at].decode(s.value)
+			s.entry, s.cause = d.layout.decode(places[at], s.value)
 		}
 	}
 	extras, err := get(long, func(p place) (string, string) { return extraKey(site, p.shard()), p.extraField() })
@@ -171,7 +171,7 @@ func (d *Directory) readStep(ctx context.Context, site string, places []place, f
 		}
 		switch extra := extras[i].Val(); {
 		case matches(s.value, extra):
-			s.entry, s.cause = places[at].decode(extra)
+			s.entry, s.cause = d.layout.decode(places[at], extra)
 		case last:
 			s.cause = errors.New("the long part of it is missing or belongs to another")
 		default:

@@ -38,8 +38,8 @@ func (d *Directory) UpdateRatings(
 	if err := n.Check(); err != nil {
 		return tiering.Satisfaction{}, err
 	}
-	key := ratingsKey(site, placeOf(n).shard())
-	value, err := d.client.HGet(ctx, key, string(n)).Result()
+	key, field := ratingsKey(site, d.layout.placeOf(n).shard()), d.layout.ratingsField(n)
+	value, err := d.client.HGet(ctx, key, field).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return tiering.Satisfaction{}, d.fault(ctx, err)
 	}
@@ -53,7 +53,7 @@ func (d *Directory) UpdateRatings(
 		if want == value {
 			return s, nil
 		}
-		done, found, err := d.replaceRatings(ctx, key, n, value, want)
+		done, found, err := d.replaceRatings(ctx, key, field, value, want)
 		if err != nil {
 			return tiering.Satisfaction{}, err
 		}
@@ -76,8 +76,8 @@ func (d *Directory) ratingsOf(n tiering.Number, value string) (s tiering.Satisfa
 
 // replaceRatings stores want where value is; when something else is there, it
 // returns that.
-func (d *Directory) replaceRatings(ctx context.Context, key string, n tiering.Number, value, want string) (done bool, found string, err error) {
-	c := &call{script: rateScript, keys: []string{key}, args: []any{string(n), value, want}}
+func (d *Directory) replaceRatings(ctx context.Context, key, field, value, want string) (done bool, found string, err error) {
+	c := &call{script: rateScript, keys: []string{key}, args: []any{field, value, want}}
 	if err := d.run(ctx, []*call{c}); err != nil {
 		return false, "", d.fault(ctx, err)
 	}
@@ -122,8 +122,11 @@ func (d *Directory) WalkRatings(
 			return nil, "", d.fault(ctx, err)
 		}
 		for i := 0; i+1 < len(fields); i += 2 {
-			n := tiering.Number(fields[i])
-			s, fault := d.ratingsOf(n, fields[i+1])
+			n, fault := d.layout.ratedAt(fields[i])
+			var s tiering.Satisfaction
+			if fault == nil {
+				s, fault = d.ratingsOf(n, fields[i+1])
+			}
 			if fault != nil {
 				d.reportRatings(fault)
 				continue

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/internal/seal"
 	"greenlane/tiering"
 )
 
@@ -25,6 +27,10 @@ var ErrSchema = errors.New("tiers of another layout")
 // Options of Open; the zero value is ready to use.
 type Options struct {
 	Log *slog.Logger // where unreadable entries are reported; nil for slog.Default()
+
+	// Keys seal what is stored. Tiers that were stored otherwise are refused. nil stores
+	// them as they are.
+	Keys *seal.Keys
 
 	// Cache is how many callers are remembered, and CacheFor for how long. Zero
 	// stands for 100,000 and 2 s; a negative Cache remembers nobody.
@@ -70,6 +76,7 @@ func (o Options) withDefaults() Options {
 type Directory struct {
 	client redis.UniversalClient
 	opt    Options
+	layout layout
 	origin string // tells this Directory's own messages from others'
 	cache  *cache // nil: none
 	ears   *ears
@@ -99,7 +106,7 @@ var _ tiering.Directory = (*Directory)(nil)
 // Errors: ErrSchema when another program's layout is there; ErrUnavailable when
 // Redis does not answer; the error of ctx.
 func Open(ctx context.Context, client redis.UniversalClient, o Options) (*Directory, error) {
-	d := &Directory{client: client, opt: o.withDefaults(), origin: rand.Text()[:originSize]}
+	d := &Directory{client: client, opt: o.withDefaults(), layout: newLayout(o.Keys), origin: rand.Text()[:originSize]}
 	if err := d.checkSchema(ctx); err != nil {
 		return nil, err
 	}
@@ -117,12 +124,17 @@ func Open(ctx context.Context, client redis.UniversalClient, o Options) (*Direct
 }
 
 func (d *Directory) checkSchema(ctx context.Context) error {
-	err := d.client.SetArgs(ctx, schemaKey, schema, redis.SetArgs{Mode: "NX"}).Err()
+	err := d.client.SetArgs(ctx, schemaKey, d.layout.schema(), redis.SetArgs{Mode: "NX"}).Err()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return d.fault(ctx, err)
 	}
 	if err = CheckSchema(ctx, d.client); errors.Is(err, ErrSchema) {
 		return err
+	}
+	if err == nil {
+		if err = d.layout.checkKeys(ctx, d.client); errors.Is(err, ErrSchema) || errors.Is(err, seal.ErrKey) {
+			return err
+		}
 	}
 	return d.fault(ctx, err)
 }
@@ -133,7 +145,7 @@ func (d *Directory) checkSchema(ctx context.Context) error {
 func CheckSchema(ctx context.Context, client redis.UniversalClient) error {
 	got, err := client.Get(ctx, schemaKey).Result()
 	switch {
-	case errors.Is(err, redis.Nil) || err == nil && got == schema:
+	case errors.Is(err, redis.Nil) || err == nil && (got == schema || strings.HasPrefix(got, schema+" ")):
 		return nil
 	case err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"greenlane/internal/redisconn"
 	"greenlane/internal/redistest"
+	"greenlane/internal/seal"
 	"greenlane/tiering"
 	"greenlane/tiering/tieringtest"
 )
@@ -75,19 +76,21 @@ func (s store) flush(t *testing.T) {
 	}
 }
 
-func (s store) subject(t *testing.T) tieringtest.Subject {
+func (s store) subject(t *testing.T) tieringtest.Subject { return s.subjectWith(t, nil) }
+
+func (s store) subjectWith(t *testing.T, keys *seal.Keys) tieringtest.Subject {
 	t.Helper()
 	s.flush(t)
-	d := s.open(t, Options{})
+	d := s.open(t, Options{Keys: keys})
 	client := s.client(t)
 	return tieringtest.Subject{
 		Directory: d,
 		Reopen: func() tiering.Directory {
 			d.Close()
-			return s.open(t, Options{})
+			return s.open(t, Options{Keys: keys})
 		},
 		Corrupt: func(site string, n tiering.Number) {
-			p := placeOf(n)
+			p := d.layout.placeOf(n)
 			if err := client.HSet(t.Context(), bucketKey(site, p.bucket), p.field, "garbage").Err(); err != nil {
 				t.Fatal(err)
 			}

@@ -112,7 +112,7 @@ func (p *page) add(ctx context.Context, first, step uint32, limit int) (read uin
 				places, long = append(places, at), append(long, &stored{})
 				continue
 			}
-			e, cause := at.decode(value)
+			e, cause := p.d.layout.decode(at, value)
 			p.take(at, e, cause)
 		}
 	}
@@ -128,7 +128,7 @@ func (p *page) add(ctx context.Context, first, step uint32, limit int) (read uin
 }
 
 func (p *page) take(at place, e tiering.Entry, cause error) {
-	n, err := at.number()
+	n, err := p.d.layout.numberOf(at)
 	if err != nil {
 		cause = err
 	}

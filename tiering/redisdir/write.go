@@ -43,6 +43,11 @@ func (d *Directory) SetBatch(ctx context.Context, site string, cs []tiering.Chan
 	defer end()
 	b.listeners = d.listeners()
 	b.make(ctx, runsOf(b.gather()), d.opt.Writers)
+	for i := range cs {
+		if cs[i].Op == tiering.OpForget && b.results[i].Err == nil {
+			_, b.results[i].Err = d.UpdateRatings(ctx, site, cs[i].Number, func(tiering.Satisfaction) tiering.Satisfaction { return tiering.Satisfaction{} })
+		}
+	}
 	return b.results
 }
 
@@ -85,7 +90,7 @@ func (b *batch) gather() []placed {
 			b.results[i].Err = err
 			continue
 		}
-		good = append(good, placed{placeOf(b.changes[i].Number), int32(i)})
+		good = append(good, placed{b.d.layout.placeOf(b.changes[i].Number), int32(i)})
 	}
 	slices.SortFunc(good, func(x, y placed) int {
 		if x.bucket != y.bucket {
@@ -176,7 +181,7 @@ func (b *batch) compute(r *run) {
 	}
 	r.after, r.want, r.long = old, "", ""
 	if keep {
-		r.want, r.long = r.encode(r.after)
+		r.want, r.long = b.d.layout.encode(r.place, r.after)
 	}
 	r.done = r.read && r.cause == nil && r.want == r.stored.value
 }
@@ -279,7 +284,7 @@ func (b *batch) settle(ctx context.Context, p *parcel, unconfirmed error) {
 		case string:
 			r.stored.value = f
 			if f != "" && !elsewhere(f) {
-				r.stored.entry, r.cause = r.decode(f)
+				r.stored.entry, r.cause = b.d.layout.decode(r.place, f)
 			}
 		case error:
 			if r.read = false; r.moved {
@@ -296,13 +301,13 @@ func (b *batch) finish(r *run) {
 	r.done = true
 	b.d.forget(b.site, r)
 	if r.cause != nil {
-		n, _ := r.number() // only the masked form is shown, empty or not
+		n, _ := b.d.layout.numberOf(r.place) // only the masked form is shown, empty or not
 		b.d.report(b.site, n.Masked(), r.cause)
 	}
 	if len(b.listeners) == 0 || !alters(r.stored.entry, r.after) {
 		return
 	}
-	n, err := r.number()
+	n, err := b.d.layout.numberOf(r.place)
 	if err != nil {
 		return // not a place that a change of a caller leads to
 	}
@@ -318,7 +323,7 @@ func (d *Directory) forget(site string, r *run) {
 	if d.cache == nil {
 		return
 	}
-	if n, err := r.number(); err == nil {
+	if n, err := d.layout.numberOf(r.place); err == nil {
 		d.cache.drop(site, n, r.place)
 	}
 }

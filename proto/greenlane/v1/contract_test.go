@@ -76,6 +76,7 @@ var rpcs = map[string]struct{ in, out string }{
 			"queues.tiers.answered queues.tiers.answered_in_time queues.tiers.abandoned queues.tiers.service_level " +
 			"agents agents.agent_id agents.state agents.reason agents.call_id agents.since",
 	},
+	"SupervisorService.EraseCaller":   {"request_id site caller", "calls callbacks tier live"},
 	"SupervisorService.Watch>":        {"site", "snapshot"},
 	"SupervisorService.GetCohorts":    {"site queue from to", "cohorts.start cohorts.queue cohorts.tier cohorts.counts interval formula"},
 	"SupervisorService.ListCalls":     {"site queue tier states page_size page_token caller mask_callers", "calls next_page_token"},

@@ -2423,6 +2423,144 @@ func (x *StreamEventsResponse) GetEvent() *Event {
 	return nil
 }
 
+// EraseCallerRequest says who is erased.
+type EraseCallerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Makes a retry safe; see types.proto.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The site. Default "main".
+	Site string `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
+	// The number, in any common spelling. Required.
+	Caller        string `protobuf:"bytes,3,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCallerRequest) Reset() {
+	*x = EraseCallerRequest{}
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCallerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCallerRequest) ProtoMessage() {}
+
+func (x *EraseCallerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCallerRequest.ProtoReflect.Descriptor instead.
+func (*EraseCallerRequest) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *EraseCallerRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *EraseCallerRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *EraseCallerRequest) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+// EraseCallerResponse says what was erased.
+type EraseCallerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many ended calls lost the number.
+	Calls int32 `protobuf:"varint,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How many callbacks lost the number, those included that were cancelled for it.
+	Callbacks int32 `protobuf:"varint,2,opt,name=callbacks,proto3" json:"callbacks,omitempty"`
+	// Whether the tier directory knew the caller, and has forgotten it.
+	Tier bool `protobuf:"varint,3,opt,name=tier,proto3" json:"tier,omitempty"`
+	// Calls that wait, are offered or talk, and callbacks that somebody has claimed.
+	// They keep the number until they are over; erase again then.
+	Live          int32 `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCallerResponse) Reset() {
+	*x = EraseCallerResponse{}
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCallerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCallerResponse) ProtoMessage() {}
+
+func (x *EraseCallerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_greenlane_v1_supervisor_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCallerResponse.ProtoReflect.Descriptor instead.
+func (*EraseCallerResponse) Descriptor() ([]byte, []int) {
+	return file_greenlane_v1_supervisor_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *EraseCallerResponse) GetCalls() int32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *EraseCallerResponse) GetCallbacks() int32 {
+	if x != nil {
+		return x.Callbacks
+	}
+	return 0
+}
+
+func (x *EraseCallerResponse) GetTier() bool {
+	if x != nil {
+		return x.Tier
+	}
+	return false
+}
+
+func (x *EraseCallerResponse) GetLive() int32 {
+	if x != nil {
+		return x.Live
+	}
+	return 0
+}
+
 var File_greenlane_v1_supervisor_service_proto protoreflect.FileDescriptor
 
 const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
@@ -2634,7 +2772,17 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\x05types\x18\x04 \x03(\x0e2\x17.greenlane.v1.EventTypeR\x05typesB\t\n" +
 	"\a_follow\"A\n" +
 	"\x14StreamEventsResponse\x12)\n" +
-	"\x05event\x18\x01 \x01(\v2\x13.greenlane.v1.EventR\x05event2\xcf\x05\n" +
+	"\x05event\x18\x01 \x01(\v2\x13.greenlane.v1.EventR\x05event\"_\n" +
+	"\x12EraseCallerRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
+	"\x04site\x18\x02 \x01(\tR\x04site\x12\x16\n" +
+	"\x06caller\x18\x03 \x01(\tR\x06caller\"q\n" +
+	"\x13EraseCallerResponse\x12\x14\n" +
+	"\x05calls\x18\x01 \x01(\x05R\x05calls\x12\x1c\n" +
+	"\tcallbacks\x18\x02 \x01(\x05R\tcallbacks\x12\x12\n" +
+	"\x04tier\x18\x03 \x01(\bR\x04tier\x12\x12\n" +
+	"\x04live\x18\x04 \x01(\x05R\x04live2\xa3\x06\n" +
 	"\x11SupervisorService\x12R\n" +
 	"\vGetSnapshot\x12 .greenlane.v1.GetSnapshotRequest\x1a!.greenlane.v1.GetSnapshotResponse\x12B\n" +
 	"\x05Watch\x12\x1a.greenlane.v1.WatchRequest\x1a\x1b.greenlane.v1.WatchResponse0\x01\x12O\n" +
@@ -2646,7 +2794,8 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\aExplain\x12\x1c.greenlane.v1.ExplainRequest\x1a\x1d.greenlane.v1.ExplainResponse\x12I\n" +
 	"\bMoveCall\x12\x1d.greenlane.v1.MoveCallRequest\x1a\x1e.greenlane.v1.MoveCallResponse\x12F\n" +
 	"\aSetTier\x12\x1c.greenlane.v1.SetTierRequest\x1a\x1d.greenlane.v1.SetTierResponse\x12W\n" +
-	"\fStreamEvents\x12!.greenlane.v1.StreamEventsRequest\x1a\".greenlane.v1.StreamEventsResponse0\x01B*Z(greenlane/proto/greenlane/v1;greenlanev1b\x06proto3"
+	"\fStreamEvents\x12!.greenlane.v1.StreamEventsRequest\x1a\".greenlane.v1.StreamEventsResponse0\x01\x12R\n" +
+	"\vEraseCaller\x12 .greenlane.v1.EraseCallerRequest\x1a!.greenlane.v1.EraseCallerResponseB*Z(greenlane/proto/greenlane/v1;greenlanev1b\x06proto3"
 
 var (
 	file_greenlane_v1_supervisor_service_proto_rawDescOnce sync.Once
@@ -2660,7 +2809,7 @@ func file_greenlane_v1_supervisor_service_proto_rawDescGZIP() []byte {
 	return file_greenlane_v1_supervisor_service_proto_rawDescData
 }
 
-var file_greenlane_v1_supervisor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_greenlane_v1_supervisor_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_greenlane_v1_supervisor_service_proto_goTypes = []any{
 	(*GetSnapshotRequest)(nil),    // 0: greenlane.v1.GetSnapshotRequest
 	(*GetSnapshotResponse)(nil),   // 1: greenlane.v1.GetSnapshotResponse
@@ -2689,64 +2838,66 @@ var file_greenlane_v1_supervisor_service_proto_goTypes = []any{
 	(*SetTierResponse)(nil),       // 24: greenlane.v1.SetTierResponse
 	(*StreamEventsRequest)(nil),   // 25: greenlane.v1.StreamEventsRequest
 	(*StreamEventsResponse)(nil),  // 26: greenlane.v1.StreamEventsResponse
-	(*Agent)(nil),                 // 27: greenlane.v1.Agent
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
-	(Tier)(0),                     // 30: greenlane.v1.Tier
-	(CallState)(0),                // 31: greenlane.v1.CallState
-	(*Call)(nil),                  // 32: greenlane.v1.Call
-	(AgentState)(0),               // 33: greenlane.v1.AgentState
-	(*Event)(nil),                 // 34: greenlane.v1.Event
-	(EventType)(0),                // 35: greenlane.v1.EventType
+	(*EraseCallerRequest)(nil),    // 27: greenlane.v1.EraseCallerRequest
+	(*EraseCallerResponse)(nil),   // 28: greenlane.v1.EraseCallerResponse
+	(*Agent)(nil),                 // 29: greenlane.v1.Agent
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(Tier)(0),                     // 32: greenlane.v1.Tier
+	(CallState)(0),                // 33: greenlane.v1.CallState
+	(*Call)(nil),                  // 34: greenlane.v1.Call
+	(AgentState)(0),               // 35: greenlane.v1.AgentState
+	(*Event)(nil),                 // 36: greenlane.v1.Event
+	(EventType)(0),                // 37: greenlane.v1.EventType
 }
 var file_greenlane_v1_supervisor_service_proto_depIdxs = []int32{
 	2,  // 0: greenlane.v1.GetSnapshotResponse.queues:type_name -> greenlane.v1.QueueSnapshot
-	27, // 1: greenlane.v1.GetSnapshotResponse.agents:type_name -> greenlane.v1.Agent
-	28, // 2: greenlane.v1.GetSnapshotResponse.taken_at:type_name -> google.protobuf.Timestamp
+	29, // 1: greenlane.v1.GetSnapshotResponse.agents:type_name -> greenlane.v1.Agent
+	30, // 2: greenlane.v1.GetSnapshotResponse.taken_at:type_name -> google.protobuf.Timestamp
 	7,  // 3: greenlane.v1.GetSnapshotResponse.callbacks:type_name -> greenlane.v1.CallbackSummary
-	28, // 4: greenlane.v1.GetSnapshotResponse.day_start:type_name -> google.protobuf.Timestamp
-	29, // 5: greenlane.v1.GetSnapshotResponse.short_abandon:type_name -> google.protobuf.Duration
+	30, // 4: greenlane.v1.GetSnapshotResponse.day_start:type_name -> google.protobuf.Timestamp
+	31, // 5: greenlane.v1.GetSnapshotResponse.short_abandon:type_name -> google.protobuf.Duration
 	4,  // 6: greenlane.v1.QueueSnapshot.tiers:type_name -> greenlane.v1.TierSnapshot
-	29, // 7: greenlane.v1.QueueSnapshot.threshold:type_name -> google.protobuf.Duration
-	29, // 8: greenlane.v1.QueueSnapshot.oldest_wait:type_name -> google.protobuf.Duration
+	31, // 7: greenlane.v1.QueueSnapshot.threshold:type_name -> google.protobuf.Duration
+	31, // 8: greenlane.v1.QueueSnapshot.oldest_wait:type_name -> google.protobuf.Duration
 	3,  // 9: greenlane.v1.QueueSnapshot.agents:type_name -> greenlane.v1.AgentCounts
-	30, // 10: greenlane.v1.TierSnapshot.tier:type_name -> greenlane.v1.Tier
-	29, // 11: greenlane.v1.TierSnapshot.oldest_wait:type_name -> google.protobuf.Duration
-	29, // 12: greenlane.v1.TierSnapshot.answered_wait:type_name -> google.protobuf.Duration
+	32, // 10: greenlane.v1.TierSnapshot.tier:type_name -> greenlane.v1.Tier
+	31, // 11: greenlane.v1.TierSnapshot.oldest_wait:type_name -> google.protobuf.Duration
+	31, // 12: greenlane.v1.TierSnapshot.answered_wait:type_name -> google.protobuf.Duration
 	5,  // 13: greenlane.v1.TierSnapshot.last_30_min:type_name -> greenlane.v1.TierCounts
 	6,  // 14: greenlane.v1.TierSnapshot.totals:type_name -> greenlane.v1.TierTotals
-	29, // 15: greenlane.v1.TierCounts.answered_wait:type_name -> google.protobuf.Duration
-	29, // 16: greenlane.v1.TierTotals.answered_wait:type_name -> google.protobuf.Duration
-	29, // 17: greenlane.v1.TierTotals.abandoned_wait:type_name -> google.protobuf.Duration
-	29, // 18: greenlane.v1.TierTotals.talk:type_name -> google.protobuf.Duration
-	28, // 19: greenlane.v1.CallbackSummary.next_due:type_name -> google.protobuf.Timestamp
-	28, // 20: greenlane.v1.CallbackSummary.next_deadline:type_name -> google.protobuf.Timestamp
+	31, // 15: greenlane.v1.TierCounts.answered_wait:type_name -> google.protobuf.Duration
+	31, // 16: greenlane.v1.TierTotals.answered_wait:type_name -> google.protobuf.Duration
+	31, // 17: greenlane.v1.TierTotals.abandoned_wait:type_name -> google.protobuf.Duration
+	31, // 18: greenlane.v1.TierTotals.talk:type_name -> google.protobuf.Duration
+	30, // 19: greenlane.v1.CallbackSummary.next_due:type_name -> google.protobuf.Timestamp
+	30, // 20: greenlane.v1.CallbackSummary.next_deadline:type_name -> google.protobuf.Timestamp
 	8,  // 21: greenlane.v1.CallbackSummary.totals:type_name -> greenlane.v1.CallbackTotals
-	29, // 22: greenlane.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
+	31, // 22: greenlane.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
 	1,  // 23: greenlane.v1.WatchResponse.snapshot:type_name -> greenlane.v1.GetSnapshotResponse
-	28, // 24: greenlane.v1.GetCohortsRequest.from:type_name -> google.protobuf.Timestamp
-	28, // 25: greenlane.v1.GetCohortsRequest.to:type_name -> google.protobuf.Timestamp
+	30, // 24: greenlane.v1.GetCohortsRequest.from:type_name -> google.protobuf.Timestamp
+	30, // 25: greenlane.v1.GetCohortsRequest.to:type_name -> google.protobuf.Timestamp
 	13, // 26: greenlane.v1.GetCohortsResponse.cohorts:type_name -> greenlane.v1.Cohort
-	29, // 27: greenlane.v1.GetCohortsResponse.interval:type_name -> google.protobuf.Duration
-	28, // 28: greenlane.v1.GetCohortsResponse.taken_at:type_name -> google.protobuf.Timestamp
-	28, // 29: greenlane.v1.Cohort.start:type_name -> google.protobuf.Timestamp
-	30, // 30: greenlane.v1.Cohort.tier:type_name -> greenlane.v1.Tier
+	31, // 27: greenlane.v1.GetCohortsResponse.interval:type_name -> google.protobuf.Duration
+	30, // 28: greenlane.v1.GetCohortsResponse.taken_at:type_name -> google.protobuf.Timestamp
+	30, // 29: greenlane.v1.Cohort.start:type_name -> google.protobuf.Timestamp
+	32, // 30: greenlane.v1.Cohort.tier:type_name -> greenlane.v1.Tier
 	5,  // 31: greenlane.v1.Cohort.counts:type_name -> greenlane.v1.TierCounts
-	30, // 32: greenlane.v1.ListCallsRequest.tier:type_name -> greenlane.v1.Tier
-	31, // 33: greenlane.v1.ListCallsRequest.states:type_name -> greenlane.v1.CallState
-	32, // 34: greenlane.v1.ListCallsResponse.calls:type_name -> greenlane.v1.Call
-	33, // 35: greenlane.v1.ListAgentsRequest.states:type_name -> greenlane.v1.AgentState
-	27, // 36: greenlane.v1.ListAgentsResponse.agents:type_name -> greenlane.v1.Agent
-	32, // 37: greenlane.v1.ExplainResponse.call:type_name -> greenlane.v1.Call
+	32, // 32: greenlane.v1.ListCallsRequest.tier:type_name -> greenlane.v1.Tier
+	33, // 33: greenlane.v1.ListCallsRequest.states:type_name -> greenlane.v1.CallState
+	34, // 34: greenlane.v1.ListCallsResponse.calls:type_name -> greenlane.v1.Call
+	35, // 35: greenlane.v1.ListAgentsRequest.states:type_name -> greenlane.v1.AgentState
+	29, // 36: greenlane.v1.ListAgentsResponse.agents:type_name -> greenlane.v1.Agent
+	34, // 37: greenlane.v1.ExplainResponse.call:type_name -> greenlane.v1.Call
 	20, // 38: greenlane.v1.ExplainResponse.ahead_by_tier:type_name -> greenlane.v1.TierAhead
-	34, // 39: greenlane.v1.ExplainResponse.events:type_name -> greenlane.v1.Event
-	29, // 40: greenlane.v1.ExplainResponse.estimated_wait:type_name -> google.protobuf.Duration
-	30, // 41: greenlane.v1.TierAhead.tier:type_name -> greenlane.v1.Tier
-	32, // 42: greenlane.v1.MoveCallResponse.call:type_name -> greenlane.v1.Call
-	30, // 43: greenlane.v1.SetTierRequest.tier:type_name -> greenlane.v1.Tier
-	32, // 44: greenlane.v1.SetTierResponse.call:type_name -> greenlane.v1.Call
-	35, // 45: greenlane.v1.StreamEventsRequest.types:type_name -> greenlane.v1.EventType
-	34, // 46: greenlane.v1.StreamEventsResponse.event:type_name -> greenlane.v1.Event
+	36, // 39: greenlane.v1.ExplainResponse.events:type_name -> greenlane.v1.Event
+	31, // 40: greenlane.v1.ExplainResponse.estimated_wait:type_name -> google.protobuf.Duration
+	32, // 41: greenlane.v1.TierAhead.tier:type_name -> greenlane.v1.Tier
+	34, // 42: greenlane.v1.MoveCallResponse.call:type_name -> greenlane.v1.Call
+	32, // 43: greenlane.v1.SetTierRequest.tier:type_name -> greenlane.v1.Tier
+	34, // 44: greenlane.v1.SetTierResponse.call:type_name -> greenlane.v1.Call
+	37, // 45: greenlane.v1.StreamEventsRequest.types:type_name -> greenlane.v1.EventType
+	36, // 46: greenlane.v1.StreamEventsResponse.event:type_name -> greenlane.v1.Event
 	0,  // 47: greenlane.v1.SupervisorService.GetSnapshot:input_type -> greenlane.v1.GetSnapshotRequest
 	9,  // 48: greenlane.v1.SupervisorService.Watch:input_type -> greenlane.v1.WatchRequest
 	11, // 49: greenlane.v1.SupervisorService.GetCohorts:input_type -> greenlane.v1.GetCohortsRequest
@@ -2756,17 +2907,19 @@ var file_greenlane_v1_supervisor_service_proto_depIdxs = []int32{
 	21, // 53: greenlane.v1.SupervisorService.MoveCall:input_type -> greenlane.v1.MoveCallRequest
 	23, // 54: greenlane.v1.SupervisorService.SetTier:input_type -> greenlane.v1.SetTierRequest
 	25, // 55: greenlane.v1.SupervisorService.StreamEvents:input_type -> greenlane.v1.StreamEventsRequest
-	1,  // 56: greenlane.v1.SupervisorService.GetSnapshot:output_type -> greenlane.v1.GetSnapshotResponse
-	10, // 57: greenlane.v1.SupervisorService.Watch:output_type -> greenlane.v1.WatchResponse
-	12, // 58: greenlane.v1.SupervisorService.GetCohorts:output_type -> greenlane.v1.GetCohortsResponse
-	15, // 59: greenlane.v1.SupervisorService.ListCalls:output_type -> greenlane.v1.ListCallsResponse
-	17, // 60: greenlane.v1.SupervisorService.ListAgents:output_type -> greenlane.v1.ListAgentsResponse
-	19, // 61: greenlane.v1.SupervisorService.Explain:output_type -> greenlane.v1.ExplainResponse
-	22, // 62: greenlane.v1.SupervisorService.MoveCall:output_type -> greenlane.v1.MoveCallResponse
-	24, // 63: greenlane.v1.SupervisorService.SetTier:output_type -> greenlane.v1.SetTierResponse
-	26, // 64: greenlane.v1.SupervisorService.StreamEvents:output_type -> greenlane.v1.StreamEventsResponse
-	56, // [56:65] is the sub-list for method output_type
-	47, // [47:56] is the sub-list for method input_type
+	27, // 56: greenlane.v1.SupervisorService.EraseCaller:input_type -> greenlane.v1.EraseCallerRequest
+	1,  // 57: greenlane.v1.SupervisorService.GetSnapshot:output_type -> greenlane.v1.GetSnapshotResponse
+	10, // 58: greenlane.v1.SupervisorService.Watch:output_type -> greenlane.v1.WatchResponse
+	12, // 59: greenlane.v1.SupervisorService.GetCohorts:output_type -> greenlane.v1.GetCohortsResponse
+	15, // 60: greenlane.v1.SupervisorService.ListCalls:output_type -> greenlane.v1.ListCallsResponse
+	17, // 61: greenlane.v1.SupervisorService.ListAgents:output_type -> greenlane.v1.ListAgentsResponse
+	19, // 62: greenlane.v1.SupervisorService.Explain:output_type -> greenlane.v1.ExplainResponse
+	22, // 63: greenlane.v1.SupervisorService.MoveCall:output_type -> greenlane.v1.MoveCallResponse
+	24, // 64: greenlane.v1.SupervisorService.SetTier:output_type -> greenlane.v1.SetTierResponse
+	26, // 65: greenlane.v1.SupervisorService.StreamEvents:output_type -> greenlane.v1.StreamEventsResponse
+	28, // 66: greenlane.v1.SupervisorService.EraseCaller:output_type -> greenlane.v1.EraseCallerResponse
+	57, // [57:67] is the sub-list for method output_type
+	47, // [47:57] is the sub-list for method input_type
 	47, // [47:47] is the sub-list for extension type_name
 	47, // [47:47] is the sub-list for extension extendee
 	0,  // [0:47] is the sub-list for field type_name
@@ -2788,7 +2941,7 @@ func file_greenlane_v1_supervisor_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_greenlane_v1_supervisor_service_proto_rawDesc), len(file_greenlane_v1_supervisor_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	SupervisorService_MoveCall_FullMethodName     = "/greenlane.v1.SupervisorService/MoveCall"
 	SupervisorService_SetTier_FullMethodName      = "/greenlane.v1.SupervisorService/SetTier"
 	SupervisorService_StreamEvents_FullMethodName = "/greenlane.v1.SupervisorService/StreamEvents"
+	SupervisorService_EraseCaller_FullMethodName  = "/greenlane.v1.SupervisorService/EraseCaller"
 )
 
 // SupervisorServiceClient is the client API for SupervisorService service.
@@ -96,6 +97,15 @@ type SupervisorServiceClient interface {
 	// Errors: OutOfRange when events after `after` have been trimmed: the ErrorInfo
 	// in the status details has the metadata `oldest`, the first sequence kept.
 	StreamEvents(ctx context.Context, in *StreamEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamEventsResponse], error)
+	// EraseCaller removes a person: the number from the tier directory, and from the
+	// calls, callbacks and first answers that are kept, with their attributes and
+	// notes. Open callbacks are cancelled with the reason "erased". Events and
+	// counters have no numbers, and stay as they are.
+	//
+	// What is under way is left alone and counted in live; call it again once that is
+	// over. Repeating it is harmless.
+	// Errors: INVALID_ARGUMENT; NOT_FOUND for the site.
+	EraseCaller(ctx context.Context, in *EraseCallerRequest, opts ...grpc.CallOption) (*EraseCallerResponse, error)
 }
 
 type supervisorServiceClient struct {
@@ -214,6 +224,16 @@ func (c *supervisorServiceClient) StreamEvents(ctx context.Context, in *StreamEv
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SupervisorService_StreamEventsClient = grpc.ServerStreamingClient[StreamEventsResponse]
 
+func (c *supervisorServiceClient) EraseCaller(ctx context.Context, in *EraseCallerRequest, opts ...grpc.CallOption) (*EraseCallerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseCallerResponse)
+	err := c.cc.Invoke(ctx, SupervisorService_EraseCaller_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SupervisorServiceServer is the server API for SupervisorService service.
 // All implementations must embed UnimplementedSupervisorServiceServer
 // for forward compatibility.
@@ -278,6 +298,15 @@ type SupervisorServiceServer interface {
 	// Errors: OutOfRange when events after `after` have been trimmed: the ErrorInfo
 	// in the status details has the metadata `oldest`, the first sequence kept.
 	StreamEvents(*StreamEventsRequest, grpc.ServerStreamingServer[StreamEventsResponse]) error
+	// EraseCaller removes a person: the number from the tier directory, and from the
+	// calls, callbacks and first answers that are kept, with their attributes and
+	// notes. Open callbacks are cancelled with the reason "erased". Events and
+	// counters have no numbers, and stay as they are.
+	//
+	// What is under way is left alone and counted in live; call it again once that is
+	// over. Repeating it is harmless.
+	// Errors: INVALID_ARGUMENT; NOT_FOUND for the site.
+	EraseCaller(context.Context, *EraseCallerRequest) (*EraseCallerResponse, error)
 	mustEmbedUnimplementedSupervisorServiceServer()
 }
 
@@ -314,6 +343,9 @@ func (UnimplementedSupervisorServiceServer) SetTier(context.Context, *SetTierReq
 }
 func (UnimplementedSupervisorServiceServer) StreamEvents(*StreamEventsRequest, grpc.ServerStreamingServer[StreamEventsResponse]) error {
 	return status.Error(codes.Unimplemented, "method StreamEvents not implemented")
+}
+func (UnimplementedSupervisorServiceServer) EraseCaller(context.Context, *EraseCallerRequest) (*EraseCallerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseCaller not implemented")
 }
 func (UnimplementedSupervisorServiceServer) mustEmbedUnimplementedSupervisorServiceServer() {}
 func (UnimplementedSupervisorServiceServer) testEmbeddedByValue()                           {}
@@ -484,6 +516,24 @@ func _SupervisorService_StreamEvents_Handler(srv interface{}, stream grpc.Server
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SupervisorService_StreamEventsServer = grpc.ServerStreamingServer[StreamEventsResponse]
 
+func _SupervisorService_EraseCaller_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseCallerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SupervisorServiceServer).EraseCaller(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SupervisorService_EraseCaller_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SupervisorServiceServer).EraseCaller(ctx, req.(*EraseCallerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SupervisorService_ServiceDesc is the grpc.ServiceDesc for SupervisorService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -518,6 +568,10 @@ var SupervisorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetTier",
 			Handler:    _SupervisorService_SetTier_Handler,
+		},
+		{
+			MethodName: "EraseCaller",
+			Handler:    _SupervisorService_EraseCaller_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

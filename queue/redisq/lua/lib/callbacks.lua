@@ -20,7 +20,7 @@ function m.new_callback(at, arrived_at, caller, q, tier, call_id, reason, due, n
     cb.due_at = due < cb.deadline and due or m.before_deadline(at, due, cb.deadline) or cb.deadline
   end
   m.callbacks[cb.id] = cb
-  call('HSET', key_promised, q.no .. ' ' .. caller, cb.id)
+  call('HSET', key_promised, q.no .. ' ' .. m.index_of(caller), cb.id)
   m.touch_callback(cb)
   m.meta.callbacks_created = (m.meta.callbacks_created or 0) + 1
   m.arm_callback(cb)
@@ -28,7 +28,7 @@ function m.new_callback(at, arrived_at, caller, q, tier, call_id, reason, due, n
 end
 
 -- open_callback returns the open callback of a number and queue.
-function m.open_callback(caller, q) return m.get_callback(call('HGET', key_promised, q.no .. ' ' .. caller) or nil) end
+function m.open_callback(caller, q) return m.get_callback(call('HGET', key_promised, q.no .. ' ' .. m.index_of(caller)) or nil) end
 
 -- earn_callback promises a callback to a caller who hung up, when the policy says
 -- so. There is at most one open callback for a number and queue: the promise
@@ -161,7 +161,7 @@ end
 function m.note_end(cb)
   if m.is_open_callback(cb) then return end
   m.set_timer('2', cb.seq, cb.id, nil)
-  local field = m.get_queue(cb.queue).no .. ' ' .. cb.caller
+  local field = m.get_queue(cb.queue).no .. ' ' .. m.index_of(cb.caller)
   if call('HGET', key_promised, field) == cb.id then call('HDEL', key_promised, field) end
   local what = 'callbacks_reached'
   if cb.state == CALLBACK_FAILED then

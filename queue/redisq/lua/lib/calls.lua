@@ -129,24 +129,27 @@ end
 -- link_caller finds waiting calls by number, for a tier that changes. Most numbers
 -- have one; of those that have more, all but one stand in a sorted set.
 function m.link_caller(c)
-  if c.caller and call('HSETNX', key_callers, c.caller, c.id) == 0 then
-    call('ZADD', key_samecaller, 0, c.caller .. '\0' .. c.id)
+  local index = c.caller and m.index_of(c.caller)
+  if index and call('HSETNX', key_callers, index, c.id) == 0 then
+    call('ZADD', key_samecaller, 0, index .. '\0' .. c.id)
   end
 end
 
 function m.unlink_caller(c)
   if not c.caller then return end
-  if call('HGET', key_callers, c.caller) == c.id then
-    call('HDEL', key_callers, c.caller)
+  local index = m.index_of(c.caller)
+  if call('HGET', key_callers, index) == c.id then
+    call('HDEL', key_callers, index)
   else
-    call('ZREM', key_samecaller, c.caller .. '\0' .. c.id)
+    call('ZREM', key_samecaller, index .. '\0' .. c.id)
   end
 end
 
 function m.calls_of(caller)
-  local ids = call('ZRANGEBYLEX', key_samecaller, '[' .. caller .. '\0', '(' .. caller .. '\1')
-  for i = 1, #ids do ids[i] = ids[i]:sub(#caller + 2) end
-  ids[#ids + 1] = call('HGET', key_callers, caller) or nil
+  local index = m.index_of(caller)
+  local ids = call('ZRANGEBYLEX', key_samecaller, '[' .. index .. '\0', '(' .. index .. '\1')
+  for i = 1, #ids do ids[i] = ids[i]:sub(#index + 2) end
+  ids[#ids + 1] = call('HGET', key_callers, index) or nil
   return ids
 end
 

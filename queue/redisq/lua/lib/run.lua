@@ -46,6 +46,7 @@ function m.pack_result(res)
   local out = {
     position = res.position, wait = res.wait, added = res.added, closed = res.closed, kept = res.kept,
     reranked = res.reranked, items = res.items, duplicate = res.duplicate,
+    erased_calls = res.erased_calls, erased_callbacks = res.erased_callbacks, live = res.live,
   }
   if res.the_call then out.call_id, out.call_record = res.the_call.id, m.frozen_call(res.the_call) end
   if res.the_agent then out.agent_id, out.agent_record = res.the_agent.id, m.frozen_agent(res.the_agent) end

@@ -1,0 +1,49 @@
+package discreet
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{
+		`call_id: "+8613912345678" is no call`:  `call_id: "+*********5678" is no call`,
+		"13912345678":                           "*******5678",
+		"008613912345678,":                      "***********5678,",
+		"139 1234 5678":                         "*** **** 5678",
+		"(010) 6552-9988 rings":                 "(***) ****-9988 rings",
+		"caller=13912345678 and +8613912345678": "caller=*******5678 and +*********5678",
+		"agent 8001 has 1234567 offers":         "agent 8001 has 1234567 offers",
+		"127.0.0.1:34567 2026-11-26 13:14:48":   "127.0.0.1:34567 2026-11-26 13:14:48",
+		"2026-11-26T13:14:48Z":                  "2026-11-26T13:14:48Z",
+		"o-123456789 cb-123456789 c_123456789":  "o-123456789 cb-123456789 c_123456789",
+		"goroutine 12 +0x1d 0xc000123456789":    "goroutine 12 +0x1d 0xc000123456789",
+		"550e8400-e29b-41d4-a716-446655440000":  "550e8400-e29b-41d4-a716-446655440000",
+		"1700000000.123":                        "1700000000.123",
+		"r+8613912345678x r13912345678":         "r+*********5678x r13912345678",
+		"":                                      "",
+	} {
+		if got := Text(in); got != want {
+			t.Errorf("Text(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestHandler(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(Handler(slog.NewTextHandler(&out, nil))).With("with", "+8613912345678").WithGroup("g")
+	log.Info("rang +8613912345678", "text", "13912345678", "error", errors.New(`"008613912345678" is wrong`), "any", []string{"13912345678"},
+		slog.Group("in", "number", "139 1234 5678"), "port", 34567890, "took", time.Second, "bytes", []byte("13912345678"))
+	if got := out.String(); strings.Contains(got, "3912345678") || strings.Contains(got, "1234 5678") || !strings.Contains(got, "34567890") ||
+		!strings.Contains(got, "g.took=1s") || !strings.Contains(got, "g.in.number") {
+		t.Error(got)
+	}
+	log.Debug("not shown")
+	if strings.Contains(out.String(), "not shown") {
+		t.Error("levels are lost")
+	}
+}

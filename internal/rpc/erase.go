@@ -1,0 +1,64 @@
+package rpc
+
+import (
+	"context"
+	"strconv"
+
+	"greenlane/internal/audit"
+	pb "greenlane/proto/greenlane/v1"
+	"greenlane/queue"
+	"greenlane/tiering"
+)
+
+// EraseCaller implements the rpc.
+func (s *supervisorService) EraseCaller(ctx context.Context, req *pb.EraseCallerRequest) (*pb.EraseCallerResponse, error) {
+	var c check
+	c.envelope(req.GetRequestId(), req.GetSite())
+	caller := c.number(s.opts.Normalizer, req.GetCaller())
+	st, err := s.checked(&c, req.GetSite())
+	if err != nil {
+		return nil, err
+	}
+	req.Site = st.name
+	cmd := &queue.EraseCaller{Request: requestOf(req, &req.RequestId), Caller: caller}
+	masked, keyed := s.opts.Audit.Caller(st.name, caller)
+	rec := audit.Record{
+		Action: "caller.erase", Site: st.name, Who: s.whoOf(ctx), RequestID: cmd.Request.ID,
+		Object: &audit.Object{Caller: masked, CallerKey: keyed},
+	}
+	var out *pb.EraseCallerResponse
+	err = s.recorded(rec, nil, func() (values, error) {
+		if out, err = s.erase(ctx, st, cmd); err != nil {
+			return nil, err
+		}
+		n := func(v int32) string { return strconv.Itoa(int(v)) }
+		return values{
+			"calls": n(out.GetCalls()), "callbacks": n(out.GetCallbacks()), "live": n(out.GetLive()),
+			"tier": strconv.FormatBool(out.GetTier()),
+		}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// erase forgets the caller's tier, then erases the site's records. The directory
+// comes first: a call that comes in between is of nobody who is known.
+func (s *Server) erase(ctx context.Context, st *site, cmd *queue.EraseCaller) (*pb.EraseCallerResponse, error) {
+	_, known, err := s.opts.Directory.Lookup(ctx, st.name, cmd.Caller)
+	if err != nil {
+		return nil, toError(s.log, err)
+	}
+	// Also when it is not known: something may lie aside that could not be read.
+	if _, err := s.opts.Directory.Set(ctx, st.name, tiering.Change{Number: cmd.Caller, Op: tiering.OpForget, At: st.now()}); err != nil {
+		return nil, toError(s.log, err)
+	}
+	res, err := st.engine.Do(ctx, cmd)
+	if err != nil {
+		return nil, toError(s.log, err)
+	}
+	return &pb.EraseCallerResponse{
+		Calls: int32(res.ErasedCalls), Callbacks: int32(res.ErasedCallbacks), Tier: known, Live: int32(res.Live),
+	}, nil
+}

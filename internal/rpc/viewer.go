@@ -1,0 +1,121 @@
+package rpc
+
+import (
+	"context"
+
+	"greenlane/callback"
+	"greenlane/internal/identity"
+	"greenlane/internal/instant"
+	pb "greenlane/proto/greenlane/v1"
+	"greenlane/queue"
+)
+
+// viewer is whose eyes a message is for. It decides, and nobody else does, who
+// reads a caller's number in full: every call, callback and offer that leaves this
+// package passes through it. The zero viewer sees none.
+type viewer struct {
+	full     bool   // sees every number
+	agent    string // sees those of its own offers and of the call it has
+	trunk    string // a switch: sees those of the calls it reported
+	claimant string // sees those of the callbacks it has claimed
+}
+
+// viewer returns who looks when ctx's request is answered. The back office works
+// with numbers, and sees all of them; so does everybody when nobody is asked who
+// they are.
+func (s *Server) viewer(ctx context.Context) viewer {
+	id := s.who(ctx)
+	if id.By == identity.ByNobody && id.Roles.Has(identity.All) || id.Roles.Has(identity.BackOffice) {
+		return viewer{full: true}
+	}
+	v := viewer{claimant: id.Name}
+	if id.Roles.Has(identity.Agent) {
+		v.agent = id.Name
+	}
+	if id.Roles.Has(identity.Switch) {
+		v.trunk = id.Name
+	}
+	return v
+}
+
+// asAgent is the viewer of a request that acts for an agent, which the table of
+// roles has allowed.
+func (v viewer) asAgent(agent string) viewer {
+	v.agent, v.claimant = agent, agent
+	return v
+}
+
+// asSwitch is the viewer of a request that speaks for a switch.
+func (v viewer) asSwitch(id string) viewer {
+	v.trunk = id
+	return v
+}
+
+// asClaimant is the viewer of a request by whoever claims a callback, in order to
+// ring the number.
+func (v viewer) asClaimant(claimant string) viewer {
+	v.claimant = claimant
+	return v
+}
+
+// maskedIf sees no number at all when that was asked for.
+func (v viewer) maskedIf(asked bool) viewer {
+	if asked {
+		return viewer{}
+	}
+	return v
+}
+
+func (v viewer) seesCall(c *queue.Call) bool {
+	switch {
+	case v.full:
+		return true
+	case v.trunk != "" && c.Switch == v.trunk:
+		return true
+	}
+	return v.agent != "" && c.Agent == v.agent && (c.State == queue.CallOffered || c.State == queue.CallAnswered)
+}
+
+func (v viewer) seesCallback(c *callback.Callback) bool {
+	return v.full || v.claimant != "" && c.ClaimedBy == v.claimant && c.State == callback.StateClaimed
+}
+
+// call converts a call; now is what its wait runs to while it waits.
+func (v viewer) call(site string, c *queue.Call, now instant.Instant) *pb.Call {
+	p := toCall(site, c, now)
+	if p != nil && !v.seesCall(c) {
+		p.Caller = masked(p.GetCaller())
+	}
+	return p
+}
+
+func (v viewer) callback(site string, c *callback.Callback) *pb.Callback {
+	p := toCallback(site, c)
+	if p != nil && !v.seesCallback(c) {
+		p.Caller = masked(p.GetCaller())
+	}
+	return p
+}
+
+// earned converts the callback that a call earned: it has the same number, and
+// whoever sees the one sees the other.
+func (v viewer) earned(site string, cb *callback.Callback, c *queue.Call) *pb.Callback {
+	v.full = v.full || cb != nil && c != nil && cb.Caller == c.Caller && v.seesCall(c)
+	return v.callback(site, cb)
+}
+
+// offer converts an offer. The agent it is made to is about to speak with the
+// caller.
+func (v viewer) offer(site string, o *queue.Offer, now instant.Instant) *pb.Offer {
+	p := toOffer(site, o, now)
+	if p == nil || v.agent != "" && o.Agent == v.agent {
+		return p
+	}
+	if p.Call != nil && !v.seesCall(o.Call) {
+		p.Call.Caller = masked(p.GetCall().GetCaller())
+	}
+	if p.Callback != nil && !v.seesCallback(o.Callback) {
+		p.Callback.Caller = masked(p.GetCallback().GetCaller())
+	}
+	return p
+}
