@@ -67,11 +67,8 @@ func (m *Machine) eraseCallbacks(caller tiering.Number, res *Result) {
 }
 
 func (m *Machine) eraseCalls(caller tiering.Number, res *Result) {
-	var list []*call
-	for c := m.byCaller[caller].first; c != nil; c = c.sameCaller {
-		list = append(list, c)
-	}
-	for _, c := range list {
+	// Those that are erased leave the list that is gone through.
+	for _, c := range slices.Collect(m.callsOf(caller)) {
 		if !c.State.Terminal() {
 			res.Live++
 			continue
