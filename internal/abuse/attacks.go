@@ -175,12 +175,18 @@ func neverRead(ctx context.Context, t Target) error {
 
 // neverReadHTTP is the same for wallboards.
 func neverReadHTTP(ctx context.Context, t Target) error {
+	var held []net.Conn
+	defer func() {
+		for _, conn := range held {
+			_ = conn.Close() // the daemon may have done so
+		}
+	}()
 	for range t.Clients {
 		conn, err := hostileDialer().DialContext(ctx, "tcp", t.HTTP)
 		if err != nil {
 			continue
 		}
-		defer func() { _ = conn.Close() }() // the daemon may have done so
+		held = append(held, conn)
 		_, _ = fmt.Fprintf(conn, "GET /wallboard/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
 	<-ctx.Done()

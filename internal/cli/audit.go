@@ -126,16 +126,27 @@ func (u *auditUse) showReport(r *audit.Report, v *audit.Verification) error {
 	if r.Open > 0 {
 		say("%d changes have no outcome: the daemon was killed, or the disk failed, while they were made", r.Open)
 	}
-	switch {
-	case r.Fault != nil:
-	case r.Running:
-		say("%s: as it was written, and a daemon goes on writing it", u.out.style.paint(green, "ok"))
-	case r.Stopped:
-		say("%s: as it was written, up to the daemon's stop", u.out.style.paint(green, "ok"))
-	default:
-		say("%s: as it was written, but it does not end with the daemon's stop: the daemon was killed, or the end is cut off", u.out.style.paint(yellow, "ok"))
+	if end := ending(r); end != "" {
+		colour := green
+		if !r.Running && !r.Stopped {
+			colour = yellow
+		}
+		say("%s: as it was written, %s", u.out.style.paint(colour, "ok"), end)
 	}
 	return nil
+}
+
+// ending says how a record without a fault ends.
+func ending(r *audit.Report) string {
+	switch {
+	case r.Fault != nil:
+		return ""
+	case r.Running:
+		return "and a daemon goes on writing it"
+	case r.Stopped:
+		return "up to the daemon's stop"
+	}
+	return "but it does not end with the daemon's stop: the daemon was killed, or the end is cut off"
 }
 
 func auditHeadCommand() *cobra.Command {

@@ -108,7 +108,7 @@ func (d *Directory) rewrite(o Options, was form, reseal bool, header, index []by
 	if err == nil {
 		err = db.Update(func(tx *bolt.Tx) error { return putSeals(tx, header, index) })
 	}
-	if err = errors.Join(err, db.Sync()); err != nil {
+	if err := errors.Join(err, db.Sync()); err != nil {
 		return err
 	}
 	// Both files are locked by this process while the name moves on.
