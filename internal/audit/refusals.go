@@ -136,6 +136,6 @@ func (r *Refusals) write(recs []Record) {
 		under = append(under, r.log.put(rec))
 	}
 	for _, e := range under {
-		<-e.done
+		<-e.done //nolint:errcheck // the Log has dealt with it
 	}
 }
