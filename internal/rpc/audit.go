@@ -245,7 +245,7 @@ func standingValues(standing tiering.Standing) values {
 	return values{"tier": standing.Tier.String(), "ends": moment(standing.Ends), "known": strconv.FormatBool(standing.Known)}
 }
 
-// batchChange is the record of a step of a batch: each caller with the tier asked
+// batchChange is the record of a batch: each caller with the tier asked
 // for.
 func (s *Server) batchChange(ctx context.Context, st *site, changes []tiering.Change, requestID string) audit.Record {
 	rec := audit.Record{
@@ -264,7 +264,7 @@ func (s *Server) batchChange(ctx context.Context, st *site, changes []tiering.Ch
 	return rec
 }
 
-// batchAfter says how many callers of a step have their tier, and which have not.
+// batchAfter says how many callers of a batch have their tier, and which have not.
 func batchAfter(results []tiering.Result) values {
 	var failed []string
 	for i := range results {

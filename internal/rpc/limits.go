@@ -17,11 +17,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"greenlane/internal/h2limit"
 	"greenlane/internal/identity"
 )
 
@@ -276,46 +274,6 @@ func (l *limiter) leave(g *guest) {
 		l.idle.Add(g.key, g)
 	}
 }
-
-// charge has the connection of a request that was refused pay for it.
-func charge(ctx context.Context) {
-	if p, ok := peer.FromContext(ctx); ok {
-		h2limit.Charge(p.Addr, h2limit.RefusalCost)
-	}
-}
-
-// chargeStrangers has who may not do what it asks for, or proves nothing, pay for it.
-func chargeStrangers(ctx context.Context, err error) {
-	switch status.Code(err) {
-	case codes.Unauthenticated, codes.PermissionDenied:
-		charge(ctx)
-	}
-}
-
-// Knows has requests turned away early that are for none of the methods registered
-// with a gRPC server. Call it when all are.
-func (s *Server) Knows(server *grpc.Server) {
-	methods := map[string]bool{}
-	for service, info := range server.GetServiceInfo() {
-		for _, m := range info.Methods {
-			methods["/"+service+"/"+m.Name] = true
-		}
-	}
-	s.methods.Store(&methods)
-}
-
-// known turns requests for methods that there are none of away before a handler is
-// found for them.
-func (s *Server) known(ctx context.Context, info *tap.Info) (context.Context, error) {
-	methods := s.methods.Load()
-	if methods == nil || (*methods)[info.FullMethodName] {
-		return ctx, nil
-	}
-	charge(ctx)
-	return ctx, errNoMethod
-}
-
-var errNoMethod = status.Error(codes.Unimplemented, "there is no such method")
 
 // refuse says which limit was reached, of whom, and when to try again.
 func (l *limiter) refuse(ctx context.Context, g *guest, limit string, wait time.Duration, message string) error {

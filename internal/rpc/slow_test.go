@@ -3,11 +3,13 @@ package rpc_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
@@ -19,7 +21,7 @@ import (
 // crowded is a site whose snapshots are larger than what a client that does not
 // read has room for.
 func crowded(s *queue.Site, o *optsT) {
-	for i := range 400 {
+	for i := range 1500 {
 		s.Queues = append(s.Queues, queue.DefaultQueue(fmt.Sprintf("queue-%s-%03d", strings.Repeat("x", 40), i)))
 	}
 	o.HeartbeatEvery = 5 * time.Millisecond
@@ -29,7 +31,7 @@ func TestASlowWatcherIsCutOffAndWatchesAgain(t *testing.T) {
 	r := newRig(t, crowded)
 	conn := r.dial(tight()...)
 	defer conn.Close()
-	stream := must(pb.NewSupervisorServiceClient(conn).Watch(r.ctx(), &pb.WatchRequest{}))(t)
+	stream := must(pb.NewSupervisorServiceClient(conn).Watch(r.ctx(), &pb.WatchRequest{MinInterval: durationpb.New(100 * time.Millisecond)}))(t)
 	r.arrive("c1", "") // somebody waits: every interval brings a snapshot
 	cutOff(t, &r.server.Counts().Watchers)
 	if err := recvEnd(t, stream.Recv); codeOf(err) != codes.ResourceExhausted || reasonOf(err) != "SLOW_READER" {
@@ -110,7 +112,7 @@ func TestASlowListenerIsCutOffAndMissesNoOffer(t *testing.T) {
 	stream := must(pb.NewAgentServiceClient(conn).Listen(r.ctx(), &pb.ListenRequest{AgentId: "a"}))(t)
 	first := must(recvOne(stream.Recv))(t)
 	ctx := r.ctx()
-	for r.server.Counts().Sessions.Load() > 0 {
+	for range 40 { // some 300 KB of news
 		for _, cmd := range []queue.Command{
 			&queue.SetState{Agent: "a", State: queue.AgentNotReady, Reason: strings.Repeat("x", 4000)}, &queue.SetState{Agent: "a", State: queue.AgentReady},
 		} {
@@ -118,6 +120,9 @@ func TestASlowListenerIsCutOffAndMissesNoOffer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+	for r.server.Counts().Sessions.Load() > 0 && ctx.Err() == nil {
+		runtime.Gosched()
 	}
 	if err := recvEnd(t, stream.Recv); codeOf(err) != codes.ResourceExhausted || reasonOf(err) != "SLOW_READER" {
 		t.Errorf("ended with %v", err)
