@@ -111,6 +111,7 @@ var nextSteps = map[string]string{
 	"ROLE_MISSING":       "docs/security.md has the table of who may what",
 	"SITE_DENIED":        "name another with --site",
 	"EVENTS_TRIMMED":     "begin at the oldest event kept with --after 0, and with another --cursor file if there is one",
+	"AUDIT_UNAVAILABLE":  "the disk of the daemon's audit record is full or failing; see the daemon's log. Repeating is safe",
 }
 
 // meaning is the exit code of a status, and the next step if one is known.
