@@ -175,12 +175,18 @@ func neverRead(ctx context.Context, t Target) error {
 
 // neverReadHTTP is the same for wallboards.
 func neverReadHTTP(ctx context.Context, t Target) error {
+	conns := make([]net.Conn, 0, t.Clients)
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close() // the daemon may have done so
+		}
+	}()
 	for range t.Clients {
 		conn, err := hostileDialer().DialContext(ctx, "tcp", t.HTTP)
 		if err != nil {
-			continue
+			continue // turned away
 		}
-		defer func() { _ = conn.Close() }() // the daemon may have done so
+		conns = append(conns, conn)
 		_, _ = fmt.Fprintf(conn, "GET /wallboard/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
 	<-ctx.Done()

@@ -218,7 +218,7 @@ func resident(ctx context.Context, addr string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer res.Body.Close() //nolint:errcheck // it was only read
+	defer res.Body.Close()
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		if v, ok := strings.CutPrefix(lines.Text(), "process_resident_memory_bytes "); ok {
