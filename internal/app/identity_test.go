@@ -188,6 +188,12 @@ func TestEveryPathWithEveryCredential(t *testing.T) {
 			}
 		}
 	}
+	for client, want := range map[string]int{"supervisor": http.StatusOK, "switch": http.StatusForbidden} {
+		res := g.do(g.browser(client), "POST", "/greenlane.v1.SupervisorService/GetSnapshot", map[string]string{"Content-Type": "application/json"}, "{}")
+		if res.StatusCode != want {
+			t.Errorf("the API over HTTP with the certificate of a %s: %s", client, res.Status)
+		}
+	}
 	if res := g.do(g.browser("metrics"), "GET", "/metrics", nil, ""); res.StatusCode != http.StatusOK {
 		t.Errorf("a scrape with a certificate: %s", res.Status)
 	}

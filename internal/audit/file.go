@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // file is what a Log needs of the file it appends to.
@@ -92,11 +93,20 @@ func lockDir(dir string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	if !tryLock(f) {
-		return nil, errors.Join(fmt.Errorf("audit: %s: %w", dir, ErrInUse), f.Close())
+	// A verifier holds the lock for the moment in which it looks who has it.
+	for range lockTries {
+		if tryLock(f) {
+			return f.Close, nil
+		}
+		time.Sleep(lockPause)
 	}
-	return f.Close, nil
+	return nil, errors.Join(fmt.Errorf("audit: %s: %w", dir, ErrInUse), f.Close())
 }
+
+const (
+	lockTries = 10
+	lockPause = 20 * time.Millisecond
+)
 
 // inUse reports whether a daemon has the directory open.
 func inUse(dir string) bool {

@@ -240,7 +240,9 @@ func (l *Log) run() {
 			}
 			l.commit(l.gather(e))
 		case <-t.C:
-			l.tell(l.w.tick())
+			if l.w.due() {
+				l.tell(l.w.sign())
+			}
 		}
 	}
 }

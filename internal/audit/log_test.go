@@ -343,7 +343,7 @@ func TestNoChangeWhileTheDiskFails(t *testing.T) {
 					t.Fatalf("an intent that is not on disk: %v", err)
 				}
 			}
-			d.set(-1, nil, nil)
+			d.set(-1, nil, nil) // There is room again.
 			change(t, l, "tier.set", "OK")
 			if s := l.Stats(); s.Failures != 3 || s.Records != 5 {
 				t.Errorf("%+v", s)

@@ -120,16 +120,17 @@ func (w *writer) mend() error {
 	return nil
 }
 
-// tick signs what has not been signed for a while.
-func (w *writer) tick() error {
-	now := w.opts.Now()
-	if w.unsigned == 0 || now.Sub(w.waiting) < w.opts.CheckpointAfter {
-		return nil
-	}
+// due reports whether something has not been signed for too long.
+func (w *writer) due() bool {
+	return w.opts.Key != nil && w.unsigned > 0 && w.opts.Now().Sub(w.waiting) >= w.opts.CheckpointAfter
+}
+
+// sign signs everything that has not been signed.
+func (w *writer) sign() error {
 	if err := w.mend(); err != nil {
 		return err
 	}
-	return w.append(now, nil, true)
+	return w.append(w.opts.Now(), nil, true)
 }
 
 // rotate signs the file, begins the next one, and removes files that are older

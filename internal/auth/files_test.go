@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -79,7 +80,7 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 	return b
 }
 
-// looks looks as often as a change needs to be taken.
+// looks gives a change the two glances that it needs to be taken.
 func (b *bench) looks() { b.auth.look(); b.auth.look() }
 
 func (b *bench) client(role identity.Role, name string, sites ...string) []*x509.Certificate {
@@ -89,7 +90,8 @@ func (b *bench) client(role identity.Role, name string, sites ...string) []*x509
 }
 
 func reasonOf(err error) Reason {
-	if r, ok := err.(*Refusal); ok {
+	var r *Refusal
+	if errors.As(err, &r) {
 		return r.Reason
 	}
 	return ""

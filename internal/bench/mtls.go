@@ -35,6 +35,13 @@ func measureMTLS(ctx context.Context, b *bench) (figures []Figure, err error) {
 	}
 	defer func() { err = errors.Join(err, b.end(s.daemon)) }()
 	var crowds [3]*crowd
+	defer func() {
+		for _, c := range crowds {
+			if c != nil {
+				err = errors.Join(err, c.close())
+			}
+		}
+	}()
 	for i, how := range []func(switchID string) ([]grpc.DialOption, error){
 		func(string) ([]grpc.DialOption, error) { return nil, nil }, s.byCertificate, s.byToken,
 	} {
@@ -46,7 +53,6 @@ func measureMTLS(ctx context.Context, b *bench) (figures []Figure, err error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, c.close()) }()
 		c.apart(i)
 		crowds[i] = c
 	}

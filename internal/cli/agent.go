@@ -65,9 +65,11 @@ func signInCommand() *cobra.Command {
 }
 
 // parseServes reads "billing" and "billing:2".
-func parseServes(all []string) ([]*pb.AgentQueue, error) {
+func parseServes(all []string) ([]*pb.AgentQueue, error) { return parseServesOf("--queue", all) }
+
+func parseServesOf(flag string, all []string) ([]*pb.AgentQueue, error) {
 	if len(all) == 0 {
-		return nil, usagef("--queue: name at least one queue that the agent serves")
+		return nil, usagef("%s: name at least one queue that the agent serves", flag)
 	}
 	var out []*pb.AgentQueue
 	for _, s := range all {
@@ -76,7 +78,7 @@ func parseServes(all []string) ([]*pb.AgentQueue, error) {
 		if leveled {
 			var err error
 			if level, err = strconv.Atoi(text); err != nil || level < 1 || level > 100 {
-				return nil, usagef("--queue: %q is not allowed: a queue, or a queue, a colon and a level of 1 to 100", s)
+				return nil, usagef("%s: %q is not allowed: a queue, or a queue, a colon and a level of 1 to 100", flag, s)
 			}
 		}
 		out = append(out, &pb.AgentQueue{Queue: name, Level: int32(level)})

@@ -13,7 +13,9 @@ import (
 
 // Commands returns the commands that stand at the top of the tool.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{agentCommand(), callCommand(), callbacksCommand(), eventsCommand(), careCommand(), auditCommand()}
+	return []*cobra.Command{
+		softphoneCommand(), topCommand(), agentCommand(), callCommand(), callbacksCommand(), careCommand(), eventsCommand(), auditCommand(),
+	}
 }
 
 // UsageError is a wrong command line, found before anything was asked of the

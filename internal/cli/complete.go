@@ -18,8 +18,10 @@ func complete(cmd *cobra.Command, flag string, words ...string) {
 }
 
 // completeQueues offers the daemon's queues for --queue to the shell.
-func completeQueues(cmd *cobra.Command) {
-	err := cmd.RegisterFlagCompletionFunc("queue", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+func completeQueues(cmd *cobra.Command) { completeQueuesFor(cmd, "queue") }
+
+func completeQueuesFor(cmd *cobra.Command, flag string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		f := flags{output: "table", timeout: time.Second}
 		f.addr, _ = cmd.Flags().GetString("addr")
 		f.site, _ = cmd.Flags().GetString("site")
@@ -41,6 +43,6 @@ func completeQueues(cmd *cobra.Command) {
 		return names, cobra.ShellCompDirectiveNoFileComp
 	})
 	if err != nil {
-		panic(err) // the command has no --queue: an error in this package
+		panic(err) // the command has no such flag: an error in this package
 	}
 }

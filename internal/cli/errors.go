@@ -9,6 +9,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"greenlane/internal/tui"
 )
 
 // The exit codes of the tool. ExitCodes says them in words.
@@ -69,20 +71,11 @@ func Explain(err error) (line string, code int) {
 		before, said = strings.TrimSuffix(err.Error(), bare.Err().Error()), bare.Message()
 	}
 	code, next := meaning(st)
-	line = before + strings.TrimSpace(dialling(said))
+	line = before + strings.TrimSpace(tui.Unwrapped(said))
 	if next != "" {
 		line += "; " + next
 	}
 	return line, code
-}
-
-// dialling takes gRPC's own words off what a connection failed of.
-func dialling(said string) string {
-	if rest, ok := strings.CutPrefix(said, `connection error: desc = "`); ok {
-		rest = strings.TrimPrefix(rest, "transport: Error while dialing: ")
-		return "the daemon was not reached: " + strings.TrimSuffix(rest, `"`)
-	}
-	return said
 }
 
 // bareStatus finds the status of an error without what wraps it.

@@ -130,7 +130,7 @@ func (s *session) scoreFile(ctx context.Context, name, preset string) error {
 		}
 	}
 	wrong, err := s.scoreLines(ctx, file, grading, out)
-	if err = errors.Join(err, flush(out)); err != nil {
+	if err := errors.Join(err, flush(out)); err != nil {
 		return err
 	}
 	if wrong > 0 {

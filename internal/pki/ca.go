@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"slices"
 	"time"
 
 	"greenlane/internal/identity"
@@ -156,6 +157,9 @@ func (c *CA) CRL(before *x509.RevocationList, now, next time.Time, revoked ...*x
 		list.Number = new(big.Int).Add(before.Number, big.NewInt(1))
 	}
 	for _, cert := range revoked {
+		if slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(cert.SerialNumber) == 0 }) {
+			continue
+		}
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: now})
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, list, c.Cert, c.key)

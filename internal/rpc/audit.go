@@ -148,10 +148,11 @@ func (s *Server) callbackChange(st *site, cmd queue.Command, c *change) bool {
 }
 
 // forced reports whether somebody else than the agent changes the agent's state.
-// Where nobody is asked who they are, only a sign-out by force counts.
+// Where nobody is asked who they are, and of a gateway that speaks for every agent,
+// only a sign-out by force counts.
 func (s *Server) forced(ctx context.Context, agent string, force bool) bool {
 	who := s.who(ctx)
-	if who.By == identity.ByNobody {
+	if who.By == identity.ByNobody || who.Name == identity.AnyName && who.Roles.Has(identity.Agent) {
 		return force
 	}
 	return who.Name != agent || !who.Roles.Has(identity.Agent)
@@ -244,7 +245,7 @@ func standingValues(standing tiering.Standing) values {
 	return values{"tier": standing.Tier.String(), "ends": moment(standing.Ends), "known": strconv.FormatBool(standing.Known)}
 }
 
-// batchChange is the record of a step of a batch: each caller with the tier asked
+// batchChange is the record of a batch: each caller with the tier asked
 // for.
 func (s *Server) batchChange(ctx context.Context, st *site, changes []tiering.Change, requestID string) audit.Record {
 	rec := audit.Record{
@@ -263,7 +264,7 @@ func (s *Server) batchChange(ctx context.Context, st *site, changes []tiering.Ch
 	return rec
 }
 
-// batchAfter says how many callers of a step have their tier, and which have not.
+// batchAfter says how many callers of a batch have their tier, and which have not.
 func batchAfter(results []tiering.Result) values {
 	var failed []string
 	for i := range results {

@@ -34,6 +34,7 @@ func TestAgentsWhoActForThemselvesAreNotRecorded(t *testing.T) {
 		{"a supervisor", agent("anna", identity.Supervisor), true, &queue.SetState{Agent: "7001"}, true},
 		{"a supervisor, signing out", agent("anna", identity.Supervisor), true, &queue.SignOut{Agent: "7001"}, true},
 		{"a supervisor of the agent's name", agent("7001", identity.Supervisor), true, &queue.SetState{Agent: "7001"}, true},
+		{"a gateway of all agents", agent(identity.AnyName, identity.Agent), true, &queue.SetState{Agent: "7001"}, false},
 		{"nobody", context.Background(), true, &queue.SetState{Agent: "7001"}, true},
 		{"whoever, where nobody is asked", context.Background(), false, &queue.SetState{Agent: "7001"}, false},
 		{"whoever, by force", context.Background(), false, &queue.SignOut{Agent: "7001", Force: true}, true},

@@ -83,7 +83,7 @@ func ratingOf(req *pb.TierServiceRateRequest, at, now instant.Instant, zone *tim
 	case req.GetMonth() != "":
 		var err error
 		if r.Month, err = tiering.ParseMonth(req.GetMonth()); err != nil {
-			return r, field("month", err)
+			return r, wrongField("month", err)
 		}
 	case at.IsZero():
 		r.Month = tiering.MonthOf(now, zone)
@@ -93,13 +93,13 @@ func ratingOf(req *pb.TierServiceRateRequest, at, now instant.Instant, zone *tim
 		r.Month = tiering.MonthOf(at, zone)
 	}
 	if err := r.Check(tiering.MonthOf(now, zone)); err != nil {
-		return r, field("month", err)
+		return r, wrongField("month", err)
 	}
 	return r, nil
 }
 
-// field makes an error of the core one about a field of the request.
-func field(name string, err error) error {
+// wrongField makes an error of the core one about a field of the request.
+func wrongField(name string, err error) error {
 	var c check
 	c.fault(name, "%s", err.Error())
 	return c.err()
@@ -119,7 +119,7 @@ func (s *Server) care(
 	callback := ""
 	switch {
 	case err == nil && res.Callback != nil:
-		callback = string(res.Callback.ID)
+		callback = res.Callback.ID
 	case errors.Is(err, queue.ErrCallbackExists):
 		// Somebody is about to call anyway, and one promise is enough.
 	case err != nil:

@@ -179,10 +179,18 @@ var walls = []wall{
 		rooms: []string{"."},
 		except: []string{
 			"cmd/...", "internal/app/...", "internal/rpc/...", "proto/...",
-			"internal/bench/...", "internal/cli/...", "internal/load/...", "internal/report/...", // clients, as cmd is
+			"internal/bench/...", "internal/cli/...", "internal/load/...", "internal/report/...", "internal/tui/...", // clients, as cmd is
 			"internal/abuse/...",
 		},
 		deny: []string{"/proto"},
+	},
+	{
+		why:   "a full-screen program knows the public API alone; the tool's commands start it",
+		rooms: []string{"internal/tui/..."},
+		deny: []string{
+			"/queue", "/tiering", "/callback", "/metrics",
+			"/internal/app", "/internal/cli", "/internal/config", "/internal/load", "/internal/rpc", "/internal/web",
+		},
 	},
 	{
 		why:   "the audit record is handed what it holds; it knows no wire, no store and nobody who writes to it",

@@ -103,9 +103,15 @@ func (e *Engine) cohortsWithin(ctx context.Context, node *redis.Client, from, to
 	return out, nil
 }
 
-// Statistics implements queue.Engine.
+// Statistics implements queue.Engine. It is asked for every few seconds, so that it
+// reads agents a part at a time: ten thousand of them at once would hold Redis up for
+// longer than any script may. They may be a moment older than the rest.
 func (e *Engine) Statistics(ctx context.Context) (*queue.Snapshot, error) {
-	s, err := e.Snapshot(ctx)
+	agents := map[string]string{}
+	if err := e.eachField(ctx, keyAgents, func(id, raw string) { agents[id] = raw }); err != nil {
+		return nil, err
+	}
+	s, err := e.snapshot(ctx, agents)
 	if err != nil {
 		return nil, err
 	}

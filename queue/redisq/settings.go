@@ -97,8 +97,12 @@ type siteNumber struct {
 	n    float64
 }
 
-// never is what no setting can be.
-const never = -1
+// What stands for nil, beside 0: an offset that no zone has, and nothing at all for
+// settings that are always there.
+const (
+	noOffset = -1
+	always   = -2
+)
 
 // siteNumbers are in an order that both sides know: every run of a script reads
 // them, and would take longer for a record with names.
@@ -111,20 +115,20 @@ func siteNumbers(site *queue.Site, zones *zoneTables) []siteNumber {
 		}
 		return 0
 	}
-	offset := float64(never)
+	offset := float64(noOffset)
 	if fixed, ok := zones.fixed(site.Zone); ok {
 		offset = float64(fixed)
 	}
 	return []siteNumber{
-		{"owner_lease", never, ms(site.OwnerLease)}, {"poll_grace", never, ms(site.PollGrace)},
-		{"sign_in_grace", never, ms(site.SignInGrace)}, {"short_abandon", never, ms(site.ShortAbandon)},
-		{"keep_calls", never, float64(k.Calls)}, {"keep_calls_age", never, ms(k.CallsAge)},
-		{"keep_callbacks", never, float64(k.Callbacks)}, {"keep_callbacks_age", never, ms(k.CallbacksAge)},
-		{"keep_requests", never, float64(k.Requests)}, {"keep_requests_age", never, ms(k.RequestsAge)},
-		{"keep_agents_age", never, ms(k.AgentsAge)},
-		{"keep_events", never, float64(k.Events)}, {"keep_events_age", never, ms(k.EventsAge)},
+		{"owner_lease", always, ms(site.OwnerLease)}, {"poll_grace", always, ms(site.PollGrace)},
+		{"sign_in_grace", always, ms(site.SignInGrace)}, {"short_abandon", always, ms(site.ShortAbandon)},
+		{"keep_calls", always, float64(k.Calls)}, {"keep_calls_age", always, ms(k.CallsAge)},
+		{"keep_callbacks", always, float64(k.Callbacks)}, {"keep_callbacks_age", always, ms(k.CallbacksAge)},
+		{"keep_requests", always, float64(k.Requests)}, {"keep_requests_age", always, ms(k.RequestsAge)},
+		{"keep_agents_age", always, ms(k.AgentsAge)},
+		{"keep_events", always, float64(k.Events)}, {"keep_events_age", always, ms(k.EventsAge)},
 		{"max_waiting", 0, float64(site.MaxWaiting)}, {"ack_timeout", 0, ms(site.AckTimeout)}, {"max_talk", 0, ms(site.MaxTalk)},
-		{"zone_offset", never, offset}, {"preemption", 0, flag(site.Preemption)}, {"reject_blacklist", 0, flag(site.RejectBlacklist)},
+		{"zone_offset", noOffset, offset}, {"preemption", 0, flag(site.Preemption)}, {"reject_blacklist", 0, flag(site.RejectBlacklist)},
 	}
 }
 
@@ -142,10 +146,8 @@ func luaSite() (names, table string) {
 	for _, s := range siteNumbers(&queue.Site{}, &zoneTables{byName: map[string][][2]int64{}}) {
 		list = append(list, s.name)
 		value := s.name
-		if s.none == 0 {
-			value = s.name + " ~= 0 and " + s.name + " or nil"
-		} else if s.name == "zone_offset" {
-			value = fmt.Sprintf("%s ~= %d and %s or nil", s.name, never, s.name)
+		if s.none != always {
+			value = fmt.Sprintf("%s ~= %v and %s or nil", s.name, s.none, s.name)
 		}
 		values = append(values, s.name+" = "+value)
 	}

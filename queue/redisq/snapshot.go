@@ -42,13 +42,21 @@ type queuePicture struct {
 // Snapshot implements queue.Engine: one transaction, and a second look at the
 // calls that are offered or held for how long they have waited.
 func (e *Engine) Snapshot(ctx context.Context) (*queue.Snapshot, error) {
+	return e.snapshot(ctx, nil)
+}
+
+// snapshot takes the agents as they are given; nil: they are part of the transaction.
+func (e *Engine) snapshot(ctx context.Context, agents map[string]string) (*queue.Snapshot, error) {
 	node, err := e.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	pic, err := e.takePicture(ctx, node)
+	pic, err := e.takePicture(ctx, node, agents == nil)
 	if err != nil {
 		return nil, e.asked(ctx, err)
+	}
+	if agents == nil {
+		agents = pic.agents.Val()
 	}
 	var meta metaRecord
 	if raw, err := pic.meta.Bytes(); err == nil {
@@ -59,7 +67,7 @@ func (e *Engine) Snapshot(ctx context.Context) (*queue.Snapshot, error) {
 	pic.now = max(pic.now, meta.Now)
 	s := &queue.Snapshot{Site: e.site.Name, At: pic.now, Seq: meta.LastEvent, GreenChannelViolations: meta.Violations}
 	byQueue := map[string]map[queue.AgentState]int{}
-	s.Agents = e.agentsOf(pic.agents.Val(), byQueue)
+	s.Agents = e.agentsOf(agents, byQueue)
 	s.AgentStates = map[queue.AgentState]int{}
 	for i := range s.Agents {
 		s.AgentStates[s.Agents[i].State]++
@@ -82,7 +90,7 @@ func (e *Engine) Snapshot(ctx context.Context) (*queue.Snapshot, error) {
 	return s, nil
 }
 
-func (e *Engine) takePicture(ctx context.Context, node *redis.Client) (*picture, error) {
+func (e *Engine) takePicture(ctx context.Context, node *redis.Client, withAgents bool) (*picture, error) {
 	pic := &picture{now: e.Now()}
 	local := pic.now.Time().In(e.site.Zone)
 	pic.starts = append(pic.starts, "day "+strconv.FormatInt(time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, time.UTC).UnixMilli()/dayMs, 10))
@@ -115,7 +123,9 @@ func (e *Engine) takePicture(ctx context.Context, node *redis.Client) (*picture,
 		}
 		states = p.HMGet(ctx, e.keys[keySite], fields...)
 		pic.meta = p.HGet(ctx, e.keys[keySite], "meta")
-		pic.agents = p.HGetAll(ctx, e.keys[keyAgents])
+		if withAgents {
+			pic.agents = p.HGetAll(ctx, e.keys[keyAgents])
+		}
 		pic.totals = p.HGetAll(ctx, e.keys[keyTotals])
 		pic.due = first(keyPromises, "-inf", exclusive(deadlines), 1)
 		pic.end = first(keyPromises, inclusive(deadlines), "+inf", 1)

@@ -37,7 +37,7 @@ const en = {
   'ev.CALL_MOVED': 'moved to queue', 'ev.CALL_RERANKED': 'tier changed to', 'ev.CALL_RELEASED_TO_ALL': 'released to all agents',
   'ev.CALL_TIMED_OUT': 'released after the longest wait', 'ev.CALL_OVERFLOWED': 'handed outside', 'ev.CALL_REFUSED': 'not let in',
   'unavailable': 'The daemon does not answer. Trying again.',
-  'l.title': 'Who are you?', 'l.lead': 'This page needs a token. Ask whoever runs the daemon for yours.', 'l.token': 'Token', 'l.send': 'Sign in', 'l.out': 'Use another token',
+  'l.title': 'Who are you?', 'l.lead': 'This page needs a token. Ask whoever runs the daemon for yours.', 'l.token': 'Token', 'l.send': 'Sign in', 'l.out': 'Leave',
   'l.none': 'Enter your token.', 'l.refused': 'This token is not accepted, or has expired.', 'l.leave': (name) => `Leave (${name})`,
   'l.denied': (name, roles) => `You are ${name} (${roles}), and this page is for another role or site.`,
 
@@ -104,7 +104,7 @@ const zh = {
   'ev.CALL_MOVED': '转到队列', 'ev.CALL_RERANKED': '等级改为', 'ev.CALL_RELEASED_TO_ALL': '开放给所有坐席',
   'ev.CALL_TIMED_OUT': '等待过久被释放', 'ev.CALL_OVERFLOWED': '转往外部', 'ev.CALL_REFUSED': '未准进入',
   'unavailable': '系统没有应答，正在重试。',
-  'l.title': '请验证身份', 'l.lead': '此页面需要令牌。请向系统管理员索取。', 'l.token': '令牌', 'l.send': '登录', 'l.out': '使用其他令牌',
+  'l.title': '请验证身份', 'l.lead': '此页面需要令牌。请向系统管理员索取。', 'l.token': '令牌', 'l.send': '登录', 'l.out': '退出',
   'l.none': '请输入令牌。', 'l.refused': '令牌无效或已过期。', 'l.leave': (name) => `退出（${name}）`,
   'l.denied': (name, roles) => `您是 ${name}（${roles}），此页面属于其他角色或站点。`,
 
