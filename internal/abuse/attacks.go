@@ -34,6 +34,8 @@ type Target struct {
 	Clients int
 	// Forged is how many forged calls a second arrive.
 	Forged int
+
+	from byte // the last part of the address that an attack comes from; 0: any
 }
 
 // Attacks are all that there are.
@@ -58,7 +60,7 @@ const (
 )
 
 func rapidReset(ctx context.Context, t Target) error {
-	return again(ctx, t.Addr, func(w *wire) error {
+	return again(ctx, t, func(w *wire) error {
 		id, err := w.open(arrivedPath, false)
 		return errors.Join(err, w.WriteRSTStream(id, http2.ErrCodeCancel))
 	})
@@ -66,7 +68,7 @@ func rapidReset(ctx context.Context, t Target) error {
 
 func tinyData(ctx context.Context, t Target) error {
 	const streams = 100
-	return again(ctx, t.Addr, func(w *wire) error {
+	return again(ctx, t, func(w *wire) error {
 		for w.next < 2*streams {
 			if _, err := w.open(connectPath, false); err != nil {
 				return err
@@ -83,7 +85,7 @@ func tinyData(ctx context.Context, t Target) error {
 }
 
 func continuation(ctx context.Context, t Target) error {
-	return again(ctx, t.Addr, func(w *wire) error {
+	return again(ctx, t, func(w *wire) error {
 		err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: w.next, BlockFragment: w.request(arrivedPath)})
 		for err == nil {
 			w.block.Reset()
@@ -97,7 +99,7 @@ func continuation(ctx context.Context, t Target) error {
 }
 
 func pings(ctx context.Context, t Target) error {
-	return again(ctx, t.Addr, func(w *wire) error {
+	return again(ctx, t, func(w *wire) error {
 		// A request now and then keeps the server from counting the pings.
 		if _, err := w.open(arrivedPath, true); err != nil {
 			return err
@@ -112,13 +114,13 @@ func pings(ctx context.Context, t Target) error {
 }
 
 func settings(ctx context.Context, t Target) error {
-	return again(ctx, t.Addr, func(w *wire) error {
+	return again(ctx, t, func(w *wire) error {
 		return w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 16})
 	})
 }
 
 func metadata(ctx context.Context, t Target) error {
-	return again(ctx, t.Addr, func(w *wire) error {
+	return again(ctx, t, func(w *wire) error {
 		block := w.request(arrivedPath, "x-filler", strings.Repeat("x", 1<<20))
 		id := w.next
 		w.next += 2
@@ -158,7 +160,7 @@ func neverRead(ctx context.Context, t Target) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		w, err := dial(ctx, t.Addr, false)
+		w, err := dial(ctx, t, false)
 		if err != nil {
 			continue // turned away
 		}
@@ -175,18 +177,18 @@ func neverRead(ctx context.Context, t Target) error {
 
 // neverReadHTTP is the same for wallboards.
 func neverReadHTTP(ctx context.Context, t Target) error {
-	var held []net.Conn
+	conns := make([]net.Conn, 0, t.Clients)
 	defer func() {
-		for _, conn := range held {
-			_ = conn.Close() // the daemon may have done so
+		for _, c := range conns {
+			_ = c.Close() // the daemon may have done so
 		}
 	}()
 	for range t.Clients {
-		conn, err := hostileDialer().DialContext(ctx, "tcp", t.HTTP)
+		conn, err := t.dialer().DialContext(ctx, "tcp", t.HTTP)
 		if err != nil {
-			continue
+			continue // turned away
 		}
-		held = append(held, conn)
+		conns = append(conns, conn)
 		_, _ = fmt.Fprintf(conn, "GET /wallboard/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
 	<-ctx.Done()
@@ -196,7 +198,7 @@ func neverReadHTTP(ctx context.Context, t Target) error {
 // slashless asks for methods by paths that a rule for "/greenlane..." would not
 // match, and is to be answered by none of them.
 func slashless(ctx context.Context, t Target) error {
-	conn, err := hostileConn(t.Addr)
+	conn, err := hostileConn(t)
 	if err != nil {
 		return err
 	}
@@ -216,9 +218,9 @@ func slashless(ctx context.Context, t Target) error {
 	return nil
 }
 
-func hostileConn(addr string) (*grpc.ClientConn, error) {
-	return clientConn(addr, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-		return hostileDialer().DialContext(ctx, "tcp", addr)
+func hostileConn(t Target) (*grpc.ClientConn, error) {
+	return clientConn(t.Addr, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		return t.dialer().DialContext(ctx, "tcp", addr)
 	}))
 }
 
@@ -236,7 +238,7 @@ func forged(ctx context.Context, t Target) error {
 }
 
 func forge(ctx context.Context, t Target, sender int, every time.Duration) error {
-	conn, err := hostileConn(t.Addr)
+	conn, err := hostileConn(t)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,8 @@ func (r Report) Ratio() float64 { return float64(r.During) / float64(max(1, r.Be
 // error is a promise that the daemon broke.
 func Run(ctx context.Context, a Attack, t Target, span time.Duration) (Report, error) {
 	out := Report{Attack: a.Name}
+	// An address of its own, that no earlier attack has had turned away.
+	t.from = byte(1 + slices.IndexFunc(Attacks, func(other Attack) bool { return other.Name == a.Name }))
 	l, err := newLegitimate(ctx, t)
 	if err != nil {
 		return out, err

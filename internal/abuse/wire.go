@@ -23,21 +23,20 @@ type wire struct {
 	next  uint32
 }
 
-// hostileDialer comes from another address of this machine than everybody else,
-// where that is possible: what a daemon does to an address, it does to the hostile
-// one.
-func hostileDialer() *net.Dialer {
+// dialer comes from another address of this machine than everybody else, where that
+// is possible: what a daemon does to an address, it does to the hostile one.
+func (t Target) dialer() *net.Dialer {
 	d := &net.Dialer{Timeout: time.Second}
-	if runtime.GOOS == "linux" {
-		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
+	if runtime.GOOS == "linux" && t.from > 0 {
+		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, t.from)}
 	}
 	return d
 }
 
 // dial opens a connection; what the daemon answers is thrown away when read is
 // true, and left in the socket otherwise.
-func dial(ctx context.Context, addr string, read bool) (*wire, error) {
-	conn, err := hostileDialer().DialContext(ctx, "tcp", addr)
+func dial(ctx context.Context, t Target, read bool) (*wire, error) {
+	conn, err := t.dialer().DialContext(ctx, "tcp", t.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +76,11 @@ func (w *wire) open(path string, end bool) (uint32, error) {
 }
 
 // again repeats one connection's abuse until ctx ends: who is cut off comes back.
-func again(ctx context.Context, addr string, do func(w *wire) error) error {
+func again(ctx context.Context, t Target, do func(w *wire) error) error {
 	pause := time.NewTicker(5 * time.Millisecond)
 	defer pause.Stop()
 	for ctx.Err() == nil {
-		w, err := dial(ctx, addr, true)
+		w, err := dial(ctx, t, true)
 		if err == nil {
 			stop := context.AfterFunc(ctx, func() { _ = w.Close() })
 			for err == nil {
