@@ -53,11 +53,17 @@ var rpcs = map[string]struct{ in, out string }{
 		"welcome offer rescind agent call_ended result heartbeat",
 	},
 
-	"TierService.Set":       {"request_id site caller tier note", "tier"},
-	"TierService.Lookup":    {"site caller", "tier known"},
-	"<TierService.BatchSet": {"site caller tier note", "results applied failed"},
-	"TierService.Score":     {"payment_record order_amount profit_contribution", "score tier"},
-	"TierService.Blacklist": {"request_id site caller remove reason until", "tier"},
+	"TierService.Set":           {"request_id site caller tier note", "tier"},
+	"TierService.Lookup":        {"site caller", "tier known"},
+	"<TierService.BatchSet":     {"site caller tier note", "results applied failed"},
+	"TierService.Score":         {"payment_record order_amount profit_contribution", "score tier"},
+	"TierService.Blacklist":     {"request_id site caller remove reason until", "tier"},
+	"TierService.ListBlacklist": {"site page_size page_token", "callers.caller callers.reason callers.since callers.until next_page_token"},
+	"TierService.List":          {"site page_size page_token", "entries.caller entries.grade entries.blacklisted next_page_token"},
+	"TierService.Count":         {"site", "vip mid ordinary blacklist"},
+	"TierService.GetGrading":    {"preset", "name factors.name factors.weight vip_from mid_from"},
+	"TierService.Rate":          {"request_id site caller score month at", "standing callback_id"},
+	"TierService.ListCare>":     {"site classes dissatisfied limit", "item.caller item.class item.months"},
 
 	"CallbackService.List": {
 		"site state caller",
