@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"greenlane/internal/discreet"
 	"greenlane/tiering"
 )
 
@@ -140,6 +141,7 @@ func (l *Log) Caller(site string, n tiering.Number) (masked, keyed string) {
 
 // put hands a record in; its end is told on the returned channel.
 func (l *Log) put(rec Record) *entry {
+	rec.mask()
 	e := &entry{rec: rec, done: make(chan error, 1)}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -149,6 +151,29 @@ func (l *Log) put(rec Record) *entry {
 	}
 	l.in <- e
 	return e
+}
+
+// mask masks what reads as a phone number: ids, names and notes are whatever their
+// sender makes them.
+func (r *Record) mask() {
+	r.RequestID = discreet.Text(r.RequestID)
+	r.Want, r.Before, r.After = masked(r.Want), masked(r.Before), masked(r.After)
+	if r.Object != nil {
+		o := *r.Object
+		o.Call, o.Agent, o.Callback, o.Queue = discreet.Text(o.Call), discreet.Text(o.Agent), discreet.Text(o.Callback), discreet.Text(o.Queue)
+		r.Object = &o
+	}
+}
+
+func masked(values map[string]string) map[string]string {
+	if values == nil {
+		return nil
+	}
+	out := make(map[string]string, len(values))
+	for name, v := range values {
+		out[name] = discreet.Text(v)
+	}
+	return out
 }
 
 // Note writes a fact and returns when it is on disk.
