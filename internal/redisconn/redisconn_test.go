@@ -45,18 +45,24 @@ func TestALateReplyIsNotAskedForAgain(t *testing.T) {
 			},
 		} {
 			c := open(t, s.options)
-			if err := c.Set(t.Context(), key, 0, 0).Err(); err != nil { // a connection to be used below
-				t.Fatal(name, err)
-			}
-			s.server.Pause()
-			if err := incr(c, key); !errors.Is(err, redisconn.ErrLost) || !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("%s, %s: %v, want ErrLost for a time-out", name, key, err)
-			}
-			s.server.Resume()
-			n, began := 0, time.Now()
-			for asked := s.server.Client(); n == 0; {
-				if n, _ = asked.Get(t.Context(), key).Int(); t.Context().Err() != nil || time.Since(began) > 5*time.Second {
+			// A cluster's client may be asking for the cluster's layout on its one connection,
+			// and the command then never leaves on another: that is tried again.
+			for done, tries := false, 1; !done; tries++ {
+				if tries > 5 {
 					t.Fatal(name, key, "the command was never done")
+				}
+				if err := c.Set(t.Context(), key, 0, 0).Err(); err != nil { // a connection to be used below
+					t.Fatal(name, err)
+				}
+				s.server.Pause()
+				if err := incr(c, key); !errors.Is(err, redisconn.ErrLost) || !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%s, %s: %v, want ErrLost for a time-out", name, key, err)
+				}
+				s.server.Resume()
+				asked := s.server.Client()
+				for began := time.Now(); !done && time.Since(began) < 2*time.Second; {
+					n, _ := asked.Get(t.Context(), key).Int()
+					done = n > 0
 				}
 			}
 			if n, err := s.server.Client().Get(t.Context(), key).Int(); err != nil || n != 1 {
