@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -44,7 +45,7 @@ func (s *Server) Guard(next http.Handler, site string, refused func(w http.Respo
 		ctx := peer.NewContext(r.Context(), &peer.Peer{Addr: httpPeer(r.RemoteAddr)})
 		e, err := s.enter(ctx, path, ruleOfPath(path), func() auth.Proof { return httpProof(r) })
 		if err == nil && path == boardPath {
-			err = s.allow(ctx, path, &e, boardRequest{or(r.URL.Query().Get(siteParameter), site)})
+			err = s.allow(ctx, path, &e, boardRequest{cmp.Or(r.URL.Query().Get(siteParameter), site)})
 		}
 		if err != nil {
 			code := http.StatusForbidden
@@ -70,13 +71,6 @@ type boardRequest struct{ site string }
 
 // GetSite returns the site.
 func (b boardRequest) GetSite() string { return b.site }
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
 
 // httpProof reads what a request brings along: a token of its own, or else its
 // browser's, or the certificate of its connection.
@@ -110,7 +104,7 @@ func (s *Server) SignIn(ctx context.Context, token, from string) (auth.Known, er
 		return auth.Known{}, refuse(codes.FailedPrecondition, "NOT_SET_UP", "this daemon asks nobody who they are", nil)
 	}
 	ctx = peer.NewContext(ctx, &peer.Peer{Addr: httpPeer(from)})
-	known, err := s.opts.Authority.Prove(auth.Proof{Bearer: or(token, "-")})
+	known, err := s.opts.Authority.Prove(auth.Proof{Bearer: cmp.Or(token, "-")})
 	if err != nil {
 		return auth.Known{}, s.unauthenticated(ctx, "/login", err)
 	}
