@@ -72,7 +72,7 @@ func (s *tierService) Rate(ctx context.Context, req *pb.TierServiceRateRequest) 
 			return nil, toError(s.log, err)
 		}
 	}
-	out.Standing = toCareItem(caller, sat, class, month)
+	out.Standing = toCareItem(string(caller), sat, class, month) // who rates knows the number
 	return out, nil
 }
 
@@ -210,7 +210,7 @@ func (s *tierService) ListCare(req *pb.TierServiceListCareRequest, stream grpc.S
 	if err != nil {
 		return err
 	}
-	month, sent := tiering.MonthOf(st.now(), st.config.Zone), int32(0)
+	eyes, month, sent := s.viewer(stream.Context()), tiering.MonthOf(st.now(), st.config.Zone), int32(0)
 	for _, class := range tiering.CareClasses {
 		if len(wanted) > 0 && !wanted[class] {
 			continue
@@ -222,7 +222,7 @@ func (s *tierService) ListCare(req *pb.TierServiceListCareRequest, stream grpc.S
 			if sent++; req.GetLimit() > 0 && sent > req.GetLimit() {
 				return errEnough
 			}
-			return stream.Send(&pb.TierServiceListCareResponse{Item: toCareItem(r.Number, r.Satisfaction, class, month)})
+			return stream.Send(&pb.TierServiceListCareResponse{Item: toCareItem(eyes.caller(r.Number), r.Satisfaction, class, month)})
 		})
 		if errors.Is(err, errEnough) {
 			return nil
@@ -234,8 +234,8 @@ func (s *tierService) ListCare(req *pb.TierServiceListCareRequest, stream grpc.S
 	return nil
 }
 
-func toCareItem(caller tiering.Number, s tiering.Satisfaction, class tiering.CareClass, month tiering.Month) *pb.CareItem {
-	item := &pb.CareItem{Caller: string(caller), Class: pb.CareClass(class), CallbackMonth: s.Cared.String()}
+func toCareItem(caller string, s tiering.Satisfaction, class tiering.CareClass, month tiering.Month) *pb.CareItem {
+	item := &pb.CareItem{Caller: caller, Class: pb.CareClass(class), CallbackMonth: s.Cared.String()}
 	for _, m := range s.Window(month) {
 		item.Months = append(item.Months, &pb.MonthSatisfaction{Month: m.Month.String(), Mean: m.Mean(), Ratings: int32(m.Count)})
 	}

@@ -51,11 +51,12 @@ func (s *tierService) List(ctx context.Context, req *pb.TierServiceListRequest) 
 	if err != nil {
 		return nil, toError(s.log, err)
 	}
+	eyes := s.viewer(ctx)
 	out := &pb.TierServiceListResponse{Entries: make([]*pb.TierEntry, len(items)), NextPageToken: string(next)}
 	for i := range items {
 		e := &items[i].Entry
 		out.Entries[i] = &pb.TierEntry{
-			Caller: string(items[i].Number), Grade: toTier(e.Grade), GradedAt: toTime(e.GradedAt), GradeExpiresAt: toTime(e.GradeEnds),
+			Caller: eyes.caller(items[i].Number), Grade: toTier(e.Grade), GradedAt: toTime(e.GradedAt), GradeExpiresAt: toTime(e.GradeEnds),
 			Blacklisted: e.Blacklisted, BlacklistedUntil: toTime(e.BlacklistEnds), Flags: uint32(e.Flags), Note: e.Note,
 		}
 	}
@@ -78,7 +79,7 @@ func (s *tierService) ListBlacklist(ctx context.Context, req *pb.TierServiceList
 	if err != nil {
 		return nil, toError(s.log, err)
 	}
-	now := st.now()
+	eyes, now := s.viewer(ctx), st.now()
 	out := &pb.TierServiceListBlacklistResponse{NextPageToken: string(next)}
 	for i := range items {
 		e := &items[i].Entry
@@ -86,7 +87,7 @@ func (s *tierService) ListBlacklist(ctx context.Context, req *pb.TierServiceList
 			continue
 		}
 		out.Callers = append(out.Callers, &pb.BlacklistedCaller{
-			Caller: string(items[i].Number), Reason: e.Note, Since: toTime(e.UpdatedAt), Until: toTime(e.BlacklistEnds), Grade: toTier(e.Grade),
+			Caller: eyes.caller(items[i].Number), Reason: e.Note, Since: toTime(e.UpdatedAt), Until: toTime(e.BlacklistEnds), Grade: toTier(e.Grade),
 		})
 	}
 	return out, nil

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"greenlane/internal/identity"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
 	"greenlane/tiering"
@@ -174,5 +175,30 @@ func TestScoreByNames(t *testing.T) {
 	}
 	if g = must(r.tier.GetGrading(r.ctx(), &pb.TierServiceGetGradingRequest{Preset: "three-factor"}))(t); len(g.GetFactors()) != 3 || g.GetFactors()[2].GetWeight() != 0.6 {
 		t.Errorf("%v", g)
+	}
+}
+
+// TestListsOfCallersAreMasked but for the back office, which works with numbers.
+func TestListsOfCallersAreMasked(t *testing.T) {
+	l := newLocked(t)
+	back := pb.NewTierServiceClient(l.as(l.token(identity.BackOffice, "crm"), nil))
+	sup := pb.NewTierServiceClient(l.as(l.token(identity.Supervisor, "boss"), nil))
+	must(back.Blacklist(l.ctx(), &pb.TierServiceBlacklistRequest{Caller: "13800138000", Reason: "threats"}))(t)
+	for before, score := range []int32{1, 3, 5} { // lower each month
+		month := l.month(before)
+		must(back.Rate(l.ctx(), &pb.TierServiceRateRequest{Caller: "13800138000", Month: month, Score: score}))(t)
+	}
+	for name, c := range map[string]struct {
+		tiers pb.TierServiceClient
+		want  string
+	}{"back office": {back, "+8613800138000"}, "supervisor": {sup, "**********8000"}} {
+		black := must(c.tiers.ListBlacklist(l.ctx(), &pb.TierServiceListBlacklistRequest{}))(t)
+		if got := black.GetCallers(); len(got) != 1 || got[0].GetCaller() != c.want {
+			t.Errorf("%s: the blacklist shows %v, want %s", name, got, c.want)
+		}
+		stream := must(c.tiers.ListCare(l.ctx(), &pb.TierServiceListCareRequest{}))(t)
+		if got := must(stream.Recv())(t).GetItem().GetCaller(); got != c.want {
+			t.Errorf("%s: the care list shows %s, want %s", name, got, c.want)
+		}
 	}
 }

@@ -8,11 +8,12 @@ import (
 	"greenlane/internal/instant"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
+	"greenlane/tiering"
 )
 
 // viewer is whose eyes a message is for. It decides, and nobody else does, who
-// reads a caller's number in full: every call, callback and offer that leaves this
-// package passes through it. The zero viewer sees none.
+// reads a caller's number in full: every call, callback, offer and list of callers
+// that leaves this package passes through it. The zero viewer sees none.
 type viewer struct {
 	full     bool   // sees every number
 	agent    string // sees those of its own offers and of the call it has
@@ -95,6 +96,14 @@ func (v viewer) callback(site string, c *callback.Callback) *pb.Callback {
 		p.Caller = masked(p.GetCaller())
 	}
 	return p
+}
+
+// caller returns the number of a caller of whom no more is asked than a list.
+func (v viewer) caller(n tiering.Number) string {
+	if v.full {
+		return string(n)
+	}
+	return masked(string(n))
 }
 
 // earned converts the callback that a call earned: it has the same number, and

@@ -1148,7 +1148,8 @@ func (x *TierServiceListBlacklistResponse) GetNextPageToken() string {
 // BlacklistedCaller is a caller on the blacklist.
 type BlacklistedCaller struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The caller's number.
+	// The caller's number, masked to its last four digits for those who have not
+	// the role of the back office.
 	Caller string `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
 	// Why, as given when the caller was put on it.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2048,7 +2049,8 @@ func (x *TierServiceListCareResponse) GetItem() *CareItem {
 // CareItem is a caller's satisfaction.
 type CareItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The caller's number.
+	// The caller's number, in ListCare masked to its last four digits for those who
+	// have not the role of the back office.
 	Caller string `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
 	// The class; unspecified when the caller is in none.
 	Class CareClass `protobuf:"varint,2,opt,name=class,proto3,enum=greenlane.v1.CareClass" json:"class,omitempty"`
