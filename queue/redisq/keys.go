@@ -7,7 +7,7 @@ const DefaultPrefix = "greenlane"
 
 // schemaVersion names the layout of the keys and records. A site of another
 // version is refused.
-const schemaVersion = "1"
+const schemaVersion = "2"
 
 // keyNames are the keys of a site in the order in which scripts get them. Every
 // script gets all of them: which ones it touches depends on what is due and who
