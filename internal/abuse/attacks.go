@@ -25,31 +25,33 @@ import (
 type Attack struct {
 	Name string
 	Run  func(ctx context.Context, t Target) error
+	// Defence is the metric by which the daemon tells that it has defended itself, as
+	// Target.metric takes it; empty: there is nothing that it would have to do.
+	Defence string
+
+	secure  bool // it attacks a daemon that speaks TLS
+	library bool // its attackers are clients of a library, who have to be answered
 }
 
-// Target is the daemon.
-type Target struct {
-	Addr, HTTP string
-	// Clients is how many connections an attack opens that needs many.
-	Clients int
-	// Forged is how many forged calls a second arrive.
-	Forged int
-
-	from byte // the last part of the address that an attack comes from; 0: any
+// cut is the metric of connections that were cut, or turned away, for a reason.
+func cut(port, why string) string {
+	return `greenlaned_connections_ended_total{port="` + port + `",why="` + why + `"}`
 }
 
 // Attacks are all that there are.
-var Attacks = []Attack{
-	{"rapid reset", rapidReset},
-	{"tiny DATA", tinyData},
-	{"endless CONTINUATION", continuation},
-	{"pings", pings},
-	{"settings", settings},
-	{"clients that never read", neverRead},
-	{"wallboards that never read", neverReadHTTP},
-	{"oversized metadata", metadata},
-	{"paths without a slash", slashless},
-	{"forged numbers", forged},
+var Attacks = append(apiAttacks, httpAttacks...)
+
+var apiAttacks = []Attack{
+	{Name: "rapid reset", Run: apiDoor.rapidReset(arrivedPath), Defence: cut("grpc", "resets")},
+	{Name: "tiny DATA", Run: apiDoor.tinyData(connectPath), Defence: cut("grpc", "frames")},
+	{Name: "endless CONTINUATION", Run: apiDoor.continuation(arrivedPath), Defence: cut("grpc", "headers")},
+	{Name: "pings", Run: apiDoor.pings(arrivedPath), Defence: cut("grpc", "frames")},
+	{Name: "settings", Run: apiDoor.settings, Defence: cut("grpc", "frames")},
+	{Name: "clients that never read", Run: neverRead},
+	{Name: "wallboards that never read", Run: neverReadHTTP},
+	{Name: "oversized metadata", Run: apiDoor.metadata(arrivedPath), Defence: cut("grpc", "headers")},
+	{Name: "paths without a slash", Run: slashless, Defence: cut("grpc", "refusals"), library: true},
+	{Name: "forged numbers", Run: forged, Defence: `greenlaned_flood_refused_calls_total`, library: true},
 }
 
 const (
@@ -59,80 +61,90 @@ const (
 	watchPath   = "/greenlane.v1.SupervisorService/Watch"
 )
 
-func rapidReset(ctx context.Context, t Target) error {
-	return again(ctx, t, func(w *wire) error {
-		id, err := w.open(arrivedPath, false)
-		return errors.Join(err, w.WriteRSTStream(id, http2.ErrCodeCancel))
-	})
+func (d door) rapidReset(path string) func(context.Context, Target) error {
+	return func(ctx context.Context, t Target) error {
+		return d.again(ctx, t, func(w *wire) error {
+			id, err := w.open(path, false)
+			return errors.Join(err, w.WriteRSTStream(id, http2.ErrCodeCancel))
+		})
+	}
 }
 
-func tinyData(ctx context.Context, t Target) error {
-	const streams = 100
-	return again(ctx, t, func(w *wire) error {
-		for w.next < 2*streams {
-			if _, err := w.open(connectPath, false); err != nil {
-				return err
+func (d door) tinyData(path string) func(context.Context, Target) error {
+	return func(ctx context.Context, t Target) error {
+		const streams = 100
+		return d.again(ctx, t, func(w *wire) error {
+			for w.next < 2*streams {
+				if _, err := w.open(path, false); err != nil {
+					return err
+				}
 			}
-		}
-		for id := uint32(1); id < 2*streams; id += 2 {
-			// A message of a megabyte, a byte at a time, and nothing in between.
-			if err := errors.Join(w.WriteData(id, false, []byte{0}), w.WriteData(id, false, nil)); err != nil {
-				return err
+			for id := uint32(1); id < 2*streams; id += 2 {
+				// A message of a megabyte, a byte at a time, and nothing in between.
+				if err := errors.Join(w.WriteData(id, false, []byte{0}), w.WriteData(id, false, nil)); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 }
 
-func continuation(ctx context.Context, t Target) error {
-	return again(ctx, t, func(w *wire) error {
-		err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: w.next, BlockFragment: w.request(arrivedPath)})
-		for err == nil {
-			w.block.Reset()
-			for range 100 {
-				_ = w.enc.WriteField(hpack.HeaderField{Name: "x-filler", Value: strings.Repeat("x", 100), Sensitive: true}) // into memory
+func (d door) continuation(path string) func(context.Context, Target) error {
+	return func(ctx context.Context, t Target) error {
+		return d.again(ctx, t, func(w *wire) error {
+			err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: w.next, BlockFragment: w.request(path)})
+			for err == nil {
+				w.block.Reset()
+				for range 100 {
+					_ = w.enc.WriteField(hpack.HeaderField{Name: "x-filler", Value: strings.Repeat("x", 100), Sensitive: true}) // into memory
+				}
+				err = w.WriteContinuation(w.next, false, w.block.Bytes())
 			}
-			err = w.WriteContinuation(w.next, false, w.block.Bytes())
-		}
-		return err
-	})
-}
-
-func pings(ctx context.Context, t Target) error {
-	return again(ctx, t, func(w *wire) error {
-		// A request now and then keeps the server from counting the pings.
-		if _, err := w.open(arrivedPath, true); err != nil {
 			return err
-		}
-		for range 1000 {
-			if err := w.WritePing(false, [8]byte{1}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+		})
+	}
 }
 
-func settings(ctx context.Context, t Target) error {
-	return again(ctx, t, func(w *wire) error {
+func (d door) pings(path string) func(context.Context, Target) error {
+	return func(ctx context.Context, t Target) error {
+		return d.again(ctx, t, func(w *wire) error {
+			// A request now and then keeps the server from counting the pings.
+			if _, err := w.open(path, true); err != nil {
+				return err
+			}
+			for range 1000 {
+				if err := w.WritePing(false, [8]byte{1}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+func (d door) settings(ctx context.Context, t Target) error {
+	return d.again(ctx, t, func(w *wire) error {
 		return w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 16})
 	})
 }
 
-func metadata(ctx context.Context, t Target) error {
-	return again(ctx, t, func(w *wire) error {
-		block := w.request(arrivedPath, "x-filler", strings.Repeat("x", 1<<20))
-		id := w.next
-		w.next += 2
-		const most = 16 << 10
-		err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block[:most]})
-		for block = block[most:]; err == nil && len(block) > 0; {
-			n := min(most, len(block))
-			err = w.WriteContinuation(id, n == len(block), block[:n])
-			block = block[n:]
-		}
-		return err
-	})
+func (d door) metadata(path string) func(context.Context, Target) error {
+	return func(ctx context.Context, t Target) error {
+		return d.again(ctx, t, func(w *wire) error {
+			block := w.request(path, "x-filler", strings.Repeat("x", 1<<20))
+			id := w.next
+			w.next += 2
+			const most = 16 << 10
+			err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block[:most]})
+			for block = block[most:]; err == nil && len(block) > 0; {
+				n := min(most, len(block))
+				err = w.WriteContinuation(id, n == len(block), block[:n])
+				block = block[n:]
+			}
+			return err
+		})
+	}
 }
 
 // framed is a message as gRPC sends it.
@@ -160,7 +172,7 @@ func neverRead(ctx context.Context, t Target) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		w, err := dial(ctx, t, false)
+		w, err := apiDoor.dial(ctx, t, false)
 		if err != nil {
 			continue // turned away
 		}
@@ -219,7 +231,7 @@ func slashless(ctx context.Context, t Target) error {
 }
 
 func hostileConn(t Target) (*grpc.ClientConn, error) {
-	return clientConn(t.Addr, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+	return t.client(grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 		return t.dialer().DialContext(ctx, "tcp", addr)
 	}))
 }

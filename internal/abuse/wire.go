@@ -4,43 +4,65 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
-	"runtime"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
 
-// wire is one hostile connection.
+// door is one of the ports of a daemon, and how a request to it begins.
+type door struct {
+	http   bool
+	fields []string // of a request, beside its path
+}
+
+var (
+	apiDoor = door{fields: []string{":method", "POST", ":scheme", "http", ":authority", "greenlane", "content-type", "application/grpc", "te", "trailers"}}
+	webDoor = door{http: true, fields: []string{":method", "GET", ":scheme", "https", ":authority", "localhost"}}
+	// postDoor brings a body.
+	postDoor = door{http: true, fields: []string{":method", "POST", ":scheme", "https", ":authority", "localhost", "content-type", "application/json"}}
+)
+
+// wire is one hostile connection that speaks HTTP/2.
 type wire struct {
 	net.Conn
-	out *bufio.Writer
+	door door
+	out  *bufio.Writer
 	*http2.Framer
 	block bytes.Buffer
 	enc   *hpack.Encoder
 	next  uint32
 }
 
-// dialer comes from another address of this machine than everybody else, where that
-// is possible: what a daemon does to an address, it does to the hostile one.
-func (t Target) dialer() *net.Dialer {
-	d := &net.Dialer{Timeout: time.Second}
-	if runtime.GOOS == "linux" && t.from > 0 {
-		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, t.from)}
+// connect opens a connection to a door.
+func (d door) connect(ctx context.Context, t Target, protocols ...string) (net.Conn, error) {
+	addr := t.Addr
+	if d.http {
+		addr = t.HTTP
 	}
-	return d
+	conn, err := t.dialer().DialContext(ctx, "tcp", addr)
+	if err != nil || t.CA == nil {
+		return conn, err
+	}
+	secure := tls.Client(conn, t.tls(protocols...))
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close() // it is broken
+		return nil, err
+	}
+	return secure, nil
 }
 
 // dial opens a connection; what the daemon answers is thrown away when read is
 // true, and left in the socket otherwise.
-func dial(ctx context.Context, t Target, read bool) (*wire, error) {
-	conn, err := t.dialer().DialContext(ctx, "tcp", t.Addr)
+func (d door) dial(ctx context.Context, t Target, read bool) (*wire, error) {
+	conn, err := d.connect(ctx, t, "h2")
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{Conn: conn, out: bufio.NewWriterSize(conn, 64<<10), next: 1}
+	w := &wire{Conn: conn, door: d, out: bufio.NewWriterSize(conn, 64<<10), next: 1}
 	w.Framer = http2.NewFramer(w.out, conn)
 	w.AllowIllegalWrites = true
 	w.enc = hpack.NewEncoder(&w.block)
@@ -59,11 +81,10 @@ func dial(ctx context.Context, t Target, read bool) (*wire, error) {
 // request returns the block of headers of a request.
 func (w *wire) request(path string, more ...string) []byte {
 	w.block.Reset()
-	fields := append([]string{
-		":method", "POST", ":scheme", "http", ":path", path, ":authority", "greenlane", "content-type", "application/grpc", "te", "trailers",
-	}, more...)
-	for i := 0; i < len(fields); i += 2 {
-		_ = w.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}) // into memory
+	for _, fields := range [][]string{{":path", path}, w.door.fields, more} {
+		for i := 0; i < len(fields); i += 2 {
+			_ = w.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}) // into memory
+		}
 	}
 	return w.block.Bytes()
 }
@@ -76,11 +97,11 @@ func (w *wire) open(path string, end bool) (uint32, error) {
 }
 
 // again repeats one connection's abuse until ctx ends: who is cut off comes back.
-func again(ctx context.Context, t Target, do func(w *wire) error) error {
+func (d door) again(ctx context.Context, t Target, do func(w *wire) error) error {
 	pause := time.NewTicker(5 * time.Millisecond)
 	defer pause.Stop()
 	for ctx.Err() == nil {
-		w, err := dial(ctx, t, true)
+		w, err := d.dial(ctx, t, true)
 		if err == nil {
 			stop := context.AfterFunc(ctx, func() { _ = w.Close() })
 			for err == nil {

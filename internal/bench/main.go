@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"text/tabwriter"
 
+	"greenlane/internal/abuse"
 	"greenlane/internal/load/daemon"
 )
 
@@ -58,10 +59,11 @@ var measurements = []measurement{
 
 // bench is what the measurements share.
 type bench struct {
-	daemon string // path of the daemon's binary, built once
-	self   string // path of this program, for processes of its own
-	quick  bool
-	log    func(format string, args ...any)
+	daemon  string // path of the daemon's binary, built once
+	self    string // path of this program, for processes of its own
+	quick   bool
+	attacks []string // of those of package abuse; nil: all
+	log     func(format string, args ...any)
 
 	profiles []string // one of each daemon that is measured; nil: none is wanted
 	dir      string   // for what this run needs only
@@ -90,9 +92,14 @@ func run() (ok bool, err error) {
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
 	quick := flag.Bool("quick", false, "smaller and fewer rounds: to see that it works")
 	profile := flag.String("profile", "", "write a profile of the daemon under these loads to a file, for the compiler")
+	attacks := flag.String("attacks", "", "comma-separated names of attacks, for -only abuse: all when empty")
 	binary := flag.String("daemon", "", "measure this greenlaned instead of building one")
 	flag.Parse()
 	chosen, err := choose(*only)
+	if err != nil {
+		return false, err
+	}
+	chosenAttacks, err := attacksOf(*attacks)
 	if err != nil {
 		return false, err
 	}
@@ -103,7 +110,7 @@ func run() (ok bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{dir: dir, quick: *quick, log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
+	b := &bench{dir: dir, quick: *quick, attacks: chosenAttacks, log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }}
 	if b.self, err = os.Executable(); err != nil {
 		return false, err
 	}
@@ -182,6 +189,8 @@ func child(what string, args []string) error {
 		return coreChild(args)
 	case "child-echo":
 		return echoChild(args)
+	case abuse.ChildArg:
+		return abuse.Child(args)
 	}
 	return fmt.Errorf("%s is unknown", what)
 }

@@ -1,0 +1,113 @@
+package abuse
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// ChildArg is the first argument of a program that is to call Child.
+const ChildArg = "child-abuse"
+
+// order is what a hostile process is told.
+type order struct {
+	Attack string
+	Target Target
+	Sink   bool // be what is attacked, and do nothing about it
+}
+
+// Child is a hostile process: it does what args, which Measure has made, say until
+// its standard input ends. It runs at the lowest priority there is, so that what it
+// takes of the machine is what the others leave.
+func Child(args []string) error {
+	how, err := lower()
+	if err != nil {
+		return err
+	}
+	var o order
+	if len(args) != 1 {
+		return errors.New("one argument is needed")
+	}
+	if err := json.Unmarshal([]byte(args[0]), &o); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(Attacks, func(a Attack) bool { return a.Name == o.Attack })
+	if i < 0 {
+		return fmt.Errorf("the attack %q is unknown", o.Attack)
+	}
+	a := Attacks[i]
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	if o.Sink {
+		return sink(ctx, a, func(addr string) { fmt.Println(how, addr) })
+	}
+	fmt.Println(how)
+	return a.Run(ctx, o.Target)
+}
+
+// hostile is a running hostile process.
+type hostile struct {
+	how string // its priority
+	at  string // a sink's address
+
+	cmd  *exec.Cmd
+	in   io.Closer
+	said bytes.Buffer // on standard error
+}
+
+// start starts a hostile process: the program that runs, which must call Child when
+// its first argument is ChildArg. It ends with its parent.
+func start(ctx context.Context, o order) (*hostile, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	h := &hostile{cmd: exec.CommandContext(ctx, self, ChildArg, string(text))}
+	h.cmd.Stderr = &h.said
+	in, err := h.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	h.in = in
+	out, err := h.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("a hostile process does not start: %w", err), h.stop())
+	}
+	h.how = strings.TrimSpace(line)
+	if i := strings.LastIndexByte(h.how, ' '); o.Sink && i > 0 {
+		h.how, h.at = h.how[:i], h.how[i+1:]
+	}
+	return h, nil
+}
+
+// stop ends the process. The error is a promise that the daemon broke.
+func (h *hostile) stop() error {
+	err := h.in.Close()
+	if ended := h.cmd.Wait(); ended != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %s", ended, strings.TrimSpace(h.said.String())))
+	}
+	return err
+}

@@ -1,0 +1,144 @@
+package abuse
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+)
+
+// httpAttacks are those on the HTTP port of a daemon that speaks TLS, as browsers
+// speak HTTP/2 there, and HTTP/1.1.
+var httpAttacks = []Attack{
+	{Name: "HTTP/2 rapid reset", Run: webDoor.rapidReset(boardPath), secure: true},
+	{Name: "HTTP/2 tiny DATA", Run: postDoor.tinyData(arrivedPath), secure: true},
+	{Name: "HTTP/2 endless CONTINUATION", Run: webDoor.continuation(healthPath), secure: true},
+	{Name: "HTTP/2 pings", Run: webDoor.pings(healthPath), secure: true},
+	{Name: "HTTP/2 settings", Run: webDoor.settings, secure: true},
+	{Name: "HTTP/2 oversized metadata", Run: webDoor.metadata(healthPath), secure: true},
+	{Name: "HTTP/2 streams that never read", Run: neverReadStreams, secure: true},
+	{Name: "slow headers", Run: slowly("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Filler: "), secure: true},
+	{Name: "slow bodies", Run: slowly("POST " + arrivedPath + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{"), secure: true},
+	{Name: "handshakes", Run: handshakes, secure: true},
+	{Name: "scrapes", Run: scrapes, secure: true},
+}
+
+const (
+	boardPath  = "/wallboard/stream"
+	healthPath = "/healthz"
+)
+
+// neverReadStreams has as many wallboards on one connection as it may, and reads
+// none of them.
+func neverReadStreams(ctx context.Context, t Target) error {
+	var wires []*wire
+	defer func() {
+		for _, w := range wires {
+			_ = w.Close() // the daemon may have done so
+		}
+	}()
+	for range max(1, t.Clients/100) {
+		w, err := webDoor.dial(ctx, t, false)
+		if err != nil {
+			continue // turned away
+		}
+		wires = append(wires, w)
+		_ = w.WriteWindowUpdate(0, 1<<30)
+		for range 1000 {
+			if id, err := w.open(boardPath, true); err != nil || w.WriteWindowUpdate(id, 1<<30) != nil {
+				break
+			}
+		}
+		_ = w.out.Flush() // it may have been cut
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// slowly begins a request on many connections and goes on with it a byte at a time.
+// Whoever is cut off comes back.
+func slowly(begin string) func(context.Context, Target) error {
+	return func(ctx context.Context, t Target) error {
+		var all sync.WaitGroup
+		for range t.Clients {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					trickle(ctx, t, begin)
+				}
+			})
+		}
+		all.Wait()
+		return nil
+	}
+}
+
+func trickle(ctx context.Context, t Target, begin string) {
+	next := time.NewTicker(100 * time.Millisecond)
+	defer next.Stop()
+	conn, err := webDoor.connect(ctx, t, "http/1.1")
+	if err == nil {
+		defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+		defer conn.Close()
+		_, err = io.WriteString(conn, begin)
+	}
+	for {
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+		_, err = io.WriteString(conn, "x")
+	}
+}
+
+// handshakes begins TLS at the API's port again and again, and makes nothing of it.
+func handshakes(ctx context.Context, t Target) error {
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if conn, err := apiDoor.connect(ctx, t, "h2"); err == nil {
+					_ = conn.Close() // nothing is wanted of it
+				}
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
+
+// scrapes asks for the metrics as fast as they come.
+func scrapes(ctx context.Context, t Target) error {
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				conn, err := webDoor.connect(ctx, t, "http/1.1")
+				if err != nil {
+					continue
+				}
+				ask(ctx, conn)
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
+
+func ask(ctx context.Context, conn net.Conn) {
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer conn.Close()
+	go func() { _, _ = io.Copy(io.Discard, conn) }()
+	many := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 100)
+	for {
+		if _, err := fmt.Fprint(conn, many); err != nil {
+			return
+		}
+	}
+}
