@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -154,11 +153,6 @@ func (a *App) bind() error {
 	}
 	a.later(func() { a.http.Close() })
 	a.http = a.guardHTTP(a.http)
-	if a.cfg.TLS.On() {
-		// Browsers open few connections to one server, and a page's stream takes one of
-		// them: over HTTP/2 they share it.
-		a.http = tls.NewListener(a.http, a.authority.TLS(false, "h2", "http/1.1"))
-	}
 	return nil
 }
 

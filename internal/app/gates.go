@@ -14,22 +14,27 @@ import (
 // gates count the connections of the two ports.
 type gates struct{ grpc, http *h2limit.Gate }
 
-func (a *App) newGate(port string) *h2limit.Gate {
+func (a *App) newGate(port string, each h2limit.Allowance) *h2limit.Gate {
 	return h2limit.NewGate(h2limit.Options{
-		All: a.cfg.Limits.Connects.All, PerAddress: a.cfg.Limits.Connects.PerAddress, Log: a.log,
+		Allowance: each, All: a.cfg.Limits.Connects.All, PerAddress: a.cfg.Limits.Connects.PerAddress, Log: a.log,
 		Ended: func(why string) { a.daemon.ConnectionEnded(port, why) },
 	})
 }
 
 func (a *App) guardGRPC(l net.Listener) net.Listener {
-	a.gates.grpc = a.newGate("grpc")
+	a.gates.grpc = a.newGate("grpc", h2limit.ForGateways)
 	return a.gates.grpc.Listen(l)
 }
 
-// guardHTTP bounds connections only: net/http bounds what their frames may cost.
 func (a *App) guardHTTP(l net.Listener) net.Listener {
-	a.gates.http = a.newGate("http")
-	return a.gates.http.Listen(l)
+	a.gates.http = a.newGate("http", h2limit.ForBrowsers)
+	web := &webListener{Listener: a.gates.http.Listen(l), gate: a.gates.http}
+	if a.cfg.TLS.On() {
+		// Browsers open few connections to one server, and a page's stream takes one of
+		// them: over HTTP/2 they share it.
+		web.tls = a.authority.TLS(false, "h2", "http/1.1")
+	}
+	return web
 }
 
 // metered returns how the API's connections are made secure, or not, with their

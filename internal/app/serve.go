@@ -135,7 +135,7 @@ func (a *App) newWeb() *http.Server {
 		mux.Handle("/", a.pages)
 	}
 	return &http.Server{
-		Handler: a.guarded(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: overTLS(a.guarded(mux)), ConnContext: webContext, Protocols: webProtocols(a.cfg.TLS.On()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, HTTP2: http2Limits(),
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // failed handshakes, mostly
 	}

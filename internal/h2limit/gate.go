@@ -1,6 +1,7 @@
 package h2limit
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -16,6 +17,8 @@ import (
 type Options struct {
 	All        int // connections at a time
 	PerAddress int // of these, from one address
+	// Allowance is what each may cost; zero means ForGateways.
+	Allowance Allowance
 	// Ended is told of each connection that was turned away or cut, and why.
 	Ended func(why string)
 	Log   *slog.Logger
@@ -59,6 +62,9 @@ type ban struct {
 func NewGate(opts Options) *Gate {
 	if opts.Ended == nil {
 		opts.Ended = func(string) {}
+	}
+	if opts.Allowance == (Allowance{}) {
+		opts.Allowance = ForGateways
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -155,9 +161,11 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// Meter returns c with its frames counted: what is read from it must be HTTP/2, as
-// a client sends it.
-func (g *Gate) Meter(c net.Conn) net.Conn { return &metered{Conn: c, gate: g} }
+// Meter returns c with its frames counted, when what is read from it is HTTP/2 as a
+// client sends it. Whatever it speaks, it pays for what it is charged.
+func (g *Gate) Meter(c net.Conn) net.Conn {
+	return &metered{Conn: c, gate: g, meter: meter{allowance: g.opts.Allowance}}
+}
 
 // metered is a connection whose frames are counted. One goroutine reads at a time,
 // as for every HTTP/2 server.
@@ -184,6 +192,22 @@ func (c *metered) RemoteAddr() net.Addr { return &address{c.Conn.RemoteAddr(), c
 func Charge(peer net.Addr, cost int64) {
 	if a, ok := peer.(*address); ok {
 		a.conn.owed.Add(cost)
+	}
+}
+
+type peerKey struct{}
+
+// WithPeer returns a context from which ChargeContext knows the peer, for who is not
+// told of it otherwise.
+func WithPeer(ctx context.Context, peer net.Addr) context.Context {
+	return context.WithValue(ctx, peerKey{}, peer)
+}
+
+// ChargeContext is Charge for the peer that WithPeer was told; without one, nothing
+// is charged.
+func ChargeContext(ctx context.Context, cost int64) {
+	if peer, ok := ctx.Value(peerKey{}).(net.Addr); ok {
+		Charge(peer, cost)
 	}
 }
 

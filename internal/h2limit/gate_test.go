@@ -176,7 +176,7 @@ func TestARefusalIsCharged(t *testing.T) {
 		_, err := c.Read(make([]byte, 1))
 		return err
 	}
-	for range allowance/RefusalCost - 1 {
+	for range int(ForGateways.Most)/RefusalCost - 1 {
 		Charge(c.RemoteAddr(), RefusalCost)
 		if err := read(); err != nil {
 			t.Fatal(err)

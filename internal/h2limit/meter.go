@@ -5,13 +5,19 @@ import (
 	"time"
 )
 
-// What a connection may cost. A gateway that carries 10,000 sessions sends as many
-// heartbeats at once, and 3,000 a second: each is a frame of few bytes.
+// Allowance is what a connection may cost: it begins with Most, never has more, and
+// gets Refill a second.
+type Allowance struct{ Most, Refill int64 }
+
+// ForGateways is the allowance of connections that may carry 10,000 sessions: these
+// send as many heartbeats at once, and 3,000 a second, each a frame of few bytes.
+var ForGateways = Allowance{Most: 20_000, Refill: 10_000}
+
+// ForBrowsers is the allowance of connections of browsers, and of proxies that share
+// one between some hundreds of them.
+var ForBrowsers = Allowance{Most: 4_000, Refill: 1_000}
+
 const (
-	// A connection begins with allowance, has so much at most, and gets refill a
-	// second.
-	allowance = 20_000
-	refill    = 10_000
 	// A frame that is no request costs 1. What it brings, and what the daemon sends,
 	// pays for it: DATA by the bytes that came, and an answer by those that went.
 	worthIn  = 16
@@ -39,8 +45,8 @@ const (
 
 // The frames of HTTP/2 (RFC 9113, section 6).
 const (
-	prefaceBytes = 24
-	headerBytes  = 9
+	preface     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	headerBytes = 9
 
 	frameData         = 0x0
 	frameHeaders      = 0x1
@@ -50,12 +56,14 @@ const (
 )
 
 // meter reads a connection's frames as they pass, and says when they have cost too
-// much. It keeps no payload, and its space does not grow. The zero value stands at
-// the beginning of a connection.
+// much. It keeps no payload, and its space does not grow. With an allowance it stands
+// at the beginning of a connection.
 type meter struct {
-	began   bool
-	preface int // bytes of the preface that are still to come
-	header  [headerBytes]byte
+	allowance Allowance
+	began     bool
+	other     bool // it is not HTTP/2: there are no frames
+	seen      int  // bytes of the preface
+	header    [headerBytes]byte
 	have    int // bytes of header
 	skip    int // bytes of payload that are still to come
 
@@ -78,13 +86,14 @@ type mark struct {
 // connection has to be cut.
 func (m *meter) feed(p []byte, now func() time.Time, paid func() int64) (why string) {
 	if !m.began {
-		m.began, m.preface, m.left, m.filled = true, prefaceBytes, allowance, now()
+		m.began, m.left, m.filled = true, m.allowance.Most, now()
 	}
-	for len(p) > 0 {
+	for len(p) > 0 && !m.other {
 		switch {
-		case m.preface > 0:
-			n := min(m.preface, len(p))
-			m.preface, p = m.preface-n, p[n:]
+		case m.seen < len(preface):
+			n := min(len(preface)-m.seen, len(p))
+			m.other = string(p[:n]) != preface[m.seen:m.seen+n]
+			m.seen, p = m.seen+n, p[n:]
 		case m.skip > 0:
 			n := min(m.skip, len(p))
 			m.skip, p = m.skip-n, p[n:]
@@ -136,12 +145,12 @@ func (m *meter) frame(now func() time.Time, paid func() int64) string {
 
 // pay takes a cost out of what is left, and what has come in meanwhile into it.
 func (m *meter) pay(cost int64, why string, now func() time.Time, paid func() int64) string {
-	m.left = min(allowance, m.left-cost)
+	m.left = min(m.allowance.Most, m.left-cost)
 	if m.left >= 0 {
 		return ""
 	}
 	t := now()
-	m.left = min(allowance, m.left+int64(t.Sub(m.filled).Seconds()*refill)+paid()/worthOut)
+	m.left = min(m.allowance.Most, m.left+int64(t.Sub(m.filled).Seconds()*float64(m.allowance.Refill))+paid()/worthOut)
 	m.filled = t
 	if m.left >= 0 {
 		return ""

@@ -8,6 +8,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// What the default allows.
+var allowance, refill = int(ForGateways.Most), int(ForGateways.Refill)
+
 // script writes frames as a client does.
 type script struct {
 	bytes.Buffer
@@ -29,7 +32,7 @@ type clock struct {
 	sent int64
 }
 
-func newClock() *clock { return &clock{time: time.Unix(1e9, 0)} }
+func newClock() *clock { return &clock{m: meter{allowance: ForGateways}, time: time.Unix(1e9, 0)} }
 
 func (c *clock) now() time.Time { return c.time }
 
