@@ -64,8 +64,8 @@ type meter struct {
 	other     bool // it is not HTTP/2: there are no frames
 	seen      int  // bytes of the preface
 	header    [headerBytes]byte
-	have    int // bytes of header
-	skip    int // bytes of payload that are still to come
+	have      int // bytes of header
+	skip      int // bytes of payload that are still to come
 
 	left          int64 // of the allowance
 	filled        time.Time

@@ -219,26 +219,27 @@ func bearer(header string) string {
 	return "-"
 }
 
-// guardUnary lets a request in that the table allows.
-func (s *Server) guardUnary(ctx context.Context, req any, path string, handle grpc.UnaryHandler) (any, error) {
+// guardUnary lets a request in that the table allows, before its message is read.
+// allow, which next has called for the message, says whether it may be that.
+func (s *Server) guardUnary(ctx context.Context, path string, next func(ctx context.Context, allow func(req any) error) (any, error)) (any, error) {
 	e, err := s.enter(ctx, path, ruleOf[path], func() auth.Proof { return proofOf(ctx) })
 	if err != nil {
 		return nil, err
 	}
 	if !s.opts.Authenticated || e.rule.Open {
-		return handle(ctx, req)
+		return next(ctx, anything)
 	}
-	if err := s.allow(ctx, path, &e, req); err != nil {
-		return nil, err
-	}
+	allow := func(req any) error { return s.allow(ctx, path, &e, req) }
 	if path != nextCall {
-		res, err := handle(identity.With(ctx, e.known.Identity), req)
+		res, err := next(identity.With(ctx, e.known.Identity), allow)
 		return res, s.notYours(e.known.Identity, err)
 	}
-	ctx, over := s.last(ctx, path, &e)
-	res, err := handle(ctx, req)
+	lasting, over := s.last(ctx, path, &e)
+	res, err := next(lasting, allow)
 	return res, over(err)
 }
+
+func anything(any) error { return nil }
 
 // guardStream lets a stream in that the table allows, for as long as its
 // credential holds.

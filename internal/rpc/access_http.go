@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"greenlane/internal/auth"
+	"greenlane/internal/identity"
 )
 
 // apiPrefix begins the path of every rpc of this API.
@@ -30,11 +31,16 @@ const (
 //
 // site is the one that a wallboard shows when it names none.
 func (s *Server) Guard(next http.Handler, site string, refused func(w http.ResponseWriter, r *http.Request, code int, why string)) http.Handler {
-	if s.opts.Authority == nil {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
+		if s.opts.Authority == nil {
+			if strings.HasPrefix(path, apiPrefix) {
+				next.ServeHTTP(w, r)
+			} else {
+				s.visited(next, w, r, identity.Open())
+			}
+			return
+		}
 		if strings.HasPrefix(path, apiPrefix) {
 			if token := auth.FromCookie(r); token != "" && r.Header.Get("Authorization") == "" {
 				r.Header.Set("Authorization", "Bearer "+token)
@@ -48,6 +54,7 @@ func (s *Server) Guard(next http.Handler, site string, refused func(w http.Respo
 			err = s.allow(ctx, path, &e, boardRequest{cmp.Or(r.URL.Query().Get(siteParameter), site)})
 		}
 		if err != nil {
+			chargeStrangers(ctx, err)
 			code := http.StatusForbidden
 			if status.Code(err) == codes.Unauthenticated {
 				code = http.StatusUnauthorized
@@ -57,12 +64,12 @@ func (s *Server) Guard(next http.Handler, site string, refused func(w http.Respo
 			return
 		}
 		if e.rule.Open {
-			next.ServeHTTP(w, r)
+			s.visited(next, w, r, identity.Open())
 			return
 		}
 		ctx, over := s.last(r.Context(), path, &e)
 		defer func() { _ = over(nil) }()
-		next.ServeHTTP(w, r.WithContext(ctx))
+		s.visited(next, w, r.WithContext(ctx), e.known.Identity)
 	})
 }
 

@@ -251,7 +251,11 @@ func TestAPathWithoutItsSlash(t *testing.T) {
 }
 
 // raw makes a unary request frame by frame, and returns its grpc-status.
-func (l *locked) raw(path, token string) string {
+func (l *locked) raw(path, token string) string { return l.frames(path, token, make([]byte, 5), true) }
+
+// frames makes a request of some bytes, after which the client says that it has ended,
+// or nothing more; and returns its grpc-status.
+func (l *locked) frames(path, token string, data []byte, end bool) string {
 	t := l.t
 	t.Helper()
 	conn := must(tls.Dial("tcp", l.addr, &tls.Config{RootCAs: l.pool, NextProtos: []string{"h2"}}))(t)
@@ -277,7 +281,7 @@ func (l *locked) raw(path, token string) string {
 	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.WriteData(1, true, make([]byte, 5)); err != nil {
+	if err := f.WriteData(1, end, data); err != nil {
 		t.Fatal(err)
 	}
 	for {

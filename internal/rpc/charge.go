@@ -17,6 +17,7 @@ func charge(ctx context.Context) {
 	if p, ok := peer.FromContext(ctx); ok {
 		h2limit.Charge(p.Addr, h2limit.RefusalCost)
 	}
+	h2limit.ChargeContext(ctx, h2limit.RefusalCost)
 }
 
 // chargeStrangers has who may not do what it asks for, or proves nothing, pay for it.

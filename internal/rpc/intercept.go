@@ -53,8 +53,9 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 	}()
 	defer func() { chargeStrangers(stream.Context(), err) }()
 	defer i.recovered(info.FullMethod, &err)
-	return i.server.guardStream(stream, info.FullMethod, func(stream grpc.ServerStream) error {
-		return i.limits.stream(i.server.who(stream.Context()), srv, stream, info, func(srv any, stream grpc.ServerStream) error {
+	raw := &measured{ServerStream: stream, one: !info.IsClientStream}
+	return i.server.guardStream(raw, info.FullMethod, func(stream grpc.ServerStream) error {
+		return i.limits.stream(i.server.who(stream.Context()), srv, raw, stream, info, func(srv any, stream grpc.ServerStream) error {
 			if strings.HasPrefix(info.FullMethod, "/greenlane.") {
 				return handle(srv, stream)
 			}
@@ -67,8 +68,9 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 // limits of that identity.
 func (i *interceptor) admitted(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (res any, err error) {
 	defer func() { chargeStrangers(ctx, err) }()
-	return i.server.guardUnary(ctx, req, info.FullMethod, func(ctx context.Context, req any) (any, error) {
-		return i.limits.unary(ctx, i.server.who(ctx), req, info, handle)
+	u := unreadOf(req, handle)
+	return i.server.guardUnary(ctx, info.FullMethod, func(ctx context.Context, allow func(any) error) (any, error) {
+		return i.limits.unary(ctx, i.server.who(ctx), info.FullMethod, u, allow)
 	})
 }
 

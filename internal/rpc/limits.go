@@ -2,11 +2,13 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -82,6 +84,7 @@ type guest struct {
 	limits  RoleLimits
 	rate    *rate.Limiter // nil: none
 	streams int           // guarded by limiter.mu
+	atWork  atomic.Int64  // requests, without long polls
 }
 
 func newLimiter(limits Limits, tell func(limit, role string)) *limiter {
@@ -95,20 +98,23 @@ func newLimiter(limits Limits, tell func(limit, role string)) *limiter {
 
 // guest returns who makes a request.
 func (l *limiter) guest(ctx context.Context, id identity.Identity) *guest {
-	key := keyOf(ctx, id)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.guestLocked(key, id)
+	return l.guestAs(keyOf(ctx, id), l.limits.of(id))
 }
 
-func (l *limiter) guestLocked(key guestKey, id identity.Identity) *guest {
+func (l *limiter) guestAs(key guestKey, limits RoleLimits) *guest {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.guestLocked(key, limits)
+}
+
+func (l *limiter) guestLocked(key guestKey, limits RoleLimits) *guest {
 	if g := l.busy[key]; g != nil {
 		return g
 	}
 	if g, ok := l.idle.Get(key); ok {
 		return g
 	}
-	g := &guest{key: key, limits: l.limits.of(id)}
+	g := &guest{key: key, limits: limits}
 	if g.limits.Rate > 0 {
 		g.rate = rate.NewLimiter(rate.Limit(g.limits.Rate), max(1, g.limits.Burst))
 	}
@@ -199,10 +205,11 @@ func wider[T int | float64](a, b T) T {
 	return max(a, b)
 }
 
-// request counts a request, and checks its headers.
-func (l *limiter) request(ctx context.Context, g *guest) error {
+// request counts a request, and checks that its headers have no more bytes than they
+// may.
+func (l *limiter) request(ctx context.Context, g *guest, headers int) error {
 	if g.limits.Headers > 0 {
-		if n := headerBytes(ctx); n > g.limits.Headers {
+		if n := headers; n > g.limits.Headers {
 			return l.refuse(ctx, g, limitHeaders, 0, fmt.Sprintf("the metadata of the request is %d bytes: at most %d are allowed", n, g.limits.Headers))
 		}
 	}
@@ -219,19 +226,21 @@ func (l *limiter) request(ctx context.Context, g *guest) error {
 		strconv.FormatFloat(g.limits.Rate, 'f', -1, 64), g.limits.Burst))
 }
 
+// headerCost is what each pair costs beside its name and value (RFC 9113, 6.5.2).
+const headerCost = 32
+
 func headerBytes(ctx context.Context) int {
 	md, _ := metadata.FromIncomingContext(ctx)
 	n := 0
 	for name, values := range md {
 		for _, v := range values {
-			n += len(name) + len(v) + 32
+			n += len(name) + len(v) + headerCost
 		}
 	}
 	return n
 }
 
-// message checks the size of one message. The server's own limit is checked before
-// the message is read.
+// message checks the size of one message that was read.
 func (l *limiter) message(ctx context.Context, g *guest, m any) error {
 	most := g.limits.Message
 	if most <= 0 || most >= MaxMessage {
@@ -242,16 +251,23 @@ func (l *limiter) message(ctx context.Context, g *guest, m any) error {
 		return nil
 	}
 	if n := proto.Size(msg); n > most {
-		return l.refuse(ctx, g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", n, most))
+		return l.refuseMessage(ctx, g, n)
 	}
 	return nil
 }
 
+func (l *limiter) refuseMessage(ctx context.Context, g *guest, bytes int) error {
+	return l.refuse(ctx, g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", bytes, g.limits.Message))
+}
+
 // open counts a stream or a long poll until leave.
 func (l *limiter) open(ctx context.Context, id identity.Identity) (*guest, error) {
-	key := keyOf(ctx, id)
+	return l.openAs(ctx, keyOf(ctx, id), l.limits.of(id))
+}
+
+func (l *limiter) openAs(ctx context.Context, key guestKey, limits RoleLimits) (*guest, error) {
 	l.mu.Lock()
-	g := l.guestLocked(key, id)
+	g := l.guestLocked(key, limits)
 	full := g.limits.Streams > 0 && g.streams >= g.limits.Streams
 	if !full {
 		if g.streams++; g.streams == 1 {
@@ -289,10 +305,11 @@ func (l *limiter) refuse(ctx context.Context, g *guest, limit string, wait time.
 	return st.Err()
 }
 
-// unary passes one request on, within its limits.
-func (l *limiter) unary(ctx context.Context, id identity.Identity, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+// unary carries one request out, within its limits: what they allow is settled before
+// its message is read.
+func (l *limiter) unary(ctx context.Context, id identity.Identity, path string, u *unread, allow func(req any) error) (any, error) {
 	var g *guest
-	if info.FullMethod == nextCall {
+	if path == nextCall {
 		var err error
 		if g, err = l.open(ctx, id); err != nil {
 			return nil, err
@@ -300,27 +317,46 @@ func (l *limiter) unary(ctx context.Context, id identity.Identity, req any, info
 		defer l.leave(g)
 	} else {
 		g = l.guest(ctx, id)
+		defer g.atWork.Add(-1)
+		// A rate alone would let requests pile up whose messages never end.
+		if n := g.atWork.Add(1); g.limits.Burst > 0 && n > int64(g.limits.Burst) {
+			return nil, l.refuse(ctx, g, limitRate, retryAfter, fmt.Sprintf("at most %d requests at once are allowed", g.limits.Burst))
+		}
 	}
-	if err := l.request(ctx, g); err != nil {
+	if err := l.request(ctx, g, headerBytes(ctx)); err != nil {
 		return nil, err
 	}
-	if err := l.message(ctx, g, req); err != nil {
-		return nil, err
-	}
-	return handle(ctx, req)
+	res, err := u.read(ctx, g.limits.Message, func(req any) error {
+		if err := allow(req); err != nil {
+			return err
+		}
+		return l.message(ctx, g, req)
+	})
+	return res, l.tooLong(ctx, g, err)
 }
 
-// stream passes one stream on, within its limits.
-func (l *limiter) stream(id identity.Identity, srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+// tooLong refuses a message that was left unread for its length; another error stays
+// what it is.
+func (l *limiter) tooLong(ctx context.Context, g *guest, err error) error {
+	var long *errTooLong
+	if !errors.As(err, &long) {
+		return err
+	}
+	return l.refuseMessage(ctx, g, long.bytes)
+}
+
+// stream passes one stream on, within its limits. raw is what is below it.
+func (l *limiter) stream(id identity.Identity, srv any, raw *measured, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	ctx := stream.Context()
 	g, err := l.open(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer l.leave(g)
-	if err := l.request(ctx, g); err != nil {
+	if err := l.request(ctx, g, headerBytes(ctx)); err != nil {
 		return err
 	}
+	raw.bound(g.limits.Message)
 	return handle(srv, &limited{ServerStream: stream, l: l, g: g, paced: info.IsClientStream && info.IsServerStream})
 }
 
@@ -338,7 +374,7 @@ type limited struct {
 // RecvMsg implements grpc.ServerStream.
 func (s *limited) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err
+		return s.l.tooLong(s.Context(), s.g, err)
 	}
 	if err := s.l.message(s.Context(), s.g, m); err != nil {
 		return err

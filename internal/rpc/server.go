@@ -182,6 +182,7 @@ func New(opts Options) (*Server, error) {
 
 // Register adds the services to a gRPC server.
 func (s *Server) Register(to grpc.ServiceRegistrar) {
+	to = laterRegistrar{to}
 	pb.RegisterSwitchServiceServer(to, &switchService{Server: s})
 	pb.RegisterAgentServiceServer(to, &agentService{Server: s})
 	pb.RegisterSupervisorServiceServer(to, &supervisorService{Server: s})

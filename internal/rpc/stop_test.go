@@ -43,8 +43,9 @@ func TestDrainEndsEveryStream(t *testing.T) {
 	if p := <-poll; p.err != nil || p.res.GetOffer() != nil {
 		t.Errorf("the poll ended with %v, %v", p.res, p.err)
 	}
-	late := r.openSession(hello("c"))
-	if err := late.end(); codeOf(err) != codes.Unavailable {
+	late := must(r.agent.Session(r.ctx()))(t)
+	_ = late.Send(&pb.SessionRequest{Message: &pb.SessionRequest_Hello{Hello: hello("c")}}) // it may have been turned away before
+	if err := recvEnd(t, late.Recv); codeOf(err) != codes.Unavailable {
 		t.Errorf("a session at a daemon that stops: %v", err)
 	}
 	stopped := make(chan struct{})
