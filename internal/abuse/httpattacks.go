@@ -1,6 +1,8 @@
 package abuse
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -22,8 +24,9 @@ var httpAttacks = []Attack{
 	{Name: "HTTP/2 streams that never read", Run: neverReadStreams, secure: true},
 	{Name: "slow headers", Run: slowly("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Filler: "), secure: true},
 	{Name: "slow bodies", Run: slowly("POST " + arrivedPath + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{"), secure: true},
+	{Name: "packed bombs", Run: pipelined(bomb()), secure: true},
+	{Name: "scrapes", Run: pipelined("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"), secure: true},
 	{Name: "handshakes", Run: handshakes, secure: true},
-	{Name: "scrapes", Run: scrapes, secure: true},
 }
 
 const (
@@ -113,32 +116,48 @@ func handshakes(ctx context.Context, t Target) error {
 	return nil
 }
 
-// scrapes asks for the metrics as fast as they come.
-func scrapes(ctx context.Context, t Target) error {
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for ctx.Err() == nil {
-				conn, err := webDoor.connect(ctx, t, "http/1.1")
-				if err != nil {
-					continue
+// pipelined makes a request of HTTP/1.1 as fast as it is taken in.
+func pipelined(request string) func(context.Context, Target) error {
+	many := strings.Repeat(request, max(1, (64<<10)/len(request)))
+	return func(ctx context.Context, t Target) error {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				pause := time.NewTicker(5 * time.Millisecond)
+				defer pause.Stop()
+				for ctx.Err() == nil {
+					if conn, err := webDoor.connect(ctx, t, "http/1.1"); err == nil {
+						pour(ctx, conn, many)
+					}
+					<-pause.C
 				}
-				ask(ctx, conn)
-			}
-		})
+			})
+		}
+		all.Wait()
+		return nil
 	}
-	all.Wait()
-	return nil
 }
 
-func ask(ctx context.Context, conn net.Conn) {
+func pour(ctx context.Context, conn net.Conn, text string) {
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	defer conn.Close()
 	go func() { _, _ = io.Copy(io.Discard, conn) }()
-	many := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 100)
 	for {
-		if _, err := fmt.Fprint(conn, many); err != nil {
+		if _, err := io.WriteString(conn, text); err != nil {
 			return
 		}
 	}
+}
+
+// bomb is a request that unpacks to a thousand times its size.
+func bomb() string {
+	var packed bytes.Buffer
+	gz := gzip.NewWriter(&packed)
+	blank := make([]byte, 1<<20)
+	for range 32 {
+		_, _ = gz.Write(blank) // into memory
+	}
+	_ = gz.Close()
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s",
+		arrivedPath, packed.Len(), packed.String())
 }

@@ -31,15 +31,15 @@ func (a *App) newBrowser(sites []queue.Site) (*web.Server, error) {
 	a.browser = grpc.NewServer(opts...)
 	a.later(a.browser.Stop)
 	a.server.Register(a.browser)
-	api, err := vanguardgrpc.NewTranscoder(a.browser, vanguard.WithCodec(newJSON), vanguard.WithDefaultServiceOptions(
+	api, err := vanguardgrpc.NewTranscoder(a.browser, vanguard.WithCodec(newJSON), vanguard.WithCompression(vanguard.CompressionGzip, newPacker, newUnpacker), vanguard.WithDefaultServiceOptions(
 		vanguard.WithTargetProtocols(vanguard.ProtocolGRPC), vanguard.WithTargetCodecs(vanguard.CodecProto),
-		vanguard.WithMaxMessageBufferBytes(rpc.MaxMessage), vanguard.WithNoTargetCompression(), // what comes packed is unpacked before
+		vanguard.WithMaxMessageBufferBytes(maxWebMessage), vanguard.WithNoTargetCompression(), // what comes packed is unpacked before
 	))
 	if err != nil {
 		return nil, fmt.Errorf("the API for browsers: %w", err)
 	}
 	w := web.Options{
-		API: plain(api), APIPrefix: apiPrefix, Hosts: a.cfg.HTTPHosts, Version: VersionString(), Stopping: a.stopped, Logger: a.log,
+		API: newBodies(plain(api)), APIPrefix: apiPrefix, Hosts: a.cfg.HTTPHosts, Version: VersionString(), Stopping: a.stopped, Logger: a.log,
 	}
 	if a.authority != nil && a.authority.On() {
 		w.SignIn = a.server.SignIn

@@ -1,0 +1,116 @@
+package app_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"greenlane/internal/app"
+	pb "greenlane/proto/greenlane/v1"
+)
+
+const webMessage = 1 << 20 // as docs/limits.md says
+
+// TestAWebMessageOfTheSizeAllowedAndNotAByteMore, packed or not: what unpacks to more
+// is not unpacked any further.
+func TestAWebMessageOfTheSizeAllowedAndNotAByteMore(t *testing.T) {
+	a := start(t, configOf(t), app.Options{})
+	for name, opts := range protocols {
+		for _, packed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s packed=%v", name, packed), func(t *testing.T) {
+				if packed {
+					opts = append(opts[:len(opts):len(opts)], connect.WithSendGzip())
+				}
+				b := newBrowser(t, a, opts...)
+				around := webMessage - len(`{"caller":""}`)
+				if !strings.HasSuffix(name, "json") {
+					around = webMessage - 4 // one byte of tag, three of length
+				}
+				for bytes, want := range map[int]connect.Code{
+					around: connect.CodeInvalidArgument, around + 1: connect.CodeResourceExhausted, 20 * webMessage: connect.CodeResourceExhausted,
+				} {
+					_, err := unary[pb.TierServiceLookupRequest, pb.TierServiceLookupResponse](b, "TierService/Lookup",
+						&pb.TierServiceLookupRequest{Caller: strings.Repeat("1", bytes)})
+					got := connect.CodeOf(err)
+					if strings.Contains(fmt.Sprint(err), "resource_exhausted") {
+						got = connect.CodeResourceExhausted // found while it was read: the transcoder wraps it
+					}
+					if got != want {
+						t.Errorf("a number of %d digits: %v, want %v (%.200v)", bytes, got, want, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestMessagesThatNeverComeTakeNoRoom: what large messages take that were announced is
+// bounded over all requests, and free again when they have ended.
+func TestMessagesThatNeverComeTakeNoRoom(t *testing.T) {
+	a := start(t, configOf(t), app.Options{})
+	for name, head := range map[string]string{
+		"one message": "Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{",
+		"in frames":   "Content-Type: application/grpc-web+proto\r\nContent-Length: 1000005\r\n\r\n\x00\x00\x0f\x42\x40x",
+		"in chunks":   "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nf0000\r\n" + strings.Repeat(" ", 0xf0000) + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var open []net.Conn
+			end := func() {
+				for _, c := range open {
+					_ = c.Close()
+				}
+			}
+			defer end()
+			answers := make(chan string, 100)
+			ask := func() {
+				c, err := net.Dial("tcp", a.HTTPAddr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				open = append(open, c)
+				if _, err := io.WriteString(c, "POST /greenlane.v1.TierService/Lookup HTTP/1.1\r\nHost: localhost\r\n"+head); err != nil {
+					return // it was answered already
+				}
+				go func() {
+					res, err := http.ReadResponse(bufio.NewReader(c), nil)
+					if err != nil {
+						return // closed by the test, or given up by the daemon
+					}
+					text, _ := io.ReadAll(res.Body)
+					answers <- res.Status + " " + res.Header.Get("Grpc-Message") + string(text)
+				}()
+			}
+			for range 40 {
+				ask()
+			}
+			select {
+			case got := <-answers:
+				if !strings.Contains(got, "large messages") && !strings.Contains(got, "large%20messages") {
+					t.Errorf("refused with %q", got)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("none of 40 requests is refused")
+			}
+			end()
+			b := newBrowser(t, a)
+			large := &pb.TierServiceLookupRequest{Caller: strings.Repeat("1", webMessage-100)}
+			deadline := time.Now().Add(20 * time.Second)
+			for { // as soon as the daemon has noticed that they have gone
+				_, err := unary[pb.TierServiceLookupRequest, pb.TierServiceLookupResponse](b, "TierService/Lookup", large)
+				if connect.CodeOf(err) == connect.CodeInvalidArgument {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
