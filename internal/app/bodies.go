@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"connectrpc.com/connect"
+
+	"greenlane/internal/h2limit"
 )
 
 // What the bodies of requests at the HTTP port may hold, whoever sends them. A
@@ -50,7 +52,35 @@ func (b *bodies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		in.whole = r.ContentLength < 0
 	}
 	r.Body = in
-	b.next.ServeHTTP(w, r)
+	b.next.ServeHTTP(&charging{ResponseWriter: w, r: r}, r)
+}
+
+// charging is an answer that has the client's address pay when it says that the
+// client asked for what it should not have.
+type charging struct {
+	http.ResponseWriter
+	r *http.Request
+}
+
+// Unwrap lets http.ResponseController find what is below.
+func (w *charging) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *charging) WriteHeader(code int) {
+	switch {
+	case code == http.StatusTooManyRequests: // what RESOURCE_EXHAUSTED is there
+		h2limit.ChargeContext(w.r.Context(), h2limit.RefusalCost)
+	case code >= 400 && code < 500:
+		h2limit.ChargeContext(w.r.Context(), h2limit.MistakeCost)
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Flush implements http.Flusher.
+func (w *charging) Flush() {
+	if f, ok := w.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
 }
 
 // body is a request's, while it is read.

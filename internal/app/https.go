@@ -31,8 +31,9 @@ func (l *webListener) Accept() (net.Conn, error) {
 		}
 		return c, err
 	}
-	inner := tls.Server(c, l.tls)
-	return &webConn{Conn: l.gate.Meter(&plainspoken{inner}), tls: inner}, nil
+	turn := l.gate.Turn(c)
+	inner := tls.Server(turn, l.tls)
+	return &webConn{Conn: l.gate.Meter(&plainspoken{Conn: inner, turn: turn}), tls: inner}, nil
 }
 
 // webConn is a connection that speaks TLS.
@@ -52,22 +53,28 @@ func (c *webConn) peer() *tls.ConnectionState {
 	return c.state
 }
 
-// plainspoken tells a client in plain words that TLS is spoken here, when it does not
-// speak it.
-type plainspoken struct{ *tls.Conn }
+// plainspoken shakes hands when it is read from first, and tells a client in plain
+// words that TLS is spoken here, when it does not speak it.
+type plainspoken struct {
+	*tls.Conn
+	turn *h2limit.Turn
+	once sync.Once
+}
 
-// Read implements net.Conn. The first one shakes hands.
+// Read implements net.Conn.
 func (c *plainspoken) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	var strange tls.RecordHeaderError
-	if errors.As(err, &strange) && strange.Conn != nil {
+	c.once.Do(func() {
+		var strange tls.RecordHeaderError
+		if !errors.As(c.turn.Shake(c.Handshake), &strange) || strange.Conn == nil {
+			return // what else went wrong, reading tells
+		}
 		switch string(strange.RecordHeader[:]) {
 		case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
 			// Whether it still listens is its own affair.
 			_, _ = io.WriteString(strange.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks HTTPS.\n")
 		}
-	}
-	return n, err
+	})
+	return c.Conn.Read(p)
 }
 
 type webConnKey struct{}

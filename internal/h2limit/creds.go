@@ -18,9 +18,14 @@ type creds struct {
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
-func (c *creds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+func (c *creds) ServerHandshake(raw net.Conn) (conn net.Conn, info credentials.AuthInfo, err error) {
+	turn := c.gate.Turn(raw)
+	err = turn.Shake(func() error {
+		conn, info, err = c.TransportCredentials.ServerHandshake(turn)
+		return err
+	})
 	if err != nil {
+		c.gate.wasted(addressOf(raw.RemoteAddr()))
 		return nil, nil, err
 	}
 	return c.gate.Meter(conn), info, nil

@@ -37,25 +37,28 @@ const (
 	// does so soon after, it is twice as long.
 	banned     = 2 * time.Second
 	bannedMost = time.Minute
-	// bansKept is how many addresses are remembered to be banned.
-	bansKept = 1 << 12
+	// recordsKept is how many addresses are remembered.
+	recordsKept = 1 << 12
 )
 
 // Gate counts the connections of one port. Its methods are safe for concurrent use.
 type Gate struct {
-	opts Options
-	now  func() time.Time
+	opts  Options
+	now   func() time.Time
+	turns turns
 
 	mu        sync.Mutex
 	all       int
 	byAddress map[netip.Addr]int
-	bans      *simplelru.LRU[netip.Addr, ban]
+	records   *simplelru.LRU[netip.Addr, *record]
 }
 
-// ban is that an address is turned away.
-type ban struct {
-	until time.Time
-	span  time.Duration
+// record is what an address has done lately.
+type record struct {
+	until  time.Time // it is turned away
+	span   time.Duration
+	left   int64 // of its allowance for what was in vain
+	filled time.Time
 }
 
 // NewGate returns a gate.
@@ -69,8 +72,8 @@ func NewGate(opts Options) *Gate {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gate{opts: opts, now: time.Now, byAddress: map[netip.Addr]int{}}
-	g.bans, _ = simplelru.NewLRU[netip.Addr, ban](bansKept, nil) // the error is about a size that is not positive
+	g := &Gate{opts: opts, now: time.Now, turns: newTurns(), byAddress: map[netip.Addr]int{}}
+	g.records, _ = simplelru.NewLRU[netip.Addr, *record](recordsKept, nil) // the error is about a size that is not positive
 	return g
 }
 
@@ -103,7 +106,7 @@ func (l *listener) Accept() (net.Conn, error) {
 func (g *Gate) enter(from netip.Addr) (why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if b, ok := g.bans.Get(from); ok && g.now().Before(b.until) {
+	if b, ok := g.records.Get(from); ok && g.now().Before(b.until) {
 		return WhyBanned
 	}
 	switch {
@@ -129,13 +132,46 @@ func (g *Gate) leave(from netip.Addr) {
 func (g *Gate) ban(from netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b := ban{span: banned}
-	now := g.now()
-	if last, ok := g.bans.Get(from); ok && now.Before(last.until.Add(bannedMost)) {
-		b.span = min(2*last.span, bannedMost)
+	now, r := g.now(), g.record(from)
+	if r.span > 0 && now.Before(r.until.Add(bannedMost)) {
+		r.span = min(2*r.span, bannedMost)
+	} else {
+		r.span = banned
 	}
-	b.until = now.Add(b.span)
-	g.bans.Add(from, b)
+	r.until = now.Add(r.span)
+}
+
+// record returns an address's record. The lock is held.
+func (g *Gate) record(from netip.Addr) *record {
+	r, ok := g.records.Get(from)
+	if !ok {
+		r = &record{left: g.opts.Allowance.Most, filled: g.now()}
+		g.records.Add(from, r)
+	}
+	return r
+}
+
+// spend takes what was in vain out of an address's allowance, which all of its
+// connections share, and reports whether there was enough.
+func (g *Gate) spend(from netip.Addr, cost int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now, r := g.now(), g.record(from)
+	if back := int64(now.Sub(r.filled).Seconds() * float64(g.opts.Allowance.Refill)); back > 0 {
+		r.left, r.filled = min(g.opts.Allowance.Most, r.left+back), now
+	}
+	r.left = max(r.left-cost, -cost)
+	return r.left >= 0
+}
+
+// wasted is told of a connection that ended before it made a request.
+func (g *Gate) wasted(from netip.Addr) {
+	if g.spend(from, wastedCost) {
+		return
+	}
+	g.ban(from)
+	g.opts.Ended(WhyWasted)
+	g.opts.Log.Warn("an address is turned away: its connections make no requests", "from", from.String())
 }
 
 // addressOf returns the address of a peer; for what has none, such as a socket of
@@ -171,10 +207,12 @@ func (g *Gate) Meter(c net.Conn) net.Conn {
 // as for every HTTP/2 server.
 type metered struct {
 	net.Conn
-	gate  *Gate
-	meter meter
-	sent  atomic.Int64
-	owed  atomic.Int64
+	gate    *Gate
+	meter   meter
+	sent    atomic.Int64
+	broke   atomic.Bool // its address has nothing left for what it does in vain
+	useful  atomic.Bool // it has made a request
+	closing sync.Once
 }
 
 // address is a metered connection's peer. It leads back to the connection.
@@ -186,12 +224,13 @@ type address struct {
 // RemoteAddr implements net.Conn.
 func (c *metered) RemoteAddr() net.Addr { return &address{c.Conn.RemoteAddr(), c} }
 
-// Charge has the connection of a peer pay for what a request cost: peer is the
-// address of a connection that is metered, or else nothing is charged. It is paid
-// for when the connection is read from next.
+// Charge has a peer pay for a request that was in vain: peer is the address of a
+// connection that is metered, or else nothing is charged. All connections of an
+// address pay together; the one that can't is cut when it is read from next.
 func Charge(peer net.Addr, cost int64) {
-	if a, ok := peer.(*address); ok {
-		a.conn.owed.Add(cost)
+	a, ok := peer.(*address)
+	if ok && !a.conn.gate.spend(addressOf(a), cost) {
+		a.conn.broke.Store(true)
 	}
 }
 
@@ -217,8 +256,11 @@ var errCut = errors.New("h2limit: the connection was cut for what its frames cos
 func (c *metered) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	why := c.meter.feed(p[:n], c.gate.now, c.paid)
-	if owed := c.owed.Swap(0); why == "" && owed > 0 {
-		why = c.meter.pay(owed, WhyRefusals, c.gate.now, c.paid)
+	if c.meter.newest > 0 || c.meter.other {
+		c.useful.Store(true)
+	}
+	if why == "" && c.broke.Load() {
+		why = WhyRefusals
 	}
 	if why == "" {
 		return n, err
@@ -226,8 +268,18 @@ func (c *metered) Read(p []byte) (int, error) {
 	from := addressOf(c.RemoteAddr())
 	c.gate.ban(from)
 	c.gate.opts.Ended(why)
-	c.gate.opts.Log.Warn("a connection was cut: it sent too much that carries next to nothing", "from", from.String(), "why", why)
+	c.gate.opts.Log.Warn("a connection was cut: too much came from it that was for nothing", "from", from.String(), "why", why)
 	return 0, errors.Join(errCut, c.Close())
+}
+
+// Close implements net.Conn.
+func (c *metered) Close() error {
+	c.closing.Do(func() {
+		if !c.useful.Load() {
+			c.gate.wasted(addressOf(c.RemoteAddr()))
+		}
+	})
+	return c.Conn.Close()
 }
 
 // Write implements net.Conn.

@@ -26,8 +26,12 @@ const (
 	resetCost = 20
 	youth     = time.Second
 	// RefusalCost is what a request costs that is refused: one who does not heed a
-	// refusal is not worth the next one.
+	// refusal is not worth the next one. Refusals and connections that make no request
+	// are paid for by their address.
 	RefusalCost = 50
+	// MistakeCost is what another request costs that fails for what it asks.
+	MistakeCost = 5
+	wastedCost  = 100
 	// A block of headers has this many frames and bytes at most. Unpacked, 64 KiB are
 	// allowed, which need 5 frames.
 	mostContinuations = 32
@@ -40,7 +44,8 @@ const (
 	WhyResets        = "resets"        // too many streams that were reset when just opened
 	WhyContinuations = "continuations" // headers in too many pieces
 	WhyHeaders       = "headers"       // headers that are far too large
-	WhyRefusals      = "refusals"      // requests that were refused, again and again
+	WhyRefusals      = "refusals"      // requests of its address that were refused, again and again
+	WhyWasted        = "wasted"        // connections of its address that made no request, again and again
 )
 
 // The frames of HTTP/2 (RFC 9113, section 6).
