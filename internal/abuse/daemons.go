@@ -48,9 +48,7 @@ func Start(ctx context.Context, binary string, log io.Writer) (_ *Daemons, err e
 	if d.dir, err = os.MkdirTemp("", "greenlane-abuse-"); err != nil {
 		return nil, err
 	}
-	// They collect garbage as the Go runtime does by itself, so that memory shows what
-	// an attack holds.
-	opts := daemon.Options{Binary: binary, Config: config, Env: []string{"GOGC=50"}, Log: log}
+	opts := daemon.Options{Binary: binary, Config: config, Log: log}
 	if d.plain, err = daemon.New(opts); err != nil {
 		return nil, err
 	}

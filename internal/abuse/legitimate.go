@@ -15,17 +15,18 @@ import (
 
 // legitimate is the switch that is trusted: every call of its is the VIP's.
 type legitimate struct {
-	conns []*grpc.ClientConn
-	mu    sync.Mutex
-	known map[string]bool
-	n     int
+	target Target
+	conns  []*grpc.ClientConn
+	mu     sync.Mutex
+	known  map[string]bool
+	n      int
 }
 
 // workers is how many requests a legitimate switch makes at a time.
 const workers = 4
 
 func newLegitimate(ctx context.Context, t Target) (*legitimate, error) {
-	l := &legitimate{known: map[string]bool{}}
+	l := &legitimate{target: t, known: map[string]bool{}}
 	for range workers {
 		conn, err := t.client()
 		if err != nil {
@@ -43,28 +44,58 @@ func (l *legitimate) close() {
 	}
 }
 
+// warm has calls come and go until the daemon has collected its garbage a few times:
+// it holds then what it takes between two collections, which is no attack's doing.
+func (l *legitimate) warm(ctx context.Context) error {
+	const cycles = 3
+	began, err := l.target.metric(ctx, "go_gc_duration_seconds_count")
+	for now := began; err == nil && now < began+cycles; {
+		if err = l.all(func(i int) error {
+			api := pb.NewSwitchServiceClient(l.conns[i])
+			for range 500 {
+				if _, err := l.call(ctx, api); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err == nil {
+			now, err = l.target.metric(ctx, "go_gc_duration_seconds_count")
+		}
+	}
+	return err
+}
+
+// all has the workers do something at a time.
+func (l *legitimate) all(do func(i int) error) error {
+	faults := make([]error, workers)
+	var all sync.WaitGroup
+	for i := range workers {
+		all.Go(func() { faults[i] = do(i) })
+	}
+	all.Wait()
+	return errors.Join(faults...)
+}
+
 // work has calls arrive and hang up for a span, and returns how long each arrival
 // took.
 func (l *legitimate) work(ctx context.Context, span time.Duration) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, span+30*time.Second)
 	defer cancel()
 	took := make([][]time.Duration, workers)
-	faults := make([]error, workers)
-	var all sync.WaitGroup
-	for i := range workers {
-		all.Go(func() {
-			api := pb.NewSwitchServiceClient(l.conns[i])
-			tick := time.NewTicker(10 * time.Millisecond)
-			defer tick.Stop()
-			for began := time.Now(); time.Since(began) < span && faults[i] == nil; <-tick.C {
-				var d time.Duration
-				d, faults[i] = l.call(ctx, api)
-				took[i] = append(took[i], d)
+	err := l.all(func(i int) error {
+		api := pb.NewSwitchServiceClient(l.conns[i])
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for began := time.Now(); time.Since(began) < span; <-tick.C {
+			d, err := l.call(ctx, api)
+			if err != nil {
+				return err
 			}
-		})
-	}
-	all.Wait()
-	return slices.Concat(took...), errors.Join(faults...)
+			took[i] = append(took[i], d)
+		}
+		return nil
+	})
+	return slices.Concat(took...), err
 }
 
 func (l *legitimate) call(ctx context.Context, api pb.SwitchServiceClient) (time.Duration, error) {

@@ -27,10 +27,10 @@ func (r Report) OverControl() float64 { return ratio(r.During, r.Control) }
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(1, b)) }
 
-// Measure has a legitimate switch work for three spans: in peace, beside attackers
-// that attack somebody else, and under their attack. Attackers are processes of the
-// lowest priority; the program that runs must call Child. An error is a promise that
-// the daemon broke.
+// Measure has a legitimate switch work in peace, beside attackers that attack somebody
+// else, under their attack, and in peace again: a span each, the two in peace half of
+// one. Attackers are processes of the lowest priority; the program that runs must call
+// Child. An error is a promise that the daemon broke.
 func Measure(ctx context.Context, a Attack, t Target, span time.Duration) (Report, error) {
 	out := Report{Attack: a.Name}
 	t.From = addressOf(a)
@@ -39,7 +39,10 @@ func Measure(ctx context.Context, a Attack, t Target, span time.Duration) (Repor
 		return out, err
 	}
 	defer l.close()
-	quiet, err := l.work(ctx, span)
+	if err := l.warm(ctx); err != nil {
+		return out, err
+	}
+	quiet, err := l.work(ctx, span/2)
 	if err != nil {
 		return out, fmt.Errorf("before the attack: %w", err)
 	}
@@ -47,13 +50,27 @@ func Measure(ctx context.Context, a Attack, t Target, span time.Duration) (Repor
 	if err != nil {
 		return out, fmt.Errorf("beside an attack on somebody else: %w", err)
 	}
-	before, err := t.resident(ctx)
+	during, err := out.under(ctx, l, a, t, span)
 	if err != nil {
 		return out, err
 	}
+	after, err := l.work(ctx, span/2)
+	if err != nil {
+		return out, fmt.Errorf("after the attack: %w", err)
+	}
+	out.Quiet, out.Control, out.During, out.Calls = p99(append(quiet, after...)), p99(control), p99(during), len(during)
+	return out, l.check(ctx)
+}
+
+// under has the legitimate switch work while the daemon is attacked.
+func (r *Report) under(ctx context.Context, l *legitimate, a Attack, t Target, span time.Duration) ([]time.Duration, error) {
+	before, err := t.resident(ctx)
+	if err != nil {
+		return nil, err
+	}
 	attacker, err := start(ctx, order{Attack: a.Name, Target: t})
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	watch, over := context.WithCancel(ctx)
 	defer over()
@@ -62,12 +79,8 @@ func Measure(ctx context.Context, a Attack, t Target, span time.Duration) (Repor
 	during, err := l.work(ctx, span)
 	over()
 	err = errors.Join(err, attacker.stop())
-	out.Grown, out.Priority = <-watched-before, attacker.how
-	out.Quiet, out.Control, out.During, out.Calls = p99(quiet), p99(control), p99(during), len(during)
-	if err != nil {
-		return out, err
-	}
-	return out, l.check(ctx)
+	r.Grown, r.Priority = <-watched-before, attacker.how
+	return during, err
 }
 
 // addressOf returns the last part of an address of an attack's own, that no earlier

@@ -24,7 +24,7 @@ const (
 	// largeTogether what all that announce more may, together: the transcoder takes
 	// the room for a message when it is announced, and it may never come.
 	smallMessage  = 16 << 10
-	largeTogether = 32 << 20
+	largeTogether = 16 << 20
 )
 
 // bodies bounds the room that announced messages take.

@@ -87,7 +87,7 @@ func TestMessagesThatNeverComeTakeNoRoom(t *testing.T) {
 					answers <- res.Status + " " + res.Header.Get("Grpc-Message") + string(text)
 				}()
 			}
-			for range 40 {
+			for range 24 {
 				ask()
 			}
 			select {
@@ -96,7 +96,7 @@ func TestMessagesThatNeverComeTakeNoRoom(t *testing.T) {
 					t.Errorf("refused with %q", got)
 				}
 			case <-time.After(20 * time.Second):
-				t.Fatal("none of 40 requests is refused")
+				t.Fatal("none of 24 requests is refused")
 			}
 			end()
 			b := newBrowser(t, a)

@@ -37,6 +37,9 @@ const (
 	// does so soon after, it is twice as long.
 	banned     = 2 * time.Second
 	bannedMost = time.Minute
+	// For so long, and so many of them, connections that are turned away stay open.
+	waitingFor  = time.Second
+	waitingMost = 1 << 10
 	// recordsKept is how many addresses are remembered.
 	recordsKept = 1 << 12
 )
@@ -46,6 +49,8 @@ type Gate struct {
 	opts  Options
 	now   func() time.Time
 	turns turns
+
+	waiting atomic.Int64
 
 	mu        sync.Mutex
 	all       int
@@ -99,8 +104,28 @@ func (l *listener) Accept() (net.Conn, error) {
 			return &counted{Conn: c, gate: l.gate, from: from}, nil
 		}
 		l.gate.opts.Ended(why)
-		_ = c.Close() // whoever it was is not waited for
+		l.gate.dismiss(c, why)
 	}
+}
+
+// dismiss closes a connection that was turned away. One of an address that was cut is
+// left without an answer for a moment: who comes again as soon as it is closed comes
+// less often then, and costs nothing meanwhile.
+func (g *Gate) dismiss(c net.Conn, why string) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0) // nothing is left to be said, and the system need not remember it
+	}
+	if why == WhyBanned && g.waiting.Add(1) <= waitingMost {
+		time.AfterFunc(waitingFor, func() {
+			_ = c.Close() // whoever it was is not waited for
+			g.waiting.Add(-1)
+		})
+		return
+	}
+	if why == WhyBanned {
+		g.waiting.Add(-1)
+	}
+	_ = c.Close() // as above
 }
 
 func (g *Gate) enter(from netip.Addr) (why string) {
@@ -133,6 +158,9 @@ func (g *Gate) ban(from netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now, r := g.now(), g.record(from)
+	if now.Before(r.until) {
+		return // another of its connections was just cut
+	}
 	if r.span > 0 && now.Before(r.until.Add(bannedMost)) {
 		r.span = min(2*r.span, bannedMost)
 	} else {
@@ -177,8 +205,14 @@ func (g *Gate) wasted(from netip.Addr) {
 // addressOf returns the address of a peer; for what has none, such as a socket of
 // this machine, the zero one.
 func addressOf(a net.Addr) netip.Addr {
+	switch t := a.(type) {
+	case *address:
+		return addressOf(t.Addr)
+	case *net.TCPAddr:
+		return t.AddrPort().Addr().Unmap().WithZone("")
+	}
 	if p, err := netip.ParseAddrPort(a.String()); err == nil {
-		return p.Addr().Unmap()
+		return p.Addr().Unmap().WithZone("")
 	}
 	return netip.Addr{}
 }
@@ -259,12 +293,16 @@ func (c *metered) Read(p []byte) (int, error) {
 	if c.meter.newest > 0 || c.meter.other {
 		c.useful.Store(true)
 	}
+	if c.meter.other && n > 0 && n < worthIn && !c.gate.spend(addressOf(c.Conn.RemoteAddr()), 1) {
+		why = WhyTrickle
+	}
 	if why == "" && c.broke.Load() {
 		why = WhyRefusals
 	}
 	if why == "" {
 		return n, err
 	}
+	c.useful.Store(true) // it is not to pay twice
 	from := addressOf(c.RemoteAddr())
 	c.gate.ban(from)
 	c.gate.opts.Ended(why)

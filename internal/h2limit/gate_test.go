@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -171,8 +172,10 @@ func TestARefusalIsCharged(t *testing.T) {
 		t.Errorf("it comes from %s", got)
 	}
 	Charge(server.RemoteAddr(), 1<<40) // no connection of a gate's
+	text := newScript()
+	_ = text.WriteSettings(make([]http2.Setting, 100)...)
 	read := func() error {
-		go func() { _, _ = io.WriteString(client, "P") }()
+		go func() { _, _ = client.Write(text.Next(1)) }()
 		_, err := c.Read(make([]byte, 1))
 		return err
 	}
@@ -188,5 +191,149 @@ func TestARefusalIsCharged(t *testing.T) {
 	}
 	if got := w.take(); len(got) != 1 || got[0] != WhyRefusals {
 		t.Errorf("told %v", got)
+	}
+}
+
+// Who has nothing left for what it does in vain has it on none of its connections.
+func TestAnAddressPaysForAllItsConnections(t *testing.T) {
+	var w told
+	g := NewGate(Options{Ended: w.ended, Allowance: Allowance{Most: 1000, Refill: 100}})
+	now := time.Unix(1e9, 0)
+	g.now = func() time.Time { return now }
+	addr, other := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	waste := func(from netip.Addr, n int) {
+		for range n {
+			server, _ := pair(t, from.String()+":1")
+			c := g.Meter(server)
+			_ = c.Close()
+			_ = c.Close() // counted once
+		}
+	}
+	waste(addr, 1000/wastedCost)
+	waste(other, 1000/wastedCost)
+	if why := g.enter(addr); why != "" {
+		t.Errorf("as many in vain as allowed: %q", why)
+	}
+	now = now.Add(time.Second) // brings one back
+	waste(addr, 1)
+	if why := g.enter(addr); why != "" {
+		t.Errorf("one more, a second later: %q", why)
+	}
+	waste(addr, 1)
+	if why := g.enter(addr); why != WhyBanned {
+		t.Errorf("one too many: %q", why)
+	}
+	if got := w.take(); len(got) != 1 || got[0] != WhyWasted {
+		t.Errorf("told %v", got)
+	}
+	if why := g.enter(other); why != "" {
+		t.Errorf("another address: %q", why)
+	}
+}
+
+// What is no HTTP/2 has no frames; what comes a few bytes at a time costs its address.
+func TestTricklesAreCut(t *testing.T) {
+	var w told
+	g := NewGate(Options{Ended: w.ended, Allowance: Allowance{Most: 100, Refill: 1}})
+	now := time.Unix(1e9, 0)
+	g.now = func() time.Time { return now }
+	read := func(c net.Conn, client net.Conn, text string) error {
+		go func() { _, _ = io.WriteString(client, text) }()
+		_, err := c.Read(make([]byte, 100))
+		return err
+	}
+	var ends []net.Conn
+	var conns []net.Conn
+	for range 2 {
+		server, client := pair(t, "10.0.0.1:1")
+		conns, ends = append(conns, g.Meter(server)), append(ends, client)
+	}
+	for i := range 100 {
+		if err := read(conns[i%2], ends[i%2], "GET / HTTP/1.1\r"[:worthIn-1]); err != nil {
+			t.Fatal(i, err)
+		}
+		if err := read(conns[i%2], ends[i%2], "0123456789abcdef"[:worthIn]); err != nil {
+			t.Fatal("what is worth it:", err)
+		}
+	}
+	if err := read(conns[0], ends[0], "x"); !errors.Is(err, errCut) {
+		t.Errorf("one too many: %v", err)
+	}
+	if got := w.take(); len(got) != 1 || got[0] != WhyTrickle {
+		t.Errorf("told %v", got)
+	}
+}
+
+// Who comes again and again, although it is turned away, is not told so at once.
+func TestWhoIsTurnedAwayWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(Options{})
+		g.ban(netip.MustParseAddr("10.0.0.1"))
+		q := make(comers, waitingMost+1)
+		var clients []net.Conn
+		for range waitingMost + 1 {
+			server, client := pair(t, "10.0.0.1:1")
+			q <- server
+			clients = append(clients, client)
+		}
+		close(q)
+		if _, err := g.Listen(q).Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Fatal(err)
+		}
+		ended := make(chan time.Duration, len(clients))
+		began := time.Now()
+		for _, c := range clients {
+			go func() {
+				_, _ = c.Read(make([]byte, 1))
+				ended <- time.Since(began)
+			}()
+		}
+		for i := range clients {
+			want := waitingFor
+			if i == 0 { // the one that is too many
+				want = 0
+			}
+			if got := <-ended; got != want {
+				t.Fatalf("the end of connection %d came after %v, want %v", i, got, want)
+			}
+		}
+		if n := g.waiting.Load(); n != 0 {
+			t.Errorf("%d still wait", n)
+		}
+	})
+}
+
+// While one who shakes hands waits for its client, it is others' turn.
+func TestHandshakesTakeTurns(t *testing.T) {
+	g := NewGate(Options{})
+	g.turns = make(turns, 1)
+	server, client := pair(t, "10.0.0.1:1")
+	slow := g.Turn(server)
+	reads, shaken := make(chan bool), make(chan error)
+	go func() {
+		shaken <- slow.Shake(func() error {
+			close(reads)
+			_, err := slow.Read(make([]byte, 1))
+			return err
+		})
+	}()
+	<-reads
+	if err := g.Turn(nil).Shake(func() error {
+		go func() { _, _ = io.WriteString(client, "x") }()
+		select {
+		case err := <-shaken:
+			t.Errorf("two at a time: %v", err)
+		default:
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := <-shaken; err != nil {
+		t.Error(err)
+	}
+	go func() { _, _ = io.WriteString(client, "x") }()
+	if _, err := slow.Read(make([]byte, 1)); err != nil {
+		t.Errorf("after the handshake: %v", err)
 	}
 }

@@ -45,6 +45,7 @@ const (
 	WhyContinuations = "continuations" // headers in too many pieces
 	WhyHeaders       = "headers"       // headers that are far too large
 	WhyRefusals      = "refusals"      // requests of its address that were refused, again and again
+	WhyTrickle       = "trickle"       // HTTP/1.1 that comes a few bytes at a time, over all its address's connections
 	WhyWasted        = "wasted"        // connections of its address that made no request, again and again
 )
 
