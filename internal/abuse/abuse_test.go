@@ -1,1 +1,155 @@
 package abuse
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"greenlane/internal/load/daemon"
+)
+
+// TestMain lets this program be a hostile process, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == ChildArg {
+		if err := Child(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestAbuse attacks real daemons in every way there is, each until they have told that
+// they defended themselves. GREENLANE_ABUSE=1 makes it last: 1,000 clients, ten
+// seconds an attack.
+func TestAbuse(t *testing.T) {
+	calls, span, clients := 100, time.Duration(0), 100
+	if os.Getenv("GREENLANE_ABUSE") != "" {
+		span, clients = 10*time.Second, 1000
+	}
+	binary, err := daemon.Build(t.TempDir(), "-pgo=off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log said
+	d, err := Start(t.Context(), binary, &log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, a := range Attacks {
+		t.Run(a.Name, func(t *testing.T) { withstand(t, a, d.Target(a, clients), calls, span) })
+	}
+	if err := d.Stop(); err != nil {
+		t.Errorf("a daemon does not stop as it should: %v\n%s", err, log.String())
+	}
+	for _, bad := range []string{"panic", "level=ERROR"} {
+		if text := log.String(); bytes.Contains([]byte(text), []byte(bad)) {
+			t.Errorf("the daemons' log:\n%s", text)
+		}
+	}
+}
+
+// withstand attacks a daemon until it says that it has defended itself, a legitimate
+// switch has made its calls, and a span is over.
+func withstand(t *testing.T, a Attack, target Target, calls int, span time.Duration) {
+	target.From = addressOf(a)
+	ctx, cancel := context.WithTimeout(t.Context(), span+time.Minute)
+	defer cancel()
+	l, err := newLegitimate(ctx, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	defences := func() float64 {
+		if a.Defence == "" {
+			return 1
+		}
+		n, err := target.metric(ctx, a.Defence)
+		if err != nil {
+			return 0 // too busy to answer; it is asked again
+		}
+		return n
+	}
+	before, began := defences(), time.Now()
+	if a.Defence == "" {
+		before = 0
+	}
+	start, err := target.resident(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attacker, err := startHostile(ctx, order{Attack: a.Name, Target: target})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made, most atomic.Int64
+	var over atomic.Bool
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		look := time.NewTicker(20 * time.Millisecond)
+		defer look.Stop()
+		for !over.Load() {
+			if n, err := target.resident(ctx); err == nil {
+				most.Store(max(most.Load(), n))
+			}
+			over.Store(ctx.Err() != nil || made.Load() >= int64(calls) && time.Since(began) >= span && defences() > before)
+			<-look.C
+		}
+	}()
+	took, err := l.until(ctx, func() bool { made.Add(1); return over.Load() })
+	over.Store(true)
+	<-watched
+	if err != nil {
+		t.Error(err)
+	}
+	if err := attacker.stop(); err != nil {
+		t.Error(err)
+	}
+	if err := l.check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if defences() <= before {
+		t.Errorf("the daemon does not say that it defended itself: %s", a.Defence)
+	}
+	grown := most.Load() - start
+	t.Logf("%s; p99 %v, at most %v of %d calls, in %v; memory grew by %d MB", attacker.How, p99(took), slices.Max(took), len(took), time.Since(began), grown>>20)
+	if grown > 100<<20 {
+		t.Errorf("memory grew by %d MB, 100 are allowed", grown>>20)
+	}
+	// A machine that does other things, too, makes anybody wait: this finds what stops
+	// a daemon, and `make bench` measures.
+	if p99(took) > 2*time.Second {
+		t.Errorf("a legitimate caller waits %v", p99(took))
+	}
+}
+
+// said is what daemons write, at the same time.
+type said struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

@@ -44,12 +44,12 @@ var Attacks = append(apiAttacks, httpAttacks...)
 var apiAttacks = []Attack{
 	{Name: "rapid reset", Run: apiDoor.rapidReset(arrivedPath), Defence: cut("grpc", "resets")},
 	{Name: "tiny DATA", Run: apiDoor.tinyData(connectPath), Defence: cut("grpc", "frames")},
-	{Name: "endless CONTINUATION", Run: apiDoor.continuation(arrivedPath), Defence: cut("grpc", "headers")},
+	{Name: "endless CONTINUATION", Run: apiDoor.continuation(arrivedPath), Defence: cut("grpc", "wasted")},
 	{Name: "pings", Run: apiDoor.pings(arrivedPath), Defence: cut("grpc", "frames")},
 	{Name: "settings", Run: apiDoor.settings, Defence: cut("grpc", "frames")},
 	{Name: "clients that never read", Run: neverRead},
 	{Name: "wallboards that never read", Run: neverReadHTTP},
-	{Name: "oversized metadata", Run: apiDoor.metadata(arrivedPath), Defence: cut("grpc", "headers")},
+	{Name: "oversized metadata", Run: apiDoor.metadata(arrivedPath), Defence: cut("grpc", "wasted")},
 	{Name: "paths without a slash", Run: slashless, Defence: cut("grpc", "refusals"), library: true},
 	{Name: "forged numbers", Run: forged, Defence: `greenlaned_flood_refused_calls_total`, library: true},
 }

@@ -24,7 +24,7 @@ const VIP = "+8613800138000"
 const config = `vip_requires_attestation: true
 switches:
   - {id: trunk, trust: full}
-  - {id: "*", trust: none, arrivals: 6000}
+  - {id: "*", trust: none, arrivals: 600}
 limits:
   arrivals: {per_number: 100000}
 `
@@ -71,22 +71,28 @@ func Start(ctx context.Context, binary string, log io.Writer) (_ *Daemons, err e
 
 // certificate makes an authority, and a certificate for the daemon that speaks TLS.
 func (d *Daemons) certificate() (cert, key string, err error) {
+	ca, server, err := newPair()
+	if err != nil {
+		return "", "", err
+	}
+	d.ca = ca
+	cert, key = filepath.Join(d.dir, "server.crt"), filepath.Join(d.dir, "server.key")
+	return cert, key, errors.Join(os.WriteFile(cert, server.Cert, 0o600), os.WriteFile(key, server.Key, 0o600))
+}
+
+// newPair makes an authority and a server's certificate.
+func newPair() (authority []byte, server pki.Pair, err error) {
 	now := time.Now()
 	ca, err := pki.NewCA("abuse", now, time.Hour)
 	if err != nil {
-		return "", "", err
+		return nil, pki.Pair{}, err
 	}
 	own, err := ca.PEM()
 	if err != nil {
-		return "", "", err
+		return nil, pki.Pair{}, err
 	}
-	d.ca = own.Cert
-	server, err := ca.Server(now.Add(-time.Minute), now.Add(time.Hour), "localhost", "127.0.0.1")
-	if err != nil {
-		return "", "", err
-	}
-	cert, key = filepath.Join(d.dir, "server.crt"), filepath.Join(d.dir, "server.key")
-	return cert, key, errors.Join(os.WriteFile(cert, server.Cert, 0o600), os.WriteFile(key, server.Key, 0o600))
+	server, err = ca.Server(now.Add(-time.Minute), now.Add(time.Hour), "localhost", "127.0.0.1")
+	return own.Cert, server, err
 }
 
 // Target is the daemon for an attack.

@@ -51,25 +51,37 @@ func Child(args []string) error {
 		cancel()
 	}()
 	if o.Sink {
-		return sink(ctx, a, func(addr string) { fmt.Println(how, addr) })
+		return sink(ctx, a, func(at Target) { say(how, at) })
 	}
-	fmt.Println(how)
+	say(how, Target{})
 	return a.Run(ctx, o.Target)
+}
+
+// told is what a hostile process says when it begins.
+type told struct {
+	How string // its priority
+	At  Target // where a sink is
+}
+
+func say(how string, at Target) {
+	text, err := json.Marshal(told{how, at})
+	if err != nil {
+		panic(err) // a type of this package's own
+	}
+	fmt.Println(string(text))
 }
 
 // hostile is a running hostile process.
 type hostile struct {
-	how string // its priority
-	at  string // a sink's address
-
+	told
 	cmd  *exec.Cmd
 	in   io.Closer
 	said bytes.Buffer // on standard error
 }
 
-// start starts a hostile process: the program that runs, which must call Child when
+// startHostile starts a hostile process: the program that runs, which must call Child when
 // its first argument is ChildArg. It ends with its parent.
-func start(ctx context.Context, o order) (*hostile, error) {
+func startHostile(ctx context.Context, o order) (*hostile, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -92,13 +104,12 @@ func start(ctx context.Context, o order) (*hostile, error) {
 	if err := h.cmd.Start(); err != nil {
 		return nil, err
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &h.told)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("a hostile process does not start: %w", err), h.stop())
-	}
-	h.how = strings.TrimSpace(line)
-	if i := strings.LastIndexByte(h.how, ' '); o.Sink && i > 0 {
-		h.how, h.at = h.how[:i], h.how[i+1:]
 	}
 	return h, nil
 }

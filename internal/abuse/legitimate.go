@@ -81,12 +81,18 @@ func (l *legitimate) all(do func(i int) error) error {
 func (l *legitimate) work(ctx context.Context, span time.Duration) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, span+30*time.Second)
 	defer cancel()
+	began := time.Now()
+	return l.until(ctx, func() bool { return time.Since(began) >= span })
+}
+
+// until is work until done says so. done is asked by several goroutines.
+func (l *legitimate) until(ctx context.Context, done func() bool) ([]time.Duration, error) {
 	took := make([][]time.Duration, workers)
 	err := l.all(func(i int) error {
 		api := pb.NewSwitchServiceClient(l.conns[i])
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
-		for began := time.Now(); time.Since(began) < span; <-tick.C {
+		for ; !done(); <-tick.C {
 			d, err := l.call(ctx, api)
 			if err != nil {
 				return err

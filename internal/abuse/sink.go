@@ -2,6 +2,7 @@ package abuse
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -15,12 +16,25 @@ import (
 // sink is attacked in a daemon's place, for what an attack costs the machine alone:
 // it takes in whatever comes and throws it away. Only clients of a library need to
 // be spoken to, and are refused.
-func sink(ctx context.Context, a Attack, ready func(addr string)) error {
+func sink(ctx context.Context, a Attack, ready func(at Target)) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	ready(l.Addr().String())
+	at := Target{Addr: l.Addr().String(), HTTP: l.Addr().String()}
+	if a.secure {
+		ca, server, err := newPair()
+		if err != nil {
+			return err
+		}
+		pair, err := tls.X509KeyPair(server.Cert, server.Key)
+		if err != nil {
+			return err
+		}
+		at.CA = ca
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}})
+	}
+	ready(at)
 	if a.library {
 		srv := grpc.NewServer(grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return status.Error(codes.ResourceExhausted, "nothing is done here")

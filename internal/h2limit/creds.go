@@ -25,7 +25,7 @@ func (c *creds) ServerHandshake(raw net.Conn) (conn net.Conn, info credentials.A
 		return err
 	})
 	if err != nil {
-		c.gate.wasted(addressOf(raw.RemoteAddr()))
+		c.gate.wasted(addressOf(raw.RemoteAddr()), 0)
 		return nil, nil, err
 	}
 	return c.gate.Meter(conn), info, nil

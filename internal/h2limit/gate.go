@@ -56,6 +56,8 @@ type Gate struct {
 	all       int
 	byAddress map[netip.Addr]int
 	records   *simplelru.LRU[netip.Addr, *record]
+	warned    time.Time
+	silent    int // times since of which nothing was logged
 }
 
 // record is what an address has done lately.
@@ -193,13 +195,32 @@ func (g *Gate) spend(from netip.Addr, cost int64) bool {
 }
 
 // wasted is told of a connection that ended before it made a request.
-func (g *Gate) wasted(from netip.Addr) {
-	if g.spend(from, wastedCost) {
+func (g *Gate) wasted(from netip.Addr, sent int64) {
+	if g.spend(from, wastedCost+sent/worthOut) {
 		return
 	}
 	g.ban(from)
 	g.opts.Ended(WhyWasted)
-	g.opts.Log.Warn("an address is turned away: its connections make no requests", "from", from.String())
+	g.warn(from, WhyWasted)
+}
+
+// warnEvery is how often a line is logged at most: an attack must not become one on
+// the log.
+const warnEvery = time.Second
+
+// warn logs that a connection was cut, or an address turned away.
+func (g *Gate) warn(from netip.Addr, why string) {
+	g.mu.Lock()
+	now := g.now()
+	others := g.silent
+	if now.Sub(g.warned) < warnEvery {
+		g.silent++
+		g.mu.Unlock()
+		return
+	}
+	g.warned, g.silent = now, 0
+	g.mu.Unlock()
+	g.opts.Log.Warn("a connection was cut: too much came of it, or of its address, that was for nothing", "from", from.String(), "why", why, "others_since", others)
 }
 
 // addressOf returns the address of a peer; for what has none, such as a socket of
@@ -244,6 +265,7 @@ type metered struct {
 	gate    *Gate
 	meter   meter
 	sent    atomic.Int64
+	got     atomic.Int64
 	broke   atomic.Bool // its address has nothing left for what it does in vain
 	useful  atomic.Bool // it has made a request
 	closing sync.Once
@@ -290,7 +312,8 @@ var errCut = errors.New("h2limit: the connection was cut for what its frames cos
 func (c *metered) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	why := c.meter.feed(p[:n], c.gate.now, c.paid)
-	if c.meter.newest > 0 || c.meter.other {
+	c.got.Add(int64(n))
+	if c.meter.asked || c.meter.other {
 		c.useful.Store(true)
 	}
 	if c.meter.other && n > 0 && n < worthIn && !c.gate.spend(addressOf(c.Conn.RemoteAddr()), 1) {
@@ -306,7 +329,7 @@ func (c *metered) Read(p []byte) (int, error) {
 	from := addressOf(c.RemoteAddr())
 	c.gate.ban(from)
 	c.gate.opts.Ended(why)
-	c.gate.opts.Log.Warn("a connection was cut: too much came from it that was for nothing", "from", from.String(), "why", why)
+	c.gate.warn(from, why)
 	return 0, errors.Join(errCut, c.Close())
 }
 
@@ -314,7 +337,7 @@ func (c *metered) Read(p []byte) (int, error) {
 func (c *metered) Close() error {
 	c.closing.Do(func() {
 		if !c.useful.Load() {
-			c.gate.wasted(addressOf(c.RemoteAddr()))
+			c.gate.wasted(addressOf(c.RemoteAddr()), c.got.Load())
 		}
 	})
 	return c.Conn.Close()

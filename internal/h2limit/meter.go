@@ -31,7 +31,9 @@ const (
 	RefusalCost = 50
 	// MistakeCost is what another request costs that fails for what it asks.
 	MistakeCost = 5
-	wastedCost  = 100
+	// A connection that makes no request costs so much, and what it sent besides: as
+	// much as what the daemon sends earns.
+	wastedCost = 100
 	// A block of headers has this many frames and bytes at most. Unpacked, 64 KiB are
 	// allowed, which need 5 frames.
 	mostContinuations = 32
@@ -78,6 +80,7 @@ type meter struct {
 	continuations int
 	block         int    // bytes of the headers at hand
 	newest        uint32 // the highest stream that was opened
+	asked         bool   // the headers of a request have come to their end
 	marks         [2]mark
 }
 
@@ -129,12 +132,14 @@ func (m *meter) frame(now func() time.Time, paid func() int64) string {
 		cost -= int64(length / worthIn)
 	case frameHeaders:
 		m.continuations, m.block = 0, length
+		m.asked = m.asked || flags&flagEndHeaders != 0
 		if stream > m.newest {
 			m.newest = stream
 			return ""
 		}
 	case frameContinuation:
 		m.continuations++
+		m.asked = m.asked || flags&flagEndHeaders != 0
 		if m.block += length; m.block > mostHeaders {
 			return WhyHeaders
 		}
