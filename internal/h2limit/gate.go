@@ -196,7 +196,7 @@ func (g *Gate) spend(from netip.Addr, cost int64) bool {
 
 // wasted is told of a connection that ended before it made a request.
 func (g *Gate) wasted(from netip.Addr, sent int64) {
-	if g.spend(from, wastedCost+sent/worthOut) {
+	if g.spend(from, g.opts.Allowance.Wasted+sent/worthOut) {
 		return
 	}
 	g.ban(from)
@@ -223,19 +223,29 @@ func (g *Gate) warn(from netip.Addr, why string) {
 	g.opts.Log.Warn("a connection was cut: too much came of it, or of its address, that was for nothing", "from", from.String(), "why", why, "others_since", others)
 }
 
-// addressOf returns the address of a peer; for what has none, such as a socket of
-// this machine, the zero one.
+// addressOf returns what a peer cannot easily change of its address: of IPv6 a host has
+// a whole /64. For what has none, such as a socket of this machine, it is the zero one.
 func addressOf(a net.Addr) netip.Addr {
+	var ip netip.Addr
 	switch t := a.(type) {
 	case *address:
 		return addressOf(t.Addr)
 	case *net.TCPAddr:
-		return t.AddrPort().Addr().Unmap().WithZone("")
+		ip = t.AddrPort().Addr()
+	default:
+		if p, err := netip.ParseAddrPort(a.String()); err == nil {
+			ip = p.Addr()
+		}
 	}
-	if p, err := netip.ParseAddrPort(a.String()); err == nil {
-		return p.Addr().Unmap().WithZone("")
+	ip = ip.Unmap().WithZone("")
+	if !ip.Is6() {
+		return ip
 	}
-	return netip.Addr{}
+	net, err := ip.Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return net.Addr()
 }
 
 // counted is a connection that leaves the gate when it is closed.

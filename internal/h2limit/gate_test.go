@@ -197,7 +197,7 @@ func TestARefusalIsCharged(t *testing.T) {
 // Who has nothing left for what it does in vain has it on none of its connections.
 func TestAnAddressPaysForAllItsConnections(t *testing.T) {
 	var w told
-	g := NewGate(Options{Ended: w.ended, Allowance: Allowance{Most: 1000, Refill: 100}})
+	g := NewGate(Options{Ended: w.ended, Allowance: Allowance{Most: 1000, Refill: 100, Wasted: 100}})
 	now := time.Unix(1e9, 0)
 	g.now = func() time.Time { return now }
 	addr, other := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
@@ -209,8 +209,8 @@ func TestAnAddressPaysForAllItsConnections(t *testing.T) {
 			_ = c.Close() // counted once
 		}
 	}
-	waste(addr, 1000/wastedCost)
-	waste(other, 1000/wastedCost)
+	waste(addr, 10)
+	waste(other, 10)
 	if why := g.enter(addr); why != "" {
 		t.Errorf("as many in vain as allowed: %q", why)
 	}
@@ -335,5 +335,27 @@ func TestHandshakesTakeTurns(t *testing.T) {
 	go func() { _, _ = io.WriteString(client, "x") }()
 	if _, err := slow.Read(make([]byte, 1)); err != nil {
 		t.Errorf("after the handshake: %v", err)
+	}
+}
+
+func TestWhatAPeerCannotChangeOfItsAddress(t *testing.T) {
+	of := func(addr string) netip.Addr { return addressOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))) }
+	for _, x := range []struct {
+		what, a, b string
+		same       bool
+	}{
+		{"two ports", "10.0.0.1:1", "10.0.0.1:2", true},
+		{"two addresses", "10.0.0.1:1", "10.0.0.2:1", false},
+		{"an IPv4 address as IPv6", "10.0.0.1:1", "[::ffff:10.0.0.1]:1", true},
+		{"one network of IPv6", "[2001:db8::1]:1", "[2001:db8::ffff:2]:1", true},
+		{"two networks of IPv6", "[2001:db8::1]:1", "[2001:db8:0:1::1]:1", false},
+		{"one interface", "[fe80::1%eth0]:1", "[fe80::1%eth1]:1", true},
+	} {
+		if got := of(x.a) == of(x.b); got != x.same {
+			t.Errorf("%s: the same %v, want %v", x.what, got, x.same)
+		}
+	}
+	if got := addressOf(&net.UnixAddr{Name: "/tmp/x"}); got.IsValid() {
+		t.Errorf("a socket of this machine comes from %v", got)
 	}
 }

@@ -6,16 +6,18 @@ import (
 )
 
 // Allowance is what a connection may cost: it begins with Most, never has more, and
-// gets Refill a second.
-type Allowance struct{ Most, Refill int64 }
+// gets Refill a second. Its address has as much again for what is in vain, of which
+// Wasted goes for each connection that made no request.
+type Allowance struct{ Most, Refill, Wasted int64 }
 
 // ForGateways is the allowance of connections that may carry 10,000 sessions: these
 // send as many heartbeats at once, and 3,000 a second, each a frame of few bytes.
-var ForGateways = Allowance{Most: 20_000, Refill: 10_000}
+var ForGateways = Allowance{Most: 20_000, Refill: 10_000, Wasted: 100}
 
 // ForBrowsers is the allowance of connections of browsers, and of proxies that share
-// one between some hundreds of them.
-var ForBrowsers = Allowance{Most: 4_000, Refill: 1_000}
+// one between some hundreds of them. They open connections in advance, and do not
+// always use them.
+var ForBrowsers = Allowance{Most: 4_000, Refill: 1_000, Wasted: 20}
 
 const (
 	// A frame that is no request costs 1. What it brings, and what the daemon sends,
@@ -29,11 +31,11 @@ const (
 	// refusal is not worth the next one. Refusals and connections that make no request
 	// are paid for by their address.
 	RefusalCost = 50
+	// StrangerCost is what a request costs that is refused for who makes it: a crowd
+	// whose credentials have ended may share an address.
+	StrangerCost = 20
 	// MistakeCost is what another request costs that fails for what it asks.
 	MistakeCost = 5
-	// A connection that makes no request costs so much, and what it sent besides: as
-	// much as what the daemon sends earns.
-	wastedCost = 100
 	// A block of headers has this many frames and bytes at most. Unpacked, 64 KiB are
 	// allowed, which need 5 frames.
 	mostContinuations = 32

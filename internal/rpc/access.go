@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"greenlane/internal/auth"
+	"greenlane/internal/h2limit"
 	"greenlane/internal/identity"
 )
 
@@ -79,6 +80,7 @@ func (s *Server) enter(ctx context.Context, path string, rule *Rule, proof func(
 		e.proof = proof()
 		var err error
 		if e.known, err = s.opts.Authority.Prove(e.proof); err != nil {
+			charge(ctx, h2limit.StrangerCost) // not so where a credential ends that was good
 			return e, s.unauthenticated(ctx, path, err)
 		}
 	}
@@ -111,6 +113,7 @@ func (s *Server) unauthenticated(ctx context.Context, path string, err error) er
 }
 
 func (s *Server) turnAway(ctx context.Context, path string, who identity.Identity, code codes.Code, reason, message string) error {
+	charge(ctx, h2limit.StrangerCost)
 	s.record(ctx, Refused{Path: path, Code: code, Reason: reason, Detail: message, Who: who})
 	return refuse(code, reason, message, nil)
 }

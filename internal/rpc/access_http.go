@@ -54,7 +54,6 @@ func (s *Server) Guard(next http.Handler, site string, refused func(w http.Respo
 			err = s.allow(ctx, path, &e, boardRequest{cmp.Or(r.URL.Query().Get(siteParameter), site)})
 		}
 		if err != nil {
-			chargeStrangers(ctx, err)
 			code := http.StatusForbidden
 			if status.Code(err) == codes.Unauthenticated {
 				code = http.StatusUnauthorized

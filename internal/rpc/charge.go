@@ -12,20 +12,12 @@ import (
 	"greenlane/internal/h2limit"
 )
 
-// charge has the connection of a request that was refused pay for it.
-func charge(ctx context.Context) {
+// charge has the address that a request came from pay for it.
+func charge(ctx context.Context, cost int64) {
 	if p, ok := peer.FromContext(ctx); ok {
-		h2limit.Charge(p.Addr, h2limit.RefusalCost)
+		h2limit.Charge(p.Addr, cost)
 	}
-	h2limit.ChargeContext(ctx, h2limit.RefusalCost)
-}
-
-// chargeStrangers has who may not do what it asks for, or proves nothing, pay for it.
-func chargeStrangers(ctx context.Context, err error) {
-	switch status.Code(err) {
-	case codes.Unauthenticated, codes.PermissionDenied:
-		charge(ctx)
-	}
+	h2limit.ChargeContext(ctx, cost)
 }
 
 // Knows has requests turned away early that are for none of the methods registered
@@ -47,7 +39,7 @@ func (s *Server) known(ctx context.Context, info *tap.Info) (context.Context, er
 	if methods == nil || (*methods)[info.FullMethodName] {
 		return ctx, nil
 	}
-	charge(ctx)
+	charge(ctx, h2limit.RefusalCost)
 	return ctx, errNoMethod
 }
 

@@ -51,7 +51,6 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 			i.observe(info.FullMethod, status.Code(err), -1)
 		}
 	}()
-	defer func() { chargeStrangers(stream.Context(), err) }()
 	defer i.recovered(info.FullMethod, &err)
 	raw := &measured{ServerStream: stream, one: !info.IsClientStream}
 	return i.server.guardStream(raw, info.FullMethod, func(stream grpc.ServerStream) error {
@@ -67,7 +66,6 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 // admitted carries out a request of whoever the table of roles lets in, within the
 // limits of that identity.
 func (i *interceptor) admitted(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (res any, err error) {
-	defer func() { chargeStrangers(ctx, err) }()
 	u := unreadOf(req, handle)
 	return i.server.guardUnary(ctx, info.FullMethod, func(ctx context.Context, allow func(any) error) (any, error) {
 		return i.limits.unary(ctx, i.server.who(ctx), info.FullMethod, u, allow)

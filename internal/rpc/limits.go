@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"greenlane/internal/h2limit"
 	"greenlane/internal/identity"
 )
 
@@ -294,7 +295,7 @@ func (l *limiter) leave(g *guest) {
 // refuse says which limit was reached, of whom, and when to try again.
 func (l *limiter) refuse(ctx context.Context, g *guest, limit string, wait time.Duration, message string) error {
 	l.tell(limit, g.key.role)
-	charge(ctx)
+	charge(ctx, h2limit.RefusalCost)
 	meta := map[string]string{"limit": limit, "role": g.key.role}
 	st := withDetails(status.New(codes.ResourceExhausted, message),
 		&errdetails.ErrorInfo{Reason: "LIMIT_REACHED", Domain: errorDomain, Metadata: meta},

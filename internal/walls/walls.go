@@ -148,7 +148,7 @@ var walls = []wall{
 	},
 	{
 		why:   "certificates and tokens for trying are for the tool, measurements and tests",
-		rooms: []string{"."}, except: []string{"cmd/...", "internal/bench/...", "internal/pki/..."},
+		rooms: []string{"."}, except: []string{"cmd/...", "internal/abuse/...", "internal/bench/...", "internal/pki/..."},
 		deny: []string{"/internal/pki"},
 	},
 	{
