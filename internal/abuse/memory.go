@@ -57,6 +57,9 @@ func (t Target) metric(ctx context.Context, name string) (sum float64, err error
 		return 0, err
 	}
 	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("the metrics: %s", res.Status)
+	}
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		if !strings.HasPrefix(lines.Text(), name) {

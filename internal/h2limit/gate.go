@@ -169,6 +169,7 @@ func (g *Gate) ban(from netip.Addr) {
 		r.span = banned
 	}
 	r.until = now.Add(r.span)
+	r.left, r.filled = 0, r.until // it comes back with nothing saved up
 }
 
 // record returns an address's record. The lock is held.

@@ -229,6 +229,15 @@ func TestAnAddressPaysForAllItsConnections(t *testing.T) {
 	if why := g.enter(other); why != "" {
 		t.Errorf("another address: %q", why)
 	}
+	now = now.Add(banned + time.Second) // it comes back with nothing but what a second brings
+	waste(addr, 1)
+	if why := g.enter(addr); why != "" {
+		t.Errorf("back, and one in vain: %q", why)
+	}
+	waste(addr, 1)
+	if why := g.enter(addr); why != WhyBanned {
+		t.Errorf("back, and two in vain: %q", why)
+	}
 }
 
 // What is no HTTP/2 has no frames; what comes a few bytes at a time costs its address.
