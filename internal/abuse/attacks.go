@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -92,14 +91,15 @@ func (d door) tinyData(path string) func(context.Context, Target) error {
 
 func (d door) continuation(path string) func(context.Context, Target) error {
 	return func(ctx context.Context, t Target) error {
+		var filler []string
+		for range 100 {
+			filler = append(filler, "x-filler", strings.Repeat("x", 100))
+		}
+		block := headers(filler)
 		return d.again(ctx, t, func(w *wire) error {
 			err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: w.next, BlockFragment: w.request(path)})
 			for err == nil {
-				w.block.Reset()
-				for range 100 {
-					_ = w.enc.WriteField(hpack.HeaderField{Name: "x-filler", Value: strings.Repeat("x", 100), Sensitive: true}) // into memory
-				}
-				err = w.WriteContinuation(w.next, false, w.block.Bytes())
+				err = w.WriteContinuation(w.next, false, block)
 			}
 			return err
 		})
@@ -131,13 +131,13 @@ func (d door) settings(ctx context.Context, t Target) error {
 
 func (d door) metadata(path string) func(context.Context, Target) error {
 	return func(ctx context.Context, t Target) error {
+		large := headers([]string{":path", path}, d.fields, []string{"x-filler", strings.Repeat("x", 1<<20)})
 		return d.again(ctx, t, func(w *wire) error {
-			block := w.request(path, "x-filler", strings.Repeat("x", 1<<20))
-			id := w.next
-			w.next += 2
 			const most = 16 << 10
-			err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block[:most]})
-			for block = block[most:]; err == nil && len(block) > 0; {
+			id, block := w.next, large[most:]
+			w.next += 2
+			err := w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: large[:most]})
+			for err == nil && len(block) > 0 {
 				n := min(most, len(block))
 				err = w.WriteContinuation(id, n == len(block), block[:n])
 				block = block[n:]

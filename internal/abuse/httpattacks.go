@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -104,20 +105,43 @@ func trickle(ctx context.Context, t Target, begin string) {
 	}
 }
 
-// handshakes begins TLS at the API's port again and again, and makes nothing of it.
+// handshakes begins TLS at the API's port again and again, and makes nothing of it:
+// the daemon answers with all that is dear, and the attacker only listens.
 func handshakes(ctx context.Context, t Target) error {
+	hello, err := clientHello(t)
+	if err != nil {
+		return err
+	}
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if conn, err := apiDoor.connect(ctx, t, "h2"); err == nil {
-					_ = conn.Close() // nothing is wanted of it
+				conn, err := t.dialer().DialContext(ctx, "tcp", t.Addr)
+				if err != nil {
+					continue // the system has no port left, or the daemon is gone
 				}
+				end := context.AfterFunc(ctx, func() { _ = conn.Close() })
+				if _, err := conn.Write(hello); err == nil {
+					_, _ = conn.Read(make([]byte, 1)) // whatever it is, or the end
+				}
+				end()
+				_ = conn.Close() // nothing is wanted of it
 			}
 		})
 	}
 	all.Wait()
 	return nil
+}
+
+// clientHello returns how a client begins to speak TLS.
+func clientHello(t Target) ([]byte, error) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	go func() { _ = tls.Client(near, t.tls("h2")).Handshake() }() // it fails when far is closed
+	hello := make([]byte, 16<<10)
+	n, err := far.Read(hello)
+	return hello[:n], err
 }
 
 // pipelined makes a request of HTTP/1.1 as fast as it is taken in.

@@ -79,14 +79,27 @@ func (d door) dial(ctx context.Context, t Target, read bool) (*wire, error) {
 }
 
 // request returns the block of headers of a request.
-func (w *wire) request(path string, more ...string) []byte {
+func (w *wire) request(path string) []byte {
 	w.block.Reset()
-	for _, fields := range [][]string{{":path", path}, w.door.fields, more} {
+	write(w.enc, false, []string{":path", path}, w.door.fields)
+	return w.block.Bytes()
+}
+
+// write packs names and values, which alternate, into memory; alone means that no other
+// block is needed to read them.
+func write(enc *hpack.Encoder, alone bool, lists ...[]string) {
+	for _, fields := range lists {
 		for i := 0; i < len(fields); i += 2 {
-			_ = w.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}) // into memory
+			_ = enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1], Sensitive: alone})
 		}
 	}
-	return w.block.Bytes()
+}
+
+// headers returns a block that means the same wherever it stands in a connection.
+func headers(lists ...[]string) []byte {
+	var block bytes.Buffer
+	write(hpack.NewEncoder(&block), true, lists...)
+	return block.Bytes()
 }
 
 // open begins a request and returns its stream.

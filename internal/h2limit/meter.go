@@ -24,7 +24,8 @@ const (
 	// pays for it: DATA by the bytes that came, and an answer by those that went.
 	worthIn  = 16
 	worthOut = 32
-	// A stream that is reset before it is youth old costs as much as a request.
+	// A stream that is reset before it is youth old costs as much as a request, of an
+	// allowance of its own.
 	resetCost = 20
 	youth     = time.Second
 	// RefusalCost is what a request costs that is refused: one who does not heed a
@@ -79,6 +80,8 @@ type meter struct {
 
 	left          int64 // of the allowance
 	filled        time.Time
+	resets        int64 // left of the allowance for these, as of forgotten
+	forgotten     time.Time
 	continuations int
 	block         int    // bytes of the headers at hand
 	newest        uint32 // the highest stream that was opened
@@ -128,7 +131,7 @@ func (m *meter) frame(now func() time.Time, paid func() int64) string {
 	length := int(m.header[0])<<16 | int(m.header[1])<<8 | int(m.header[2])
 	flags, stream := m.header[4], binary.BigEndian.Uint32(m.header[5:])&(1<<31-1)
 	m.skip = length
-	cost, why := int64(1), WhyFrames
+	cost := int64(1)
 	switch m.header[3] {
 	case frameData:
 		cost -= int64(length / worthIn)
@@ -149,15 +152,15 @@ func (m *meter) frame(now func() time.Time, paid func() int64) string {
 			return WhyContinuations
 		}
 	case frameReset:
-		if m.young(stream, now) {
-			cost, why = resetCost, WhyResets
+		if t := now(); m.young(stream, t) && !m.reset(t) {
+			return WhyResets
 		}
 	}
-	return m.pay(cost, why, now, paid)
+	return m.pay(cost, now, paid)
 }
 
 // pay takes a cost out of what is left, and what has come in meanwhile into it.
-func (m *meter) pay(cost int64, why string, now func() time.Time, paid func() int64) string {
+func (m *meter) pay(cost int64, now func() time.Time, paid func() int64) string {
 	m.left = min(m.allowance.Most, m.left-cost)
 	if m.left >= 0 {
 		return ""
@@ -168,12 +171,25 @@ func (m *meter) pay(cost int64, why string, now func() time.Time, paid func() in
 	if m.left >= 0 {
 		return ""
 	}
-	return why
+	return WhyFrames
+}
+
+// reset takes the reset of a fresh stream out of an allowance of its own, and reports
+// whether there was enough. Nothing that is sent pays for it: a stream that is answered
+// at once was as much work.
+func (m *meter) reset(t time.Time) bool {
+	if m.forgotten.IsZero() {
+		m.forgotten, m.resets = t, m.allowance.Most
+	}
+	if back := int64(t.Sub(m.forgotten).Seconds() * float64(m.allowance.Refill)); back > 0 {
+		m.resets, m.forgotten = min(m.allowance.Most, m.resets+back), t
+	}
+	m.resets -= resetCost
+	return m.resets >= 0
 }
 
 // young reports whether a stream was opened less than youth ago, or twice that.
-func (m *meter) young(stream uint32, now func() time.Time) bool {
-	t := now()
+func (m *meter) young(stream uint32, t time.Time) bool {
 	if t.Sub(m.marks[1].at) >= youth {
 		m.marks[0], m.marks[1] = m.marks[1], mark{t, m.newest}
 	}

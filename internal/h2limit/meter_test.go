@@ -147,6 +147,30 @@ func TestTimeAndAnswersPayForFrames(t *testing.T) {
 	}
 }
 
+// What the daemon answered to streams that were reset at once does not pay for them.
+func TestAnswersDoNotPayForResets(t *testing.T) {
+	s, c := newScript(), newClock()
+	resets := func(from, n int) string {
+		for i := range n {
+			freshReset(s, from+i)
+			c.sent += 1 << 20
+			_ = s.WritePing(false, [8]byte{})
+		}
+		return c.reads(s, 4096)
+	}
+	most := allowance / resetCost
+	if why := resets(0, most); why != "" {
+		t.Fatal(why)
+	}
+	c.time = c.time.Add(time.Second / 2)
+	if why := resets(most, refill/resetCost/2); why != "" {
+		t.Errorf("half a second later: %s", why)
+	}
+	if why := resets(2*most, 1); why != WhyResets {
+		t.Errorf("one more: %q", why)
+	}
+}
+
 // A gateway may close 10,000 sessions at once.
 func TestResetsOfOldStreamsAreCheap(t *testing.T) {
 	s, c := newScript(), newClock()
