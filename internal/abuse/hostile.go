@@ -22,22 +22,25 @@ type order struct {
 	Attack string
 	Target Target
 	Sink   bool // be what is attacked, and do nothing about it
+	Low    bool // take of the machine what the others leave
 }
 
 // Child is a hostile process: it does what args, which Measure has made, say until
-// its standard input ends. It runs at the lowest priority there is, so that what it
-// takes of the machine is what the others leave.
+// its standard input ends.
 func Child(args []string) error {
-	how, err := lower()
-	if err != nil {
-		return err
-	}
 	var o order
 	if len(args) != 1 {
 		return errors.New("one argument is needed")
 	}
 	if err := json.Unmarshal([]byte(args[0]), &o); err != nil {
 		return err
+	}
+	how := "normal priority"
+	if o.Low {
+		var err error
+		if how, err = lower(); err != nil {
+			return err
+		}
 	}
 	i := slices.IndexFunc(Attacks, func(a Attack) bool { return a.Name == o.Attack })
 	if i < 0 {

@@ -68,7 +68,7 @@ func (r *Report) under(ctx context.Context, l *legitimate, a Attack, t Target, s
 	if err != nil {
 		return nil, err
 	}
-	attacker, err := startHostile(ctx, order{Attack: a.Name, Target: t})
+	attacker, err := startHostile(ctx, order{Attack: a.Name, Target: t, Low: true})
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +91,13 @@ func addressOf(a Attack) byte {
 
 // beside has the legitimate switch work while the attackers attack a sink.
 func beside(ctx context.Context, l *legitimate, a Attack, t Target, span time.Duration) (took []time.Duration, err error) {
-	sink, err := startHostile(ctx, order{Attack: a.Name, Sink: true})
+	sink, err := startHostile(ctx, order{Attack: a.Name, Sink: true, Low: true})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, sink.stop()) }()
 	t.Addr, t.HTTP, t.CA = sink.At.Addr, sink.At.HTTP, sink.At.CA
-	attacker, err := startHostile(ctx, order{Attack: a.Name, Target: t})
+	attacker, err := startHostile(ctx, order{Attack: a.Name, Target: t, Low: true})
 	if err != nil {
 		return nil, err
 	}
