@@ -162,7 +162,7 @@ func (a *agent) fire(m *Machine, now instant.Instant) {
 	if a.LeaseUntil == 0 && a.gone() && now >= a.Since.Add(m.site.Keep.AgentsAge) {
 		if a.State != AgentSignedOut {
 			m.become(a, AgentSignedOut, ReasonLost)
-			m.emit(Event{Type: EventAgentSignedOut, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
+			m.emit(&Event{Type: EventAgentSignedOut, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
 		}
 		m.forgetAgent(a)
 		return
@@ -172,7 +172,7 @@ func (a *agent) fire(m *Machine, now instant.Instant) {
 
 func (m *Machine) wrapUpOver(a *agent) {
 	m.afterWork(a)
-	m.emit(Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
+	m.emit(&Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
 	m.settle(a)
 }
 
@@ -207,7 +207,7 @@ func (m *Machine) lose(a *agent) {
 	if o != nil {
 		m.emitReturned(o)
 	}
-	m.emit(Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
+	m.emit(&Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
 	m.settle(a)
 	if o != nil {
 		m.place(o.e)
@@ -251,7 +251,7 @@ func (m *Machine) release(e *entry) {
 	e.call.holdUntil(0)
 	m.lineUp(e)
 	m.armCall(e.call)
-	m.emitCall(e.call, Event{Type: EventCallReleasedToAll, Agent: e.call.few().PreferredAgent})
+	m.emitCall(e.call, &Event{Type: EventCallReleasedToAll, Agent: e.call.few().PreferredAgent})
 	m.place(e)
 }
 

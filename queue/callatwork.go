@@ -113,7 +113,7 @@ func (c *call) addEvent(seq uint64) {
 }
 
 // room holds records that are made to be shown, and their lists of events. It
-// is used again for the next ones.
+// is used again for the next ones, as it is: record writes every field.
 type room struct {
 	calls  []Call
 	events []uint64
@@ -123,14 +123,13 @@ func (r *room) reset() {
 	if cap(r.calls) > keepCapacity/16 || cap(r.events) > keepCapacity {
 		*r = room{}
 	}
-	clear(r.calls)
 	r.calls, r.events = r.calls[:0], r.events[:0]
 }
 
-// next returns room for one more record, all zero.
+// next returns room for one more record, with anything in it.
 func (r *room) next() *Call {
 	if n := len(r.calls); n < cap(r.calls) {
-		r.calls = r.calls[:n+1] // cleared by reset
+		r.calls = r.calls[:n+1]
 	} else {
 		r.calls = append(r.calls, Call{})
 	}
@@ -155,10 +154,10 @@ func (c *call) record(r *room) *Call {
 	out.ArrivedAt, out.JoinedAt, out.OfferedAt, out.AnsweredAt = c.ArrivedAt, c.JoinedAt, c.OfferedAt, c.AnsweredAt
 	out.EndedAt, out.QueuedAt = c.EndedAt, c.QueuedAt
 	out.Agent, out.Offer, out.Offers = c.Agent, c.Offer, int(c.Offers)
-	if few := c.rare; few != nil {
-		out.PreferredAgent, out.Attributes, out.HeldUntil = few.PreferredAgent, few.Attributes, few.HeldUntil
-		out.DeclinedBy, out.OverflowedFrom, out.Callback = few.DeclinedBy, few.OverflowedFrom, few.Callback
-	}
+	few := c.few()
+	out.PreferredAgent, out.Attributes, out.HeldUntil = few.PreferredAgent, few.Attributes, few.HeldUntil
+	out.DeclinedBy, out.OverflowedFrom, out.Callback = few.DeclinedBy, few.OverflowedFrom, few.Callback
+	out.Events = nil
 	if n := len(r.events); n > from {
 		out.Events = r.events[from:n:n]
 	}
@@ -204,12 +203,16 @@ func (m *Machine) show(c *call) *Call { return c.record(&m.shown) }
 // sameOrigin returns the one copy of where many calls come from. Forged numbers
 // must not fill the memory, so only so many are shared.
 func (m *Machine) sameOrigin(switchID, dialed string) *origin {
-	if known, ok := m.origins[origin{switchID, dialed}]; ok {
-		return known
+	if o := m.origin; o != nil && o.Switch == switchID && o.Dialed == dialed {
+		return o
 	}
-	o := &origin{switchID, dialed}
-	if len(m.origins) < sharedOrigins {
-		m.origins[*o] = o
+	o, ok := m.origins[origin{switchID, dialed}]
+	if !ok {
+		o = &origin{switchID, dialed}
+		if len(m.origins) < sharedOrigins {
+			m.origins[*o] = o
+		}
 	}
+	m.origin = o
 	return o
 }

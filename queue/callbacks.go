@@ -45,7 +45,7 @@ func (m *Machine) earnCallback(c *call) *callback.Callback {
 	seq := m.meta.CallSeq
 	cb := m.addCallback(callback.New(m.site.Callback, CallbackID(seq), seq, c.EndedAt, c.JoinedAt, c.Caller, c.queueName(), c.Tier, c.ID, callback.ReasonAbandoned, 0))
 	c.own().Callback = cb.ID
-	m.emitCallback(cb, Event{Type: EventCallbackCreated, Call: c.ID, Reason: cb.Reason})
+	m.emitCallback(cb, &Event{Type: EventCallbackCreated, Call: c.ID, Reason: cb.Reason})
 	return &cb.Callback
 }
 
@@ -72,7 +72,7 @@ func (m *Machine) linkCallback(cb *cbRecord) {
 }
 
 // emitCallback writes one event of a callback, with what every such event says.
-func (m *Machine) emitCallback(cb *cbRecord, e Event) {
+func (m *Machine) emitCallback(cb *cbRecord, e *Event) {
 	e.Callback, e.Queue, e.Tier = cb.ID, cb.Queue, cb.Tier
 	m.touchCallback(cb)
 	m.emit(e)
@@ -159,7 +159,7 @@ func (m *Machine) pass(cb *cbRecord) (freed *agent) {
 				freed = a
 			}
 		}
-		m.emitCallback(cb, e)
+		m.emitCallback(cb, &e)
 		m.noteEnd(cb)
 	}
 	if cb.State.Open() {
@@ -244,7 +244,7 @@ func (m *Machine) claimed(cb *cbRecord, a *agent, epoch uint64) {
 		e.AgentState = a.State
 	}
 	m.armCallback(cb)
-	m.emitCallback(cb, e)
+	m.emitCallback(cb, &e)
 }
 
 // cancelAnswered ends the promise to a caller who rang again and was answered,
@@ -266,7 +266,7 @@ func (m *Machine) cancelAnswered(c *call) {
 		}
 		m.lineOut(&cb.entry)
 		if cb.Answered(m.now) {
-			m.emitCallback(cb, Event{Type: EventCallbackCancelled, Call: c.ID, Reason: ReasonAnswered})
+			m.emitCallback(cb, &Event{Type: EventCallbackCancelled, Call: c.ID, Reason: ReasonAnswered})
 			m.noteEnd(cb)
 		} else {
 			m.touchCallback(cb)

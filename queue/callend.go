@@ -27,7 +27,7 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 		res.Callback = cb
 		return res, nil
 	case c.State == CallAnswered:
-		m.free(m.finish(c, reason))
+		m.free(m.finish(c, m.agents[c.Agent], reason))
 		return m.callResult(c), nil
 	default:
 		res := m.callResult(c)
@@ -67,13 +67,13 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	c.timer = newTimer(c, classCall, seq)
 	m.totals(q, c.Tier).Joined++
 	c.State, c.Reason, c.EndedAt = CallAbandoned, reason, ended
-	m.emitCall(c, Event{Type: EventCallJoined})
+	m.emitCall(c, &Event{Type: EventCallJoined})
 	if wait > q.cfg.Threshold {
 		m.noteLate(c)
 	}
 	m.countEnd(c, CallAbandoned)
 	cb := m.earnCallback(c)
-	m.emitCall(c, Event{Type: EventCallAbandoned, Wait: wait, Reason: reason, Callback: c.few().Callback})
+	m.emitCall(c, &Event{Type: EventCallAbandoned, Wait: wait, Reason: reason, Callback: c.few().Callback})
 	m.keepEnded(c)
 	res := m.callResult(c)
 	res.Callback = cb
@@ -112,7 +112,7 @@ func (m *Machine) end(c *call, state CallState, event EventType, reason, offerEn
 		cb = m.earnCallback(c)
 	}
 	e := Event{Type: event, Wait: c.wait(m.now), Reason: reason, Callback: c.few().Callback}
-	m.emitCall(c, e)
+	m.emitCall(c, &e)
 	m.keepEnded(c)
 	return cb, freed
 }
@@ -124,8 +124,9 @@ func (m *Machine) free(a *agent) {
 	}
 }
 
-// finish completes an answered call. It returns its agent: give him to free.
-func (m *Machine) finish(c *call, reason string) (freed *agent) {
+// finish completes an answered call of agent a, nil for one who is not known. It
+// returns him if the call was his work: give him to free.
+func (m *Machine) finish(c *call, a *agent, reason string) (freed *agent) {
 	c.State, c.Reason, c.EndedAt = CallCompleted, reason, m.now
 	m.timers.disarm(&c.timer)
 	talk := c.EndedAt.Sub(c.AnsweredAt)
@@ -133,12 +134,11 @@ func (m *Machine) finish(c *call, reason string) (freed *agent) {
 	t.Completed++
 	t.Talk += talk.Milliseconds()
 	e := Event{Type: EventCallCompleted, Agent: c.Agent, Reason: reason, Wait: c.wait(m.now), Talk: talk}
-	a := m.agents[c.Agent]
 	if a != nil && a.talk == c {
 		a.talk = nil
 	}
 	if a == nil || a.Agent.Call != c.ID {
-		m.emitCall(c, e)
+		m.emitCall(c, &e)
 		m.keepEnded(c)
 		return nil
 	}
@@ -146,7 +146,7 @@ func (m *Machine) finish(c *call, reason string) (freed *agent) {
 	wrap := m.endWork(a, c.q)
 	m.learnHandleTime(c.q, talk+wrap)
 	e.AgentState = a.State
-	m.emitCall(c, e)
+	m.emitCall(c, &e)
 	m.keepEnded(c)
 	return a
 }

@@ -36,7 +36,7 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if reason := cmp.Or(m.refusal(c), cmd.Refuse); reason != "" {
 		c.State, c.Reason, c.EndedAt = CallRefused, reason, m.now
 		m.countEnd(c, CallRefused)
-		m.emitCall(c, Event{Type: EventCallRefused, Reason: reason})
+		m.emitCall(c, &Event{Type: EventCallRefused, Reason: reason})
 		m.keepEnded(c)
 		return m.callResult(c), nil
 	}
@@ -128,7 +128,7 @@ func (m *Machine) join(c *call) {
 	m.waiting++
 	countWaiting(c, 1)
 	m.totals(c.q, c.Tier).Joined++
-	m.emitCall(c, Event{Type: EventCallJoined})
+	m.emitCall(c, &Event{Type: EventCallJoined})
 	m.lineUpOrHold(&c.entry)
 	m.armCall(c)
 	m.place(&c.entry)

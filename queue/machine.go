@@ -20,11 +20,12 @@ type Machine struct {
 	queues    map[string]*queueState
 	queueList []*queueState // as configured
 
-	calls    index   // every call kept, by id
-	byCaller index   // the last of each number
-	ended    []*call // kept for a while, oldest end first
-	waiting  int     // calls waiting or offered
-	held     int     // calls that wait for their preferred agent
+	calls     index   // every call kept, by id
+	byCaller  index   // the last of each number
+	ended     []*call // kept for a while, oldest end first
+	endedRoom []*call // the room that ended is a part of
+	waiting   int     // calls waiting or offered
+	held      int     // calls that wait for their preferred agent
 
 	agents      map[string]*agent
 	agentList   *btree.Map[string, *agent]
@@ -45,6 +46,7 @@ type Machine struct {
 	requestList []*RequestRecord // oldest first
 
 	origins map[origin]*origin // one copy of each
+	origin  *origin            // the one asked for last
 	shown   room               // records in the answer to the command at hand
 
 	spareCalls  []*call  // room of forgotten calls, to be used again
@@ -265,8 +267,8 @@ func (m *Machine) decideRare(cmd Command) (Result, error) {
 // fireDue fires every timer due by now, the earliest first.
 func (m *Machine) fireDue() {
 	for {
-		t := m.timers.first()
-		if t == nil || t.at > m.now {
+		t := m.timers.due(m.now)
+		if t == nil {
 			return
 		}
 		m.timers.disarm(t)
@@ -274,18 +276,18 @@ func (m *Machine) fireDue() {
 	}
 }
 
-// emit writes one event.
-func (m *Machine) emit(e Event) {
+// emit writes one event. The log has a copy of e.
+func (m *Machine) emit(e *Event) {
 	m.meta.LastEvent++
 	e.Seq, e.At = m.meta.LastEvent, m.now
-	m.changes.Events = append(m.changes.Events, e)
+	m.changes.Events = append(m.changes.Events, *e)
 }
 
 // eventsPerCall bounds the list of its events that a call carries.
 const eventsPerCall = 100
 
 // emitCall writes one event of a call, with what every such event says.
-func (m *Machine) emitCall(c *call, e Event) {
+func (m *Machine) emitCall(c *call, e *Event) {
 	e.Call, e.Queue, e.Tier, e.Switch, e.JoinedAt, e.Late = c.ID, c.queueName(), c.Tier, c.from.Switch, c.JoinedAt, c.Late
 	m.emit(e)
 	c.addEvent(m.meta.LastEvent)

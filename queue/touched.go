@@ -119,6 +119,9 @@ func (m *Machine) TakeChanges() *Changes {
 
 // take appends the record of each touched one to out and empties the list.
 func take[T, R any](out []*R, list []T, record func(T) *R) ([]*R, []T) {
+	if len(list) == 0 {
+		return out, list
+	}
 	for _, x := range list {
 		out = append(out, record(x))
 	}
@@ -130,6 +133,9 @@ func take[T, R any](out []*R, list []T, record func(T) *R) ([]*R, []T) {
 const keepCapacity = 1 << 14
 
 func reset[T any](list []T) []T {
+	if len(list) == 0 {
+		return list
+	}
 	if cap(list) > keepCapacity {
 		return nil
 	}

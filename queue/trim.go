@@ -20,7 +20,30 @@ func (m *Machine) keepEnded(c *call) {
 	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
 		i--
 	}
-	m.ended = slices.Insert(m.ended, i, c)
+	if i < len(m.ended) {
+		m.ended = slices.Insert(m.ended, i, c)
+		return
+	}
+	m.addEnded(c)
+}
+
+// addEnded appends to the list of ended calls. It moves the list to the beginning
+// of its room when enough has been forgotten there: a list that only grows at one
+// end and shrinks at the other would be made anew again and again.
+func (m *Machine) addEnded(c *call) {
+	if len(m.ended) < cap(m.ended) {
+		m.ended = append(m.ended, c)
+		return
+	}
+	if forgotten := cap(m.endedRoom) - cap(m.ended); forgotten > len(m.ended)/4 {
+		all := m.endedRoom[:cap(m.endedRoom)]
+		n := copy(all, m.ended)
+		clear(all[n:])
+		m.ended = append(all[:n], c)
+		return
+	}
+	m.ended = append(m.ended, c)
+	m.endedRoom = m.ended
 }
 
 func (m *Machine) keepEndedCallback(cb *cbRecord) {
