@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -25,14 +26,17 @@ type call struct {
 	EndedAt    instant.Instant
 	QueuedAt   instant.Instant
 	firstEvent uint64    // sequence of its first event; 0: none
-	moreEvents *[]uint64 // of the others
+	events     [4]uint32 // how much later the next ones are, unless moreEvents has them; 0: none
+	moreEvents *[]uint64 // of all but the first, when they are too many for events
 	rare       *rareCall // nil: nothing of it
-	sameCaller *call     // next call of the same number; the last leads to the first
 	entry
 	timer  timer
 	Offers uint32
 
-	callerHash uint32 // of the index by number
+	ref        callRef // its own
+	sameCaller callRef // next call of the same number; the last leads to the first
+	idHash     uint32  // of the index by id
+	callerHash uint32  // of the index by number
 
 	Tier          tiering.Tier
 	Provisional   bool
@@ -102,7 +106,15 @@ func (c *call) addEvent(seq uint64) {
 		return
 	}
 	if c.moreEvents == nil {
-		list := make([]uint64, 0, 3) // most calls come to four: joined, offered, answered, completed
+		// Most calls come to four, or five: joined, late, offered, answered, completed.
+		later := seq - c.firstEvent
+		for i := range c.events {
+			if c.events[i] == 0 && later <= math.MaxUint32 {
+				c.events[i] = uint32(later)
+				return
+			}
+		}
+		list := c.appendEvents(make([]uint64, 0, 2*len(c.events)))
 		c.moreEvents = &list
 	}
 	more := c.moreEvents
@@ -110,6 +122,20 @@ func (c *call) addEvent(seq uint64) {
 		*more = slices.Delete(*more, 0, 1) // the first one tells of the arrival
 	}
 	*more = append(*more, seq)
+}
+
+// appendEvents appends the sequences of all of the call's events but the first.
+func (c *call) appendEvents(list []uint64) []uint64 {
+	if c.moreEvents != nil {
+		return append(list, *c.moreEvents...)
+	}
+	for _, later := range c.events {
+		if later == 0 {
+			break
+		}
+		list = append(list, c.firstEvent+uint64(later))
+	}
+	return list
 }
 
 // room holds records that are made to be shown, and their lists of events. It
@@ -141,10 +167,7 @@ func (r *room) next() *Call {
 func (c *call) record(r *room) *Call {
 	from := len(r.events)
 	if c.firstEvent != 0 {
-		r.events = append(r.events, c.firstEvent)
-	}
-	if c.moreEvents != nil {
-		r.events = append(r.events, *c.moreEvents...)
+		r.events = c.appendEvents(append(r.events, c.firstEvent))
 	}
 	out := r.next()
 	// Field by field: a literal would be made elsewhere and copied.

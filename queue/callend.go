@@ -39,7 +39,7 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 // bury records that a call is over of which nobody has told that it began.
 func (m *Machine) bury(id, switchID string, at instant.Instant, reason string) *call {
 	m.meta.CallSeq++
-	c := m.freshCall()
+	c := m.rooms.take()
 	c.ID, c.from, c.Seq, c.Tombstone = id, m.sameOrigin(switchID, ""), m.meta.CallSeq, true
 	c.State, c.Reason, c.ArrivedAt, c.EndedAt = CallAbandoned, reason, at, m.now
 	c.timer = newTimer(c, classCall, c.Seq)
@@ -60,7 +60,8 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	}
 	m.ended = slices.DeleteFunc(m.ended, func(c *call) bool { return c == grave })
 	seq := grave.Seq
-	c := &call{} // not one of this batch: its record is to follow the tombstone's
+	c := m.rooms.take()
+	m.untouch(c) // its record is to follow the tombstone's
 	m.newCall(c, cmd, q, ended.Add(-wait))
 	m.meta.CallSeq--
 	c.Seq, c.QueuedAt = seq, c.JoinedAt
@@ -75,6 +76,7 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	cb := m.earnCallback(c)
 	m.emitCall(c, &Event{Type: EventCallAbandoned, Wait: wait, Reason: reason, Callback: c.few().Callback})
 	m.keepEnded(c)
+	m.rooms.give(grave)
 	res := m.callResult(c)
 	res.Callback = cb
 	return res

@@ -31,7 +31,7 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if known != nil {
 		return m.arriveTooLate(known, q, cmd), nil
 	}
-	c := m.freshCall()
+	c := m.rooms.take()
 	m.newCall(c, cmd, q, m.now)
 	if reason := cmp.Or(m.refusal(c), cmd.Refuse); reason != "" {
 		c.State, c.Reason, c.EndedAt = CallRefused, reason, m.now

@@ -44,9 +44,6 @@ type entry struct {
 	slot  slot
 	lined bool // stands in q's line
 	dirty bool // touched since TakeChanges
-	// idHash is a call's in the index by id. It stands where there is room for it:
-	// a call has one byte less than the memory's next larger step.
-	idHash uint32
 }
 
 // rank is an entry's place within its slot.

@@ -49,8 +49,8 @@ type Machine struct {
 	origin  *origin            // the one asked for last
 	shown   room               // records in the answer to the command at hand
 
-	spareCalls  []*call  // room of forgotten calls, to be used again
-	spareOffers []*offer // likewise
+	rooms       rooms    // where calls live
+	spareOffers []*offer // room of forgotten ones, to be used again
 	goneOffers  []*offer // forgotten by the command at hand, which may still hold them
 
 	timers   timers
@@ -109,8 +109,6 @@ func newMachine(site Site) *Machine {
 	m := &Machine{
 		site:          site,
 		queues:        map[string]*queueState{},
-		calls:         newIndex(false),
-		byCaller:      newIndex(true),
 		agents:        map[string]*agent{},
 		agentList:     btree.NewMap[string, *agent](16),
 		offers:        offerLog{older: map[uint64]*offer{}},
@@ -124,6 +122,7 @@ func newMachine(site Site) *Machine {
 		changes:       &Changes{},
 		spare:         &Changes{},
 	}
+	m.calls, m.byCaller = newIndex(&m.rooms, false), newIndex(&m.rooms, true)
 	m.talkLane = m.timers.laneFor(laneTalk, site.MaxTalk)
 	m.ackLane = m.timers.laneFor(laneAck, site.AckTimeout)
 	for _, q := range site.Queues {

@@ -95,7 +95,7 @@ func (m *Machine) restoreCalls(records []*Call) error {
 		if m.calls.get(r.ID) != nil {
 			return fmt.Errorf("queue: call %q is on record twice", r.ID)
 		}
-		c := &call{}
+		c := m.rooms.take()
 		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
 		if r.Tombstone {
 			c.timer = newTimer(c, classCall, c.Seq)

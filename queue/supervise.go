@@ -228,7 +228,7 @@ func (m *Machine) restoreCall(live *Live, q *queueState) {
 	if !live.ArrivedAt.IsZero() && live.ArrivedAt < m.now {
 		joined = live.ArrivedAt
 	}
-	c := m.freshCall()
+	c := m.rooms.take()
 	m.newCall(c, &live.Arrive, q, joined)
 	if live.AnsweredAt.IsZero() {
 		m.join(c)

@@ -26,6 +26,14 @@ func (m *Machine) touchCall(c *call) {
 	}
 }
 
+// untouch takes a call, whose room was touched in an earlier life, off the list.
+func (m *Machine) untouch(c *call) {
+	if c.dirty {
+		c.dirty = false
+		m.touched.calls = slices.DeleteFunc(m.touched.calls, func(x *call) bool { return x == c })
+	}
+}
+
 func (m *Machine) touchAgent(a *agent) {
 	if !a.dirty {
 		a.dirty = true

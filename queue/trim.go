@@ -6,7 +6,7 @@ import (
 	"greenlane/internal/instant"
 )
 
-// sparesKept is how many forgotten records of a kind are kept for their room.
+// sparesKept is how many forgotten offers are kept for their room.
 const sparesKept = 4096
 
 // trimStep bounds how many records of a kind one command forgets.
@@ -15,7 +15,7 @@ const trimStep = 16
 // keepEnded remembers an ended call, in order of (EndedAt, Seq). It drops the
 // links that only a live call needs, which the collector would follow.
 func (m *Machine) keepEnded(c *call) {
-	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty, idHash: c.idHash}, nil
+	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty}, nil
 	i := len(m.ended)
 	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
 		i--
@@ -78,9 +78,7 @@ func (m *Machine) trim() {
 		m.calls.replace(c, nil)
 		m.unlinkCaller(c)
 		m.changes.GoneCalls = append(m.changes.GoneCalls, c.Seq)
-		if len(m.spareCalls) < sparesKept {
-			m.spareCalls = append(m.spareCalls, c)
-		}
+		m.rooms.give(c)
 	}
 	oldest = m.now.Add(-k.CallbacksAge)
 	for n := 0; n < trimStep && len(m.endedBacks) > 0 && over(len(m.endedBacks), k.Callbacks, m.endedBacks[0].EndedAt, oldest); n++ {
@@ -110,25 +108,9 @@ func (m *Machine) forgetAgent(a *agent) {
 	m.changes.GoneAgents = append(m.changes.GoneAgents, a.ID)
 }
 
-// freshCall returns an empty call. Most are made in the room of one that was
-// forgotten: the collector then has next to nothing to do. One that was touched
-// in this batch stays on the list of those touched.
-func (m *Machine) freshCall() *call {
-	n := len(m.spareCalls)
-	if n == 0 {
-		return &call{}
-	}
-	c := m.spareCalls[n-1]
-	m.spareCalls = m.spareCalls[:n-1]
-	more := c.moreEvents
-	if more != nil {
-		*more = (*more)[:0]
-	}
-	*c = call{entry: entry{dirty: c.dirty}, moreEvents: more}
-	return c
-}
-
-// freshOffer returns an empty offer, as freshCall does a call.
+// freshOffer returns an empty offer. Most are made in the room of one that was
+// forgotten: the collector then has next to nothing to do. One that was touched in
+// this batch stays on the list of those touched.
 func (m *Machine) freshOffer() *offer {
 	n := len(m.spareOffers)
 	if n == 0 {
