@@ -13,6 +13,9 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if cmd.Call == "" {
 		return Result{}, refuse(ErrInvalid, "call_id", "must not be empty")
 	}
+	if cmd.Caller != "" { // both indexes are far away in a large site: they are waited for together
+		m.warmed += m.byCaller.warm(m.byCaller.hash(string(cmd.Caller)))
+	}
 	known := m.calls.get(cmd.Call)
 	if known != nil {
 		if !sameSwitch(known, cmd.Switch) {

@@ -22,6 +22,8 @@ type Machine struct {
 
 	calls     index   // every call kept, by id
 	byCaller  index   // the last of each number
+	warmed    uint64  // see warmUp
+	trimmed   uint    // calls forgotten
 	ended     []*call // kept for a while, oldest end first
 	endedRoom []*call // the room that ended is a part of
 	waiting   int     // calls waiting or offered

@@ -46,6 +46,18 @@ func (m *Machine) addEnded(c *call) {
 	m.endedRoom = m.ended
 }
 
+// warmEnded does for the calls that are forgotten next what warmUp does for those
+// that are served next.
+func (m *Machine) warmEnded() {
+	list := m.ended[min(warmStep, len(m.ended)):min(2*warmStep, len(m.ended))]
+	for _, c := range list {
+		m.warmed += c.warm()
+	}
+	for _, c := range list {
+		m.warmed += m.calls.warm(c.idHash) + m.byCaller.warm(c.callerHash)
+	}
+}
+
 func (m *Machine) keepEndedCallback(cb *cbRecord) {
 	i := len(m.endedBacks)
 	for i > 0 && (m.endedBacks[i-1].EndedAt > cb.EndedAt || m.endedBacks[i-1].EndedAt == cb.EndedAt && m.endedBacks[i-1].Seq > cb.Seq) {
@@ -79,6 +91,9 @@ func (m *Machine) trim() {
 		m.unlinkCaller(c)
 		m.changes.GoneCalls = append(m.changes.GoneCalls, c.Seq)
 		m.rooms.give(c)
+		if m.trimmed++; m.trimmed%warmStep == 0 {
+			m.warmEnded()
+		}
 	}
 	oldest = m.now.Add(-k.CallbacksAge)
 	for n := 0; n < trimStep && len(m.endedBacks) > 0 && over(len(m.endedBacks), k.Callbacks, m.endedBacks[0].EndedAt, oldest); n++ {
