@@ -183,7 +183,7 @@ func (l *line) shrunk(i int) {
 // dropBlock forgets a block, whose room is clear.
 func (l *line) dropBlock(i int) {
 	l.spare = l.blocks[i].at
-	if i == 0 {
+	if i == 0 && len(l.blocks) > 1 {
 		l.blocks[0] = lineBlock{}
 		l.blocks = l.blocks[1:]
 		return
