@@ -115,7 +115,7 @@ func newMachine(site Site) *Machine {
 		byCaller:      newIndex(true),
 		agents:        map[string]*agent{},
 		agentList:     btree.NewMap[string, *agent](16),
-		offers:        offerLog{older: map[uint64]*offer{}},
+		offers:        offerLog{older: map[uint64]*offer{}, callbacks: map[string][]*offer{}},
 		ended:         shelf[*call]{before: endedBefore},
 		endedBacks:    shelf[*cbRecord]{before: callbackEndedBefore},
 		requestList:   shelf[*RequestRecord]{before: func(a, b *RequestRecord) bool { return a.Seq < b.Seq }},

@@ -206,8 +206,11 @@ func (m *Machine) adoptOffers(records []*OfferRecord, more *affected) error {
 		}
 		*o = offer{OfferRecord: *r}
 		m.offers.restore(o)
-		if cb := m.callbacks[r.Callback]; cb != nil && m.bySeq != nil {
-			more.callbacks = append(more.callbacks, cb) // who declined it
+		if r.Callback != "" {
+			m.offers.addCallback(o)
+			if cb := m.callbacks[r.Callback]; cb != nil {
+				more.callbacks = append(more.callbacks, cb) // who declined it
+			}
 		}
 		if o.Ended == "" {
 			more.offers = append(more.offers, o)
@@ -267,19 +270,13 @@ func (m *Machine) standCalls(calls []*call) {
 
 // standCallbacks does the same for open callbacks.
 func (m *Machine) standCallbacks(callbacks []*cbRecord) {
-	if len(callbacks) == 0 {
-		return
-	}
-	offers := m.offers.all()
-	for _, cb := range callbacks {
-		m.lineOut(&cb.entry)
+	slices.SortFunc(callbacks, func(a, b *cbRecord) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, cb := range slices.Compact(callbacks) {
 		if !cb.State.Open() {
 			continue
 		}
-		cb.declined = nil
-		if cb.State == callback.StateDue || cb.State == callback.StateOffered {
-			m.declinedSince(cb, offers)
-		}
+		m.lineOut(&cb.entry)
+		m.declinedSince(cb)
 		if cb.State == callback.StateDue {
 			m.lineUp(&cb.entry)
 		}

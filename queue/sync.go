@@ -105,12 +105,14 @@ func (m *Machine) unlinkOffers(ch *Changes, more *affected) {
 	for _, epoch := range ch.GoneOffers {
 		if o := m.offers.get(epoch); o != nil {
 			m.unlinkOffer(o, more)
+			m.offers.dropCallback(o)
 			m.offers.remove(o)
 		}
 	}
 	for _, r := range ch.Offers {
 		if o := m.offers.get(r.Epoch); o != nil {
 			m.unlinkOffer(o, more)
+			m.offers.dropCallback(o)
 		}
 	}
 }

@@ -363,7 +363,7 @@ func moves(site queue.Site, src queuetest.Source, daemons, n int) queuetest.Sequ
 		if _, restart := step.Cmd.(*queuetest.Restart); restart {
 			v.Reload = src.Intn("reload", 2) == 0
 			if !v.Reload {
-				v.Skip = uint64(src.Intn("offers", 8))
+				v.Skip = 8192 - 6 + uint64(src.Intn("offers", 8))
 			}
 		} else {
 			v.Do = step.Cmd
