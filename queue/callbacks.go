@@ -58,13 +58,15 @@ func (m *Machine) addCallback(record callback.Callback) *cbRecord {
 }
 
 func (m *Machine) linkCallback(cb *cbRecord) {
-	cb.entry = entry{q: m.queues[cb.Queue], cb: cb, slot: slotCallback}
+	cb.entry = entry{cb: cb, slot: slotCallback}
 	if !cb.EscalatedAt.IsZero() {
 		cb.slot = slotMid
 	}
 	cb.timer = newTimer(cb, classCallback, cb.Seq)
 	m.callbacks[cb.ID] = cb
 	if cb.State.Open() {
+		cb.q = m.queueToCallBack(cb.Queue)
+		cb.q.open++
 		m.openCallbacks[callbackKey{cb.Caller, cb.Queue}] = cb
 	}
 	m.touchCallback(cb)
@@ -203,6 +205,7 @@ func (m *Machine) noteEnd(cb *cbRecord) {
 	}
 	m.timers.disarm(&cb.timer)
 	m.forgiveAll(cb)
+	cb.q.open--
 	key := callbackKey{cb.Caller, cb.Queue}
 	if m.openCallbacks[key] == cb {
 		delete(m.openCallbacks, key)

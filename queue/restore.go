@@ -3,7 +3,9 @@ package queue
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"greenlane/callback"
 )
@@ -39,8 +41,12 @@ func (m *Machine) adopt(st *State, more *affected) error {
 	}
 	m.meta = st.Meta
 	m.now = st.Meta.Now
+	ghosts := m.makeGhosts(st)
 	m.adoptQueues(st.Queues)
 	m.adoptAgents(st.Agents)
+	for _, q := range ghosts {
+		m.serveAgain(q)
+	}
 	m.adoptOwners(st)
 	if err := m.adoptCalls(st.Calls, more); err != nil {
 		return err
@@ -53,6 +59,7 @@ func (m *Machine) adopt(st *State, more *affected) error {
 	m.standCallbacks(more.callbacks)
 	m.adoptCounts(st)
 	m.adoptRequests(st.Requests)
+	m.layGhosts()
 	return nil
 }
 
@@ -60,19 +67,10 @@ func (m *Machine) warn(format string, args ...any) {
 	m.warnings = append(m.warnings, fmt.Sprintf(format, args...))
 }
 
-// queueOrGhost returns a queue of the configuration or, for one that is gone,
-// makes it anew from the defaults: whoever waits there must not be lost.
-func (m *Machine) queueOrGhost(name, what string) *queueState {
-	if q := m.queues[name]; q != nil {
-		return q
-	}
-	m.warn("queue %q is not configured any more but %s: it goes on with the defaults", name, what)
-	return m.addQueue(DefaultQueue(name))
-}
-
 func (m *Machine) adoptQueues(records []*QueueRecord) {
 	for _, r := range records {
-		if q := m.queues[r.Name]; q != nil {
+		q := m.knownQueue(r.Name)
+		if m.queues[r.Name] != nil || *r != newQueueRecord(&q.cfg) {
 			q.rec = *r
 		}
 	}
@@ -90,14 +88,12 @@ func (m *Machine) adoptAgents(records []*Agent) {
 		*a = agent{Agent: *r, held: a.held}
 		a.timer = newTimer(a, classAgent, a.Ord)
 		m.countAgent(a, 1)
-		services := slices.DeleteFunc(slices.Clone(a.Services), func(s Service) bool {
-			gone := m.queues[s.Queue] == nil
-			if gone {
+		for _, s := range a.Services {
+			if m.queues[s.Queue] == nil {
 				m.warn("agent %q serves queue %q, which is not configured any more", a.ID, s.Queue)
 			}
-			return gone
-		})
-		m.setServices(a, services)
+		}
+		m.setServices(a, a.Services)
 		if a.State.Working() {
 			a.countWorking(1)
 		}
@@ -133,10 +129,14 @@ func (m *Machine) adoptCalls(records []*Call, more *affected) error {
 		}
 		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
 		if c.State.Terminal() {
-			c.q, c.timer = m.queueOfEnded(r), newTimer(nil, classCall, c.Seq)
+			c.timer = newTimer(nil, classCall, c.Seq)
+			if !c.Tombstone {
+				c.q = m.knownQueue(r.Queue)
+			}
 			ended = append(ended, c)
 		} else {
-			c.entry = entry{q: m.queueOrGhost(r.Queue, "has calls"), call: c, slot: slotOf(c.Tier), idHash: c.idHash}
+			c.entry = entry{q: m.queues[r.Queue], call: c, slot: slotOf(c.Tier), idHash: c.idHash}
+			c.q.open++
 			c.timer = newTimer(c, classCall, c.Seq)
 			more.calls = append(more.calls, c)
 		}
@@ -155,30 +155,10 @@ func (m *Machine) adoptCalls(records []*Call, more *affected) error {
 	return nil
 }
 
-// queueOfEnded returns the queue that an ended call names: of one that the
-// configuration has no longer, only the name is left.
-func (m *Machine) queueOfEnded(r *Call) *queueState {
-	if r.Tombstone {
-		return nil
-	}
-	if q := m.queues[r.Queue]; q != nil {
-		return q
-	}
-	q := m.pastQueues[r.Queue]
-	if q == nil {
-		q = &queueState{cfg: DefaultQueue(r.Queue)}
-		m.pastQueues[r.Queue] = q
-	}
-	return q
-}
-
 func (m *Machine) adoptCallbacks(records []*callback.Callback, more *affected) {
 	slices.SortFunc(records, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
 	var ended []*cbRecord
 	for _, r := range records {
-		if r.State.Open() {
-			m.queueOrGhost(r.Queue, "has callbacks")
-		}
 		cb := m.callbacks[r.ID]
 		if cb == nil {
 			cb = &cbRecord{}
@@ -287,15 +267,15 @@ func (m *Machine) standCallbacks(callbacks []*cbRecord) {
 func (m *Machine) adoptCounts(st *State) {
 	slices.SortFunc(st.Cohorts, func(a, b *Cohort) int { return cmp.Compare(a.Start, b.Start) })
 	for _, r := range st.Cohorts {
-		if q := m.queues[r.Queue]; q != nil && r.Tier.Valid() {
-			ts := &q.tiers[r.Tier]
+		if r.Tier.Valid() {
+			ts := &m.knownQueue(r.Queue).tiers[r.Tier]
 			i, _ := ts.cohortAt(r.Start)
 			ts.cohorts = slices.Insert(ts.cohorts, i, &cohort{Cohort: *r})
 		}
 	}
 	for _, r := range st.Totals {
-		if q := m.queues[r.Queue]; q != nil && r.Tier.Valid() {
-			q.tiers[r.Tier].totals = &totals{Totals: *r}
+		if r.Tier.Valid() {
+			m.knownQueue(r.Queue).tiers[r.Tier].totals = &totals{Totals: *r}
 		}
 	}
 }
@@ -327,8 +307,11 @@ func (m *Machine) State() *State {
 		st.Callbacks = append(st.Callbacks, &cb.Callback)
 	}
 	slices.SortFunc(st.Callbacks, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
-	for _, q := range m.queueList {
-		st.Queues = append(st.Queues, &q.rec)
+	past := slices.SortedFunc(maps.Values(m.pastQueues), func(a, b *queueState) int { return strings.Compare(a.cfg.Name, b.cfg.Name) })
+	for _, q := range slices.Concat(m.queueList, past) {
+		if q.rec.Name != "" {
+			st.Queues = append(st.Queues, &q.rec)
+		}
 		for i := range q.tiers {
 			for _, c := range q.tiers[i].cohorts {
 				st.Cohorts = append(st.Cohorts, &c.Cohort)

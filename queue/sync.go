@@ -206,12 +206,14 @@ func (m *Machine) unlinkCall(c *call, more *affected) {
 	if a := m.agents[c.Agent]; a != nil && a.talk == c {
 		a.talk = nil
 	}
-	switch {
-	case c.State == CallWaiting || c.State == CallOffered:
+	if c.State.Terminal() {
+		m.ended.remove(c)
+	} else {
+		c.q.open--
+	}
+	if c.State == CallWaiting || c.State == CallOffered {
 		m.waiting--
 		countWaiting(c, -1)
-	case c.State.Terminal():
-		m.ended.remove(c)
 	}
 	m.timers.disarm(&c.timer)
 }
@@ -233,11 +235,14 @@ func (m *Machine) unlinkCallbacks(ch *Changes, more *affected) {
 func (m *Machine) unlinkCallback(cb *cbRecord, more *affected) {
 	m.untie(cb.offer, more)
 	m.lineOut(&cb.entry)
-	if !cb.State.Open() {
+	if cb.State.Open() {
+		cb.q.open--
+		if key := (callbackKey{cb.Caller, cb.Queue}); m.openCallbacks[key] == cb {
+			delete(m.openCallbacks, key)
+		}
+	} else {
 		m.endedBacks.remove(cb)
 		m.endedStates[cb.State]--
-	} else if key := (callbackKey{cb.Caller, cb.Queue}); m.openCallbacks[key] == cb {
-		delete(m.openCallbacks, key)
 	}
 	m.timers.disarm(&cb.timer)
 }
@@ -245,7 +250,9 @@ func (m *Machine) unlinkCallback(cb *cbRecord, more *affected) {
 // unlinkOthers takes out the records that no other points to.
 func (m *Machine) unlinkOthers(ch *Changes) {
 	for _, name := range ch.NoQueues {
-		if q := m.queues[name]; q != nil {
+		q := m.knownQueue(name)
+		q.rec = QueueRecord{}
+		if m.queues[name] == q {
 			q.rec = newQueueRecord(&q.cfg)
 		}
 	}
@@ -256,8 +263,8 @@ func (m *Machine) unlinkOthers(ch *Changes) {
 		m.unlinkCohort(cohortKey(r))
 	}
 	for _, k := range ch.NoTotals {
-		if q := m.queues[k.Queue]; q != nil && k.Tier.Valid() {
-			q.tiers[k.Tier].totals = nil
+		if k.Tier.Valid() {
+			m.knownQueue(k.Queue).tiers[k.Tier].totals = nil
 		}
 	}
 	for _, seq := range ch.GoneRequests {
@@ -278,11 +285,10 @@ func (m *Machine) unlinkOthers(ch *Changes) {
 }
 
 func (m *Machine) unlinkCohort(k CohortKey) {
-	q := m.queues[k.Queue]
-	if q == nil || !k.Tier.Valid() {
+	if !k.Tier.Valid() {
 		return
 	}
-	ts := &q.tiers[k.Tier]
+	ts := &m.knownQueue(k.Queue).tiers[k.Tier]
 	if i, found := ts.cohortAt(k.Start); found {
 		ts.cohorts = slices.Delete(ts.cohorts, i, i+1)
 	}
