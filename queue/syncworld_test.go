@@ -342,7 +342,11 @@ func (w *world) reload(d *daemon) (err error) {
 func diffStates(got, want *queue.State) string {
 	g, w := reflect.ValueOf(got).Elem(), reflect.ValueOf(want).Elem()
 	for i := range g.NumField() {
-		if x, y := dump(g.Field(i).Interface()), dump(w.Field(i).Interface()); x != y {
+		x, y := g.Field(i).Interface(), w.Field(i).Interface()
+		if reflect.DeepEqual(x, y) {
+			continue
+		}
+		if x, y := dump(x), dump(y); x != y { // empty lists are alike, however they are made
 			return fmt.Sprintf("%s:\n%s, not\n%s", g.Type().Field(i).Name, x, y)
 		}
 	}
