@@ -211,6 +211,11 @@ func (c *call) take(r *Call, from *origin) {
 	}
 }
 
+// clear empties a call for another record of it. It stays where it can be found.
+func (c *call) clear() {
+	*c = call{ref: c.ref, idHash: c.idHash, callerHash: c.callerHash, sameCaller: c.sameCaller}
+}
+
 // copy returns a call's record as somebody else may keep it.
 func (m *Machine) copy(c *call) *Call {
 	var r room

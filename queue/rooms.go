@@ -17,6 +17,7 @@ type rooms struct {
 	gaps   []uint32 // places of chunks that were given back
 	spare  []uint32 // places of chunks with free rooms; the last one is used first
 	free   int      // rooms
+	later  []*call  // forgotten, but to be written first
 }
 
 const (
@@ -47,8 +48,7 @@ func (r *rooms) get(ref callRef) *call {
 	return &r.chunks[ref>>chunkBits].calls[ref%chunkSize]
 }
 
-// take returns an empty call. One that was touched in this batch, by the life that
-// its room had before, stays on the list of those touched.
+// take returns an empty call.
 func (r *rooms) take() *call {
 	if len(r.spare) == 0 {
 		r.addChunk()
@@ -62,21 +62,20 @@ func (r *rooms) take() *call {
 		r.spare = r.spare[:len(r.spare)-1]
 	}
 	c := &k.calls[i]
-	if c.Seq != 0 {
-		c.empty() // give left it as it was
-	}
 	c.ref = callRef(place<<chunkBits | i)
 	return c
 }
 
 // give takes back the room of a call that nothing points to any more. A record that
-// is still to be written stays readable until then, or until the room is used again.
+// is still to be written keeps its room until giveLater.
 func (r *rooms) give(c *call) {
+	if c.dirty {
+		r.later = append(r.later, c)
+		return
+	}
 	place := uint32(c.ref >> chunkBits)
 	k := r.chunks[place]
-	if !c.dirty {
-		c.empty()
-	}
+	*c = call{ref: c.ref}
 	if k.free == 0 {
 		k.place = uint32(len(r.spare))
 		r.spare = append(r.spare, place)
@@ -86,6 +85,14 @@ func (r *rooms) give(c *call) {
 	if k.free == allFree && r.free >= roomsKept+chunkSize {
 		r.dropChunk(place, k)
 	}
+}
+
+// giveLater takes back the rooms of calls that have been written since.
+func (r *rooms) giveLater() {
+	for _, c := range r.later {
+		r.give(c)
+	}
+	r.later = reset(r.later)
 }
 
 func (r *rooms) addChunk() {
@@ -116,10 +123,4 @@ func (r *rooms) dropChunk(place uint32, k *chunk) {
 	r.chunks[place] = nil
 	r.gaps = append(r.gaps, place)
 	r.free -= chunkSize
-}
-
-// empty makes a call one that nothing is known of. What marks it as touched stays,
-// and so does its room.
-func (c *call) empty() {
-	*c = call{ref: c.ref, entry: entry{dirty: c.dirty}}
 }

@@ -1,10 +1,6 @@
 package queue
 
-import (
-	"slices"
-
-	"greenlane/internal/instant"
-)
+import "greenlane/internal/instant"
 
 // sparesKept is how many forgotten offers are kept for their room.
 const sparesKept = 4096
@@ -15,41 +11,18 @@ const trimStep = 16
 // keepEnded remembers an ended call, in order of (EndedAt, Seq). It drops the
 // links that only a live call needs, which the collector would follow.
 func (m *Machine) keepEnded(c *call) {
+	if c.q != nil {
+		c.q.open--
+	}
 	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty}, nil
-	i := len(m.ended)
-	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
-		i--
-	}
-	if i < len(m.ended) {
-		m.ended = slices.Insert(m.ended, i, c)
-		return
-	}
-	m.addEnded(c)
-}
-
-// addEnded appends to the list of ended calls. It moves the list to the beginning
-// of its room when enough has been forgotten there: a list that only grows at one
-// end and shrinks at the other would be made anew again and again.
-func (m *Machine) addEnded(c *call) {
-	if len(m.ended) < cap(m.ended) {
-		m.ended = append(m.ended, c)
-		return
-	}
-	if forgotten := cap(m.endedRoom) - cap(m.ended); forgotten > len(m.ended)/4 {
-		all := m.endedRoom[:cap(m.endedRoom)]
-		n := copy(all, m.ended)
-		clear(all[n:])
-		m.ended = append(all[:n], c)
-		return
-	}
-	m.ended = append(m.ended, c)
-	m.endedRoom = m.ended
+	m.ended.add(c)
 }
 
 // warmEnded does for the calls that are forgotten next what warmUp does for those
 // that are served next.
 func (m *Machine) warmEnded() {
-	list := m.ended[min(warmStep, len(m.ended)):min(2*warmStep, len(m.ended))]
+	list := m.ended.all()
+	list = list[min(warmStep, len(list)):min(2*warmStep, len(list))]
 	for _, c := range list {
 		m.warmed += c.warm()
 	}
@@ -58,13 +31,17 @@ func (m *Machine) warmEnded() {
 	}
 }
 
+func endedBefore(a, b *call) bool {
+	return a.EndedAt < b.EndedAt || a.EndedAt == b.EndedAt && a.Seq < b.Seq
+}
+
 func (m *Machine) keepEndedCallback(cb *cbRecord) {
-	i := len(m.endedBacks)
-	for i > 0 && (m.endedBacks[i-1].EndedAt > cb.EndedAt || m.endedBacks[i-1].EndedAt == cb.EndedAt && m.endedBacks[i-1].Seq > cb.Seq) {
-		i--
-	}
-	m.endedBacks = slices.Insert(m.endedBacks, i, cb)
+	m.endedBacks.add(cb)
 	m.endedStates[cb.State]++
+}
+
+func callbackEndedBefore(a, b *cbRecord) bool {
+	return a.EndedAt < b.EndedAt || a.EndedAt == b.EndedAt && a.Seq < b.Seq
 }
 
 // over reports whether the oldest of n kept records, from the given instant, is
@@ -83,12 +60,10 @@ func (m *Machine) trim() {
 	m.goneOffers = reset(m.goneOffers)
 	k := &m.site.Keep
 	oldest := m.now.Add(-k.CallsAge)
-	for n := 0; n < trimStep && len(m.ended) > 0 && over(len(m.ended), k.Calls, m.ended[0].EndedAt, oldest); n++ {
-		c := m.ended[0]
-		m.ended[0] = nil
-		m.ended = m.ended[1:]
-		m.calls.replace(c, nil)
-		m.unlinkCaller(c)
+	for n := 0; n < trimStep && m.ended.len() > 0 && over(m.ended.len(), k.Calls, m.ended.first().EndedAt, oldest); n++ {
+		c := m.ended.first()
+		m.ended.dropFirst()
+		m.forgetCall(c)
 		m.changes.GoneCalls = append(m.changes.GoneCalls, c.Seq)
 		m.rooms.give(c)
 		if m.trimmed++; m.trimmed%warmStep == 0 {
@@ -96,19 +71,17 @@ func (m *Machine) trim() {
 		}
 	}
 	oldest = m.now.Add(-k.CallbacksAge)
-	for n := 0; n < trimStep && len(m.endedBacks) > 0 && over(len(m.endedBacks), k.Callbacks, m.endedBacks[0].EndedAt, oldest); n++ {
-		cb := m.endedBacks[0]
-		m.endedBacks[0] = nil
-		m.endedBacks = m.endedBacks[1:]
+	for n := 0; n < trimStep && m.endedBacks.len() > 0 && over(m.endedBacks.len(), k.Callbacks, m.endedBacks.first().EndedAt, oldest); n++ {
+		cb := m.endedBacks.first()
+		m.endedBacks.dropFirst()
 		m.endedStates[cb.State]--
 		delete(m.callbacks, cb.ID)
 		m.changes.GoneCallbacks = append(m.changes.GoneCallbacks, cb.Seq)
 	}
 	oldest = m.now.Add(-k.RequestsAge)
-	for n := 0; n < trimStep && len(m.requestList) > 0 && over(len(m.requestList), k.Requests, m.requestList[0].At, oldest); n++ {
-		r := m.requestList[0]
-		m.requestList[0] = nil
-		m.requestList = m.requestList[1:]
+	for n := 0; n < trimStep && m.requestList.len() > 0 && over(m.requestList.len(), k.Requests, m.requestList.first().At, oldest); n++ {
+		r := m.requestList.first()
+		m.requestList.dropFirst()
 		delete(m.requests, requestKey{r.Kind, r.ID})
 		m.changes.GoneRequests = append(m.changes.GoneRequests, r.Seq)
 	}
