@@ -25,12 +25,7 @@ func (s *shelf[T]) dropFirst() { s.take(0) }
 func (s *shelf[T]) add(x T) {
 	i := s.len()
 	if i > 0 && s.before(x, s.slots[len(s.slots)-1]) {
-		i, _ = slices.BinarySearchFunc(s.all(), x, func(a, b T) int {
-			if s.before(b, a) {
-				return 1
-			}
-			return -1
-		})
+		i = s.placeOf(x)
 	}
 	if s.from > 0 && i <= s.len()/2 {
 		copy(s.slots[s.from-1:], s.slots[s.from:s.from+i])
@@ -41,7 +36,30 @@ func (s *shelf[T]) add(x T) {
 	if len(s.slots) == cap(s.slots) && s.from > len(s.slots)/2 {
 		s.close()
 	}
+	if s.from+i == len(s.slots) {
+		s.slots = append(s.slots, x)
+		return
+	}
 	s.slots = slices.Insert(s.slots, s.from+i, x)
+}
+
+// placeOf returns the place behind those that are no later than x. It looks near
+// the end first, where most belong: those that end in the same millisecond come in
+// any order.
+func (s *shelf[T]) placeOf(x T) int {
+	list := s.all()
+	high := len(list)
+	low, step := high-1, 1
+	for low > 0 && s.before(x, list[low]) {
+		high, low, step = low, max(0, low-step), 2*step
+	}
+	n, _ := slices.BinarySearchFunc(list[low:high], x, func(a, b T) int {
+		if s.before(b, a) {
+			return 1
+		}
+		return -1
+	})
+	return low + n
 }
 
 // close moves everything to the beginning of the room.
