@@ -206,16 +206,16 @@ func (m *Machine) unlinkCall(c *call, more *affected) {
 	if a := m.agents[c.Agent]; a != nil && a.talk == c {
 		a.talk = nil
 	}
+	m.timers.disarm(&c.timer)
 	if c.State.Terminal() {
 		m.ended.remove(c)
-	} else {
-		c.q.open--
+		return
 	}
-	if c.State == CallWaiting || c.State == CallOffered {
+	c.q.open--
+	if c.State != CallAnswered {
 		m.waiting--
 		countWaiting(c, -1)
 	}
-	m.timers.disarm(&c.timer)
 }
 
 func (m *Machine) unlinkCallbacks(ch *Changes, more *affected) {
