@@ -119,9 +119,13 @@ func (m *Machine) adoptCalls(records []*Call, more *affected) error {
 	var ended []*call
 	for _, r := range records {
 		c := m.bySeq[r.Seq]
-		if c != nil {
-			c.clear() // it can be found already
+		if c != nil { // it can be found already
+			caller := c.Caller
+			c.clear()
 			m.adoptCall(c, r)
+			if c.Caller != caller {
+				m.linkCaller(c)
+			}
 		} else {
 			if m.calls.get(r.ID) != nil {
 				return fmt.Errorf("queue: call %q is on record twice", r.ID)
@@ -138,7 +142,7 @@ func (m *Machine) adoptCalls(records []*Call, more *affected) error {
 	}
 	slices.SortFunc(ended, func(a, b *call) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
 	for _, c := range ended {
-		m.ended.add(c)
+		m.ended.put(c)
 	}
 	return nil
 }
@@ -291,7 +295,7 @@ func (m *Machine) adoptRequests(records []*RequestRecord) {
 	slices.SortFunc(records, func(a, b *RequestRecord) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, r := range records {
 		m.requests[requestKey{r.Kind, r.ID}] = r
-		m.requestList.add(r)
+		m.requestList.put(r)
 	}
 }
 

@@ -179,27 +179,35 @@ func (m *Machine) unlinkAgent(a *agent, more *affected) {
 }
 
 func (m *Machine) unlinkCalls(ch *Changes, more *affected) {
-	forget := func(c *call) {
-		m.unlinkCall(c, more)
-		m.forgetCall(c)
-	}
 	for _, seq := range ch.GoneCalls {
 		if c := m.bySeq[seq]; c != nil {
-			forget(c)
+			m.unlinkCall(c, more)
+			m.ended.remove(c)
+			m.forgetCall(c)
 		}
 	}
 	for _, r := range ch.Calls {
-		switch c := m.bySeq[r.Seq]; {
-		case c == nil:
-		case c.ID != r.ID || c.Caller != r.Caller:
-			forget(c) // it was found by what it is no longer
-		default:
-			m.unlinkCall(c, more)
+		c := m.bySeq[r.Seq]
+		if c == nil {
+			continue
+		}
+		m.unlinkCall(c, more)
+		if !r.State.Terminal() || r.EndedAt != c.EndedAt {
+			m.ended.remove(c)
+		}
+		switch {
+		case c.ID != r.ID:
+			m.ended.remove(c)
+			m.forgetCall(c)
+		case c.Caller != r.Caller:
+			m.unlinkCaller(c)
+			c.Caller = ""
 		}
 	}
 }
 
-// unlinkCall takes a call out of all but the indexes.
+// unlinkCall takes a call out of all but the indexes and the list of those that have
+// ended.
 func (m *Machine) unlinkCall(c *call, more *affected) {
 	m.untie(c.offer, more)
 	m.lineOut(&c.entry)
@@ -208,7 +216,6 @@ func (m *Machine) unlinkCall(c *call, more *affected) {
 	}
 	m.timers.disarm(&c.timer)
 	if c.State.Terminal() {
-		m.ended.remove(c)
 		return
 	}
 	c.q.open--
@@ -268,7 +275,9 @@ func (m *Machine) unlinkOthers(ch *Changes) {
 		}
 	}
 	for _, seq := range ch.GoneRequests {
-		m.unlinkRequest(&RequestRecord{Seq: seq})
+		r := &RequestRecord{Seq: seq}
+		m.unlinkRequest(r)
+		m.requestList.remove(r)
 	}
 	for _, r := range ch.Requests {
 		m.unlinkRequest(r)
@@ -294,16 +303,14 @@ func (m *Machine) unlinkCohort(k CohortKey) {
 	}
 }
 
-// unlinkRequest takes out the answer with the sequence number of r.
+// unlinkRequest takes the answer with the sequence number of r out of all but the
+// list.
 func (m *Machine) unlinkRequest(r *RequestRecord) {
-	i, found := m.requestList.find(r)
-	if !found {
-		return
-	}
-	known := m.requestList.all()[i]
-	m.requestList.take(i)
-	if key := (requestKey{known.Kind, known.ID}); m.requests[key] == known {
-		delete(m.requests, key)
+	if i, found := m.requestList.find(r); found {
+		known := m.requestList.all()[i]
+		if key := (requestKey{known.Kind, known.ID}); m.requests[key] == known {
+			delete(m.requests, key)
+		}
 	}
 }
 
