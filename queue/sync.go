@@ -17,10 +17,10 @@ import (
 // RestoreMachine(site, its State()) would. It takes the records over, and leaves the
 // lists of ch in another order.
 //
-// So a machine follows others commit by commit, or some folded into one (see Fold).
-// It also takes its own commands back when others were faster: ch then has what
-// those left folded into one, and under every key that its commands touched (see
-// Keys) the record that is there by now, or the key as gone.
+// So a machine follows others, commit by commit or with the last record of each key
+// from some of them. It also takes its own commands back when others were faster: ch
+// then has, all in one, what those left and under every key that its own commands
+// touched the record that is there by now, or the key as gone.
 //
 // What was changed since TakeChanges must have been taken: an error says that it was
 // not, and nothing has happened. Any other error says that the records contradict
