@@ -119,40 +119,51 @@ func (m *Machine) adoptCalls(records []*Call, more *affected) error {
 	var ended []*call
 	for _, r := range records {
 		c := m.bySeq[r.Seq]
-		known := c != nil
-		if known {
+		if c != nil { // it can be found already
+			caller := c.Caller
 			c.clear()
-		} else if m.calls.get(r.ID) != nil {
-			return fmt.Errorf("queue: call %q is on record twice", r.ID)
-		} else {
-			c = m.rooms.take()
-		}
-		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
-		if c.State.Terminal() {
-			c.timer = newTimer(nil, classCall, c.Seq)
-			if !c.Tombstone {
-				c.q = m.knownQueue(r.Queue)
+			m.adoptCall(c, r)
+			if c.Caller != caller {
+				m.linkCaller(c)
 			}
+		} else {
+			if m.calls.get(r.ID) != nil {
+				return fmt.Errorf("queue: call %q is on record twice", r.ID)
+			}
+			c = m.rooms.take()
+			m.adoptCall(c, r)
+			m.keepCall(c)
+		}
+		if c.State.Terminal() {
 			ended = append(ended, c)
 		} else {
-			c.entry = entry{q: m.queues[r.Queue], call: c, slot: slotOf(c.Tier)}
-			c.q.open++
-			c.timer = newTimer(c, classCall, c.Seq)
 			more.calls = append(more.calls, c)
-		}
-		if c.State == CallWaiting || c.State == CallOffered {
-			m.waiting++
-			countWaiting(c, 1)
-		}
-		if !known {
-			m.keepCall(c)
 		}
 	}
 	slices.SortFunc(ended, func(a, b *call) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
 	for _, c := range ended {
-		m.ended.add(c)
+		m.ended.put(c)
 	}
 	return nil
+}
+
+// adoptCall fills an empty call, and counts it where it waits.
+func (m *Machine) adoptCall(c *call, r *Call) {
+	c.take(r, m.sameOrigin(r.Switch, r.Dialed))
+	if c.State.Terminal() { // without the links that keepEnded drops
+		c.timer = newTimer(nil, classCall, c.Seq)
+		if !c.Tombstone {
+			c.q = m.knownQueue(r.Queue)
+		}
+		return
+	}
+	c.entry = entry{q: m.queues[r.Queue], call: c, slot: slotOf(c.Tier)}
+	c.timer = newTimer(c, classCall, c.Seq)
+	c.q.open++
+	if c.State != CallAnswered {
+		m.waiting++
+		countWaiting(c, 1)
+	}
 }
 
 func (m *Machine) adoptCallbacks(records []*callback.Callback, more *affected) {
@@ -284,7 +295,7 @@ func (m *Machine) adoptRequests(records []*RequestRecord) {
 	slices.SortFunc(records, func(a, b *RequestRecord) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, r := range records {
 		m.requests[requestKey{r.Kind, r.ID}] = r
-		m.requestList.add(r)
+		m.requestList.put(r)
 	}
 }
 

@@ -1,42 +1,57 @@
 package queue
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
 )
 
-// A shelf against a sorted list, with things that come late, and by far too late.
+// The shelf against a sorted slice, while it grows at one end, shrinks at the other,
+// and things come and go in between.
 func TestShelf(t *testing.T) {
-	r := rand.New(rand.NewPCG(9, 10))
-	type thing struct{ at, seq int }
-	s := shelf[thing]{before: func(a, b thing) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }}
+	r := rand.New(rand.NewPCG(5, 6))
+	type thing struct{ key, value int }
+	s := shelf[thing]{before: func(a, b thing) bool { return a.key < b.key }}
 	var model []thing
-	for seq := range 30_000 {
-		long := seq/5_000%2 == 1
-		switch k := r.IntN(10); {
-		case k < 5 || long && k < 8:
-			late := [...]int{0, 0, 1, 3, 40, 5_000}[r.IntN(6)]
-			x := thing{max(0, seq/4-r.IntN(late+1)), r.IntN(1 << 30)}
-			s.add(x)
-			i, _ := slices.BinarySearchFunc(model, x, func(a, b thing) int {
-				if s.before(a, b) {
-					return -1
-				}
-				return 1
-			})
-			model = slices.Insert(model, i, x)
-		case len(model) == 0:
-		case k < 8:
+	place := func(key int) (int, bool) {
+		return slices.BinarySearchFunc(model, key, func(x thing, key int) int { return cmp.Compare(x.key, key) })
+	}
+	for next := range 100_000 {
+		switch n := r.IntN(12); {
+		case n < 4:
+			s.add(thing{2 * next, next})
+			model = append(model, thing{2 * next, next})
+		case n < 7 && len(model) > 0:
+			if s.first() != model[0] {
+				t.Fatalf("step %d: the first is %v, want %v", next, s.first(), model[0])
+			}
 			s.dropFirst()
 			model = model[1:]
+		case n < 9: // somewhere, most often near an end
+			x := thing{2*r.IntN(next+1) + 1, next}
+			if i, found := place(x.key); found {
+				s.put(x)
+				model[i] = x
+			} else {
+				s.put(x)
+				model = slices.Insert(model, i, x)
+			}
 		default:
-			i := r.IntN(len(model))
-			s.remove(model[i])
-			model = slices.Delete(model, i, i+1)
+			key := 2 * next
+			if len(model) > 0 {
+				key = model[r.IntN(len(model))].key
+			}
+			s.remove(thing{key: key})
+			if i, found := place(key); found {
+				model = slices.Delete(slices.Clone(model), i, i+1)
+			}
 		}
-		if s.len() != len(model) || len(model) > 0 && s.first() != model[0] || seq%100 == 0 && !slices.Equal(s.all(), model) {
-			t.Fatalf("step %d: the shelf holds %d, want %d, or in another order", seq, s.len(), len(model))
+		if s.len() != len(model) || next%100 == 0 && !slices.Equal(s.all(), model) {
+			t.Fatalf("step %d: %v, want %v", next, s.all(), model)
 		}
+	}
+	if len(s.slots) > 8*len(model)+64 {
+		t.Errorf("%d slots for %d things", len(s.slots), len(model))
 	}
 }

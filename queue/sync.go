@@ -17,10 +17,10 @@ import (
 // RestoreMachine(site, its State()) would. It takes the records over, and leaves the
 // lists of ch in another order.
 //
-// So a machine follows others commit by commit, or some folded into one (see Fold).
-// It also takes its own commands back when others were faster: ch then has what
-// those left folded into one, and under every key that its commands touched (see
-// Keys) the record that is there by now, or the key as gone.
+// So a machine follows others, commit by commit or with the last record of each key
+// from some of them. It also takes its own commands back when others were faster: ch
+// then has, all in one, what those left and under every key that its own commands
+// touched the record that is there by now, or the key as gone.
 //
 // What was changed since TakeChanges must have been taken: an error says that it was
 // not, and nothing has happened. Any other error says that the records contradict
@@ -179,44 +179,52 @@ func (m *Machine) unlinkAgent(a *agent, more *affected) {
 }
 
 func (m *Machine) unlinkCalls(ch *Changes, more *affected) {
-	forget := func(c *call) {
-		m.unlinkCall(c, more)
-		m.forgetCall(c)
-		m.rooms.give(c)
-	}
 	for _, seq := range ch.GoneCalls {
 		if c := m.bySeq[seq]; c != nil {
-			forget(c)
+			m.unlinkCall(c, more)
+			m.ended.remove(c)
+			m.forgetCall(c)
+			m.rooms.give(c)
 		}
 	}
 	for _, r := range ch.Calls {
-		switch c := m.bySeq[r.Seq]; {
-		case c == nil:
-		case c.ID != r.ID || c.Caller != r.Caller:
-			forget(c) // it was found by what it is no longer
-		default:
-			m.unlinkCall(c, more)
+		c := m.bySeq[r.Seq]
+		if c == nil {
+			continue
+		}
+		m.unlinkCall(c, more)
+		if !r.State.Terminal() || r.EndedAt != c.EndedAt {
+			m.ended.remove(c)
+		}
+		switch {
+		case c.ID != r.ID:
+			m.ended.remove(c)
+			m.forgetCall(c)
+			m.rooms.give(c)
+		case c.Caller != r.Caller:
+			m.unlinkCaller(c)
+			c.Caller = ""
 		}
 	}
 }
 
-// unlinkCall takes a call out of all but the indexes.
+// unlinkCall takes a call out of all but the indexes and the list of those that have
+// ended.
 func (m *Machine) unlinkCall(c *call, more *affected) {
 	m.untie(c.offer, more)
 	m.lineOut(&c.entry)
 	if a := m.agents[c.Agent]; a != nil && a.talk == c {
 		a.talk = nil
 	}
+	m.timers.disarm(&c.timer)
 	if c.State.Terminal() {
-		m.ended.remove(c)
-	} else {
-		c.q.open--
+		return
 	}
-	if c.State == CallWaiting || c.State == CallOffered {
+	c.q.open--
+	if c.State != CallAnswered {
 		m.waiting--
 		countWaiting(c, -1)
 	}
-	m.timers.disarm(&c.timer)
 }
 
 func (m *Machine) unlinkCallbacks(ch *Changes, more *affected) {
@@ -269,7 +277,9 @@ func (m *Machine) unlinkOthers(ch *Changes) {
 		}
 	}
 	for _, seq := range ch.GoneRequests {
-		m.unlinkRequest(&RequestRecord{Seq: seq})
+		r := &RequestRecord{Seq: seq}
+		m.unlinkRequest(r)
+		m.requestList.remove(r)
 	}
 	for _, r := range ch.Requests {
 		m.unlinkRequest(r)
@@ -295,16 +305,14 @@ func (m *Machine) unlinkCohort(k CohortKey) {
 	}
 }
 
-// unlinkRequest takes out the answer with the sequence number of r.
+// unlinkRequest takes the answer with the sequence number of r out of all but the
+// list.
 func (m *Machine) unlinkRequest(r *RequestRecord) {
-	i, found := m.requestList.find(r)
-	if !found {
-		return
-	}
-	known := m.requestList.all()[i]
-	m.requestList.take(i)
-	if key := (requestKey{known.Kind, known.ID}); m.requests[key] == known {
-		delete(m.requests, key)
+	if i, found := m.requestList.find(r); found {
+		known := m.requestList.all()[i]
+		if key := (requestKey{known.Kind, known.ID}); m.requests[key] == known {
+			delete(m.requests, key)
+		}
 	}
 }
 

@@ -65,13 +65,11 @@ func BenchmarkSync(b *testing.B) {
 				do(&queue.Complete{Request: queue.Request{ID: fmt.Sprint("c", i)}, Agent: agentID(i), Call: call})
 			}
 			ch := queuetest.CloneChanges(m.TakeChanges())
-			var keys queue.Keys
-			keys.Add(ch)
-			before := store.Find(&keys)
+			before := store.Under(ch)
 			if err := m.Sync(before); err != nil { // once, for the index that the first one makes
 				b.Fatal(err)
 			}
-			records := len(keys.Calls) + len(keys.Agents) + len(keys.Offers) + len(keys.Requests) + len(keys.Cohorts) + len(keys.Totals) + len(keys.Queues)
+			records := len(ch.Calls) + len(ch.Agents) + len(ch.Offers) + len(ch.Requests) + len(ch.Cohorts) + len(ch.Totals) + len(ch.Queues)
 			b.ReportAllocs()
 			start := cpuTime()
 			for b.Loop() {

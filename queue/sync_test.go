@@ -143,10 +143,7 @@ func TestSyncLeavesTakenChangesAlone(t *testing.T) {
 	ch := queuetest.CloneChanges(m.TakeChanges())
 	apply(t, other, &queue.Arrive{Call: "c4", Switch: "s1"})
 	own := other.TakeChanges()
-	var keys queue.Keys
-	keys.Add(own)
-	want := dump(own)
-	ch.Lack(&keys) // c3 has the number that c4 had
+	want := dump(own) // c4 has the number that c3 is to have
 	if err := other.Sync(ch); err != nil {
 		t.Fatal(err)
 	}
@@ -182,27 +179,5 @@ func TestSyncOfContradictions(t *testing.T) {
 			}
 			t.Log(err)
 		})
-	}
-}
-
-// Keys of what was touched, less what is there, is what is gone; and what comes back
-// is gone no longer.
-func TestKeysAndFold(t *testing.T) {
-	var keys queue.Keys
-	keys.Add(&queue.Changes{
-		Calls: []*queue.Call{{Seq: 5}, {Seq: 3}, {Seq: 5}}, GoneCalls: []uint64{2, 3}, Totals: []*queue.Totals{{Queue: "q", Tier: 1}},
-		Queues: []*queue.QueueRecord{{Name: "q"}}, GoneAgents: []string{"b", "a"},
-	})
-	if got, want := fmt.Sprint(keys.Calls, keys.Agents, keys.Totals, keys.Queues), "[2 3 5] [a b] [{q vip}] [q]"; got != want {
-		t.Errorf("keys are %s, want %s", got, want)
-	}
-	there := &queue.Changes{Calls: []*queue.Call{{Seq: 3}}, Agents: []*queue.Agent{{ID: "b"}}}
-	there.Lack(&keys)
-	if got, want := fmt.Sprint(there.GoneCalls, there.GoneAgents, there.NoTotals, there.NoQueues), "[2 5] [a] [{q vip}] [q]"; got != want {
-		t.Errorf("gone is %s, want %s", got, want)
-	}
-	there.Fold(&queue.Changes{Meta: queue.Meta{Epoch: 4}, Calls: []*queue.Call{{Seq: 5}}, GoneCalls: []uint64{3}, Queues: []*queue.QueueRecord{{Name: "q"}}})
-	if got, want := fmt.Sprint(there.GoneCalls, len(there.Calls), there.NoQueues, there.Meta.Epoch), "[2 3] 2 [] 4"; got != want {
-		t.Errorf("folded is %s, want %s", got, want)
 	}
 }

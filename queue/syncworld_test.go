@@ -40,7 +40,6 @@ type daemon struct {
 	version int            // how many commits it knows
 	pending []decided
 	changes *queue.Changes // of those that are pending
-	keys    queue.Keys
 }
 
 type decided struct {
@@ -161,10 +160,9 @@ func (w *world) take(d *daemon) error {
 			return fmt.Errorf("changes\n%s, restored\n%s", got, want)
 		}
 	}
-	d.keys.Add(ch)
 	copied := queuetest.CloneChanges(ch)
 	copied.Events = slices.Clone(ch.Events)
-	d.changes.Fold(copied)
+	queuetest.Fold(d.changes, copied)
 	return nil
 }
 
@@ -209,13 +207,13 @@ func (w *world) commit(i int) error {
 }
 
 func (d *daemon) done() {
-	d.pending, d.changes, d.keys = nil, &queue.Changes{}, queue.Keys{}
+	d.pending, d.changes = nil, &queue.Changes{}
 }
 
 // skip commits, in nobody's name, that many offers have been made: the next ones
 // push out those that are remembered.
 func (w *world) skip(n uint64) error {
-	ch := w.store.Find(&queue.Keys{})
+	ch := w.store.Under(&queue.Changes{})
 	ch.Meta.Epoch += n
 	w.store.Apply(ch)
 	w.commits = append(w.commits, ch)
@@ -227,7 +225,7 @@ func (w *world) follow(d *daemon) error {
 	for _, ch := range w.commits[d.version:] {
 		copied := queuetest.CloneChanges(ch)
 		if w.how.folded {
-			all.Fold(copied)
+			queuetest.Fold(all, copied)
 		} else if err := d.m.Sync(copied); err != nil {
 			return err
 		}
@@ -244,13 +242,13 @@ func (w *world) follow(d *daemon) error {
 func (w *world) catchUp(d *daemon) error {
 	all := &queue.Changes{}
 	for _, ch := range w.commits[d.version:] {
-		all.Fold(queuetest.CloneChanges(ch))
+		queuetest.Fold(all, queuetest.CloneChanges(ch))
 	}
-	all.Fold(w.store.Find(&d.keys))
+	queuetest.Fold(all, w.store.Under(d.changes))
 	if err := d.m.Sync(all); err != nil {
 		return err
 	}
-	d.changes, d.keys = &queue.Changes{}, queue.Keys{}
+	d.changes = &queue.Changes{}
 	return w.synced(d)
 }
 

@@ -22,7 +22,7 @@ type Store struct {
 	callbacks map[uint64]*callback.Callback
 	queues    map[string]*queue.QueueRecord
 	cohorts   map[queue.CohortKey]*queue.Cohort
-	totals    map[queue.CohortKey]*queue.Totals
+	totals    map[queue.TotalsKey]*queue.Totals
 	requests  map[uint64]*queue.RequestRecord
 	owners    map[string]*queue.OwnerRecord
 	switches  map[string]*queue.SwitchRecord
@@ -33,7 +33,7 @@ func NewStore() *Store {
 	return &Store{
 		calls: map[uint64]*queue.Call{}, agents: map[string]*queue.Agent{}, offers: map[uint64]*queue.OfferRecord{},
 		callbacks: map[uint64]*callback.Callback{}, queues: map[string]*queue.QueueRecord{},
-		cohorts: map[queue.CohortKey]*queue.Cohort{}, totals: map[queue.CohortKey]*queue.Totals{},
+		cohorts: map[queue.CohortKey]*queue.Cohort{}, totals: map[queue.TotalsKey]*queue.Totals{},
 		requests: map[uint64]*queue.RequestRecord{}, owners: map[string]*queue.OwnerRecord{}, switches: map[string]*queue.SwitchRecord{},
 	}
 }
@@ -52,15 +52,13 @@ func (s *Store) Apply(c *queue.Changes) {
 		copied.Result = r.Result.Clone()
 		s.requests[r.Seq] = &copied
 	}
-	put(s.offers, c.Offers, func(r *queue.OfferRecord) uint64 { return r.Epoch })
-	put(s.callbacks, c.Callbacks, func(r *callback.Callback) uint64 { return r.Seq })
-	put(s.queues, c.Queues, func(r *queue.QueueRecord) string { return r.Name })
-	put(s.cohorts, c.Cohorts, func(r *queue.Cohort) queue.CohortKey {
-		return queue.CohortKey{Queue: r.Queue, Tier: r.Tier, Start: r.Start}
-	})
-	put(s.totals, c.Totals, func(r *queue.Totals) queue.CohortKey { return queue.CohortKey{Queue: r.Queue, Tier: r.Tier} })
-	put(s.owners, c.Owners, func(r *queue.OwnerRecord) string { return r.Owner })
-	put(s.switches, c.Switches, func(r *queue.SwitchRecord) string { return r.Switch })
+	put(s.offers, c.Offers, offerKey)
+	put(s.callbacks, c.Callbacks, callbackKey)
+	put(s.queues, c.Queues, queueKey)
+	put(s.cohorts, c.Cohorts, cohortKey)
+	put(s.totals, c.Totals, totalsKey)
+	put(s.owners, c.Owners, ownerKey)
+	put(s.switches, c.Switches, switchKey)
 
 	drop(s.calls, c.GoneCalls)
 	drop(s.agents, c.GoneAgents)
@@ -83,34 +81,6 @@ func drop[K comparable, T any](kept map[K]*T, gone []K) {
 	for _, k := range gone {
 		delete(kept, k)
 	}
-}
-
-// Find returns copies of the records under the keys; those without one are listed
-// as gone. It is what an engine gives to Sync to take commands back.
-func (s *Store) Find(keys *queue.Keys) *queue.Changes {
-	found := CloneChanges(&queue.Changes{
-		Meta: s.meta, Calls: under(s.calls, keys.Calls), Agents: under(s.agents, keys.Agents), Offers: under(s.offers, keys.Offers),
-		Callbacks: under(s.callbacks, keys.Callbacks), Queues: under(s.queues, keys.Queues), Cohorts: under(s.cohorts, keys.Cohorts),
-		Requests: under(s.requests, keys.Requests), Owners: under(s.owners, keys.Owners), Switches: under(s.switches, keys.Switches),
-	})
-	for _, k := range keys.Totals {
-		if r := s.totals[queue.CohortKey{Queue: k.Queue, Tier: k.Tier}]; r != nil {
-			copied := *r
-			found.Totals = append(found.Totals, &copied)
-		}
-	}
-	found.Lack(keys)
-	return found
-}
-
-func under[K comparable, T any](kept map[K]*T, keys []K) []*T {
-	var out []*T
-	for _, k := range keys {
-		if r := kept[k]; r != nil {
-			out = append(out, r)
-		}
-	}
-	return out
 }
 
 // State returns copies of all records, for RestoreMachine.
