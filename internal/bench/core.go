@@ -61,23 +61,22 @@ func coreRound(ctx context.Context, b *bench) (short, long float64, err error) {
 	if b.quick {
 		calls /= 10
 	}
-	var lines [2]*coreProcess
-	for i, waiting := range []int{shortLine, longLine} {
-		p, err := startCore(ctx, b, waiting, calls)
-		if err != nil {
-			return 0, 0, fmt.Errorf("the core with %d waiting: %w", waiting, err)
-		}
-		defer func() { err = errors.Join(err, p.stop()) }()
-		lines[i] = p
+	few, err := startCore(ctx, b, shortLine, calls)
+	if err != nil {
+		return 0, 0, err
 	}
+	defer func() { err = errors.Join(err, few.stop()) }()
+	many, err := startCore(ctx, b, longLine, calls)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, many.stop()) }()
 	for range coreSlices {
-		for _, p := range lines {
-			if err := p.measure(calls / coreSlices); err != nil {
-				return 0, 0, err
-			}
+		if err := errors.Join(few.measure(calls/coreSlices), many.measure(calls/coreSlices)); err != nil {
+			return 0, 0, err
 		}
 	}
-	return lines[0].perCall(), lines[1].perCall(), nil
+	return few.perCall(), many.perCall(), nil
 }
 
 // coreProcess is a child that runs a core: for each number of calls that it reads
@@ -108,7 +107,7 @@ func startCore(ctx context.Context, b *bench, waiting, calls int) (*coreProcess,
 	}
 	var ready time.Duration
 	if err := p.out.Decode(&ready); err != nil {
-		return nil, errors.Join(err, p.stop())
+		return nil, fmt.Errorf("the core with %d waiting: %w", waiting, errors.Join(err, p.stop()))
 	}
 	return p, nil
 }
