@@ -100,7 +100,7 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 		stopped: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
-	e.batch.writes.sealer = s.seal
+	e.batch.writes.records.Sealer = sealerOf(s.seal)
 	e.checkpoints = newCheckpoints(&e.opts)
 	e.log = newEventLog(s, ends, opts.RecentEvents, e.checkpoint)
 	if err := e.catchUp(); err != nil {

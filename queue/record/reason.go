@@ -1,4 +1,4 @@
-package embedded
+package record
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"greenlane/tiering"
 )
 
-// kinds names the errors that an item of a batch may be refused with, as the
-// file writes them. An error that wraps another one of the list stands before it.
+// kinds names the errors that an item of a batch may be refused with, as they
+// are kept. An error that wraps another one of the list stands before it.
 // A name, once given, is never given to another error.
 var kinds = []struct {
 	name string
@@ -59,7 +59,7 @@ func kindNamed(name string) error {
 	return nil
 }
 
-// storedReason is an error as the file keeps it: its text and its kind.
+// storedReason is an error as it is kept: its text and its kind.
 type storedReason struct {
 	Kind   string `cbor:"1,keyasint,omitempty"`
 	Field  string `cbor:"2,keyasint,omitempty"`

@@ -1,6 +1,7 @@
-package embedded
+package record
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -53,6 +54,26 @@ func fill(v reflect.Value, n *int) {
 	}
 }
 
+// roundTrip encodes in and decodes it into out.
+func roundTrip(t *testing.T, in, out any) {
+	t.Helper()
+	var e Encoder
+	var buf bytes.Buffer
+	buf.WriteString("before")
+	if err := e.Append(&buf, Calls, []byte("key"), in); err != nil {
+		t.Fatal(err)
+	}
+	value := buf.Bytes()[len("before"):]
+	if err := Decode(nil, Calls, []byte("key"), value, out); err != nil {
+		t.Fatalf("%T: %v", in, err)
+	}
+	for _, key := range []string{"other", ""} {
+		if err := Decode(nil, Calls, []byte(key), value, out); !errors.Is(err, ErrDamaged) {
+			t.Errorf("under another key: %v", err)
+		}
+	}
+}
+
 // Every field of every record comes back: a new one without a tag, or one that
 // storedResult lacks, fails here.
 func TestEveryFieldIsStored(t *testing.T) {
@@ -61,14 +82,7 @@ func TestEveryFieldIsStored(t *testing.T) {
 	check := func(in, out any) {
 		t.Helper()
 		fill(reflect.ValueOf(in).Elem(), &n)
-		var w writes
-		if err := w.put(bucketCalls, w.number(7), in); err != nil {
-			t.Fatal(err)
-		}
-		op := parsed(t, &w)[0]
-		if err := decode(nil, bucketCalls, op.key, op.value, out); err != nil {
-			t.Fatalf("%T: %v", in, err)
-		}
+		roundTrip(t, in, out)
 		if !reflect.DeepEqual(in, out) {
 			t.Errorf("%T came back as\n%+v, not\n%+v", in, out, in)
 		}
@@ -88,72 +102,49 @@ func TestEveryFieldIsStored(t *testing.T) {
 	in := &queue.RequestRecord{}
 	fill(reflect.ValueOf(in).Elem(), &n)
 	stored := storeRequest(in)
-	var w writes
-	if err := w.put(bucketRequests, w.number(1), &stored); err != nil {
-		t.Fatal(err)
-	}
 	var back storedRequest
-	op := parsed(t, &w)[0]
-	if err := decode(nil, bucketCalls, op.key, op.value, &back); err != nil {
-		t.Fatal(err)
-	}
+	roundTrip(t, &stored, &back)
 	if out := back.load(); !reflect.DeepEqual(in, out) {
 		t.Errorf("a request came back as\n%+v, not\n%+v", out, in)
 	}
 }
 
-// State has no kind of record that Changes or loadState forgets.
+// State has no kind of record that Put or Add forgets.
 func TestEveryKindIsStored(t *testing.T) {
 	t.Parallel()
 	n := 0
 	st := &queue.State{}
 	fill(reflect.ValueOf(st).Elem(), &n)
-	c := &queue.Changes{}
+	c, got := &queue.Changes{}, &queue.Changes{Meta: st.Meta}
 	from, to := reflect.ValueOf(st).Elem(), reflect.ValueOf(c).Elem()
 	for i := range from.NumField() {
 		to.FieldByName(from.Type().Field(i).Name).Set(from.Field(i))
 	}
-	var w writes
-	if err := w.changes(c); err != nil {
-		t.Fatal(err)
-	}
-	list := parsed(t, &w)
-	got, err := loadState(func(bucket bucketID, f func(key, value []byte) error) error {
-		for _, op := range list {
-			if op.bucket == bucket {
-				if err := f(op.key, op.value); err != nil {
-					return err
-				}
-			}
+	var e Encoder
+	err := Put(c, func(k Key, r any) error {
+		var buf bytes.Buffer
+		if err := e.Append(&buf, k.Kind, []byte("key"), r); err != nil {
+			return err
 		}
-		return nil
-	}, nil)
+		return Add(got, nil, k.Kind, []byte("key"), buf.Bytes())
+	}, func(k Key) { t.Errorf("%v is gone", k) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	got.Meta = st.Meta // of which the store takes care
-	if !reflect.DeepEqual(got, st) {
-		t.Errorf("came back as\n%+v, not\n%+v", got, st)
+	if back := State(got); !reflect.DeepEqual(back, st) {
+		t.Errorf("came back as\n%+v, not\n%+v", back, st)
 	}
 
-	gone := &queue.Changes{}
+	gone, back := &queue.Changes{}, &queue.Changes{}
 	v := reflect.ValueOf(gone).Elem()
-	want := 0
 	for i := range v.NumField() {
 		if strings.HasPrefix(v.Type().Field(i).Name, "Gone") {
 			fill(v.Field(i), &n)
-			want += 2
 		}
 	}
-	var g writes
-	g.gone(gone)
-	for _, op := range parsed(t, &g) {
-		if op.value == nil {
-			want--
-		}
-	}
-	if want != 0 {
-		t.Errorf("%d deletions are missing", want)
+	err = Put(gone, func(k Key, _ any) error { t.Errorf("%v is there", k); return nil }, func(k Key) { Gone(back, k) })
+	if err != nil || !reflect.DeepEqual(back, gone) {
+		t.Errorf("gone came back as\n%+v, not\n%+v; %v", back, gone, err)
 	}
 }
 
@@ -187,7 +178,7 @@ func TestReasonsComeBack(t *testing.T) {
 	}
 }
 
-// Every error of the core that an item may carry has a name in the file.
+// Every error of the core that an item may carry has a name.
 func TestEveryErrorHasAName(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
@@ -221,16 +212,16 @@ func TestEveryErrorHasAName(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	var w writes
+	var buf bytes.Buffer
 	stored := storeRequest(&queue.RequestRecord{Seq: 1, Kind: "arrive", ID: "x", Result: queue.Result{Call: &queue.Call{ID: "c"}}})
-	if err := w.put(bucketRequests, w.number(1), &stored); err != nil {
+	if err := Marshal(&buf, &stored); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(parsed(f, &w)[0].value[sumBytes:])
+	f.Add(buf.Bytes())
 	f.Add([]byte{0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, into := range []any{&storedRequest{}, &queue.Call{}, &queue.Event{}, &queue.Totals{}} {
-			_ = decoder.Unmarshal(body, into) // any error, no panic, no endless memory
+			_, _ = Unmarshal(body, into) // any error, no panic, no endless memory
 		}
 	})
 }
