@@ -1,25 +1,28 @@
-package embedded
+package decider
 
 import "greenlane/queue"
 
-// ring holds the youngest events, at most max of them.
-type ring struct {
+// Ring holds the youngest events, at most max of them.
+type Ring struct {
 	max  int
 	buf  []queue.Event // event seq stands at (seq-1) % len(buf)
 	low  uint64        // the oldest held; low = high+1: none
 	high uint64
 }
 
-func newRing(most int, last uint64) ring {
-	return ring{max: most, low: last + 1, high: last}
+// NewRing returns one for so many events, after the last one.
+func NewRing(most int, last uint64) Ring {
+	return Ring{max: most, low: last + 1, high: last}
 }
 
-func (r *ring) has(seq uint64) bool { return seq >= r.low && seq <= r.high }
+// Has reports whether it holds an event.
+func (r *Ring) Has(seq uint64) bool { return seq >= r.low && seq <= r.high }
 
-func (r *ring) at(seq uint64) queue.Event { return r.buf[(seq-1)%uint64(len(r.buf))] }
+// At returns an event that it holds.
+func (r *Ring) At(seq uint64) queue.Event { return r.buf[(seq-1)%uint64(len(r.buf))] }
 
-// push adds the events that follow the last one held.
-func (r *ring) push(events []queue.Event) {
+// Push adds the events that follow the last one held.
+func (r *Ring) Push(events []queue.Event) {
 	if len(events) > r.max {
 		r.low = events[len(events)-r.max].Seq
 		r.high = r.low - 1
@@ -39,20 +42,20 @@ func (r *ring) push(events []queue.Event) {
 	}
 }
 
-func (r *ring) grow(n int) {
+func (r *Ring) grow(n int) {
 	buf := make([]queue.Event, n)
 	for seq := r.low; seq <= r.high; seq++ {
-		buf[(seq-1)%uint64(n)] = r.at(seq)
+		buf[(seq-1)%uint64(n)] = r.At(seq)
 	}
 	r.buf = buf
 }
 
-// copy returns the n events after the given one.
-func (r *ring) copy(after, n uint64) []queue.Event {
+// Copy returns the n events after the given one.
+func (r *Ring) Copy(after, n uint64) []queue.Event {
 	n = min(n, r.high-after)
 	events := make([]queue.Event, 0, n)
 	for seq := after + 1; seq <= after+n; seq++ {
-		events = append(events, r.at(seq))
+		events = append(events, r.At(seq))
 	}
 	return events
 }

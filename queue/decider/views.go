@@ -1,4 +1,4 @@
-package embedded
+package decider
 
 import (
 	"fmt"
@@ -7,29 +7,30 @@ import (
 	"greenlane/queue"
 )
 
-// agentViews are the agents as the last commit left them, each with the live
+// Views are the agents as the last commit left them, each with the live
 // offer. Softphones look at them after every event that concerns them: they need
 // not wait for the decider, nor for the commit that is under way.
-type agentViews struct {
+type Views struct {
 	mu sync.RWMutex
-	of map[string]agentView
+	of map[string]View
 }
 
-// agentView is what nobody changes any more once it is shown.
-type agentView struct {
+// View is what nobody changes any more once it is shown.
+type View struct {
 	agent *queue.Agent
 	offer *queue.Offer
 }
 
-func viewOf(a *queue.Agent, o *queue.Offer) agentView {
+// ViewOf returns a view that lasts.
+func ViewOf(a *queue.Agent, o *queue.Offer) View {
 	res := queue.Result{Agent: a, Offer: o}
 	res = res.Clone()
-	return agentView{res.Agent, res.Offer}
+	return View{res.Agent, res.Offer}
 }
 
-// newAgentViews shows every agent of a machine.
-func newAgentViews(m *queue.Machine) (*agentViews, error) {
-	v := &agentViews{of: map[string]agentView{}}
+// NewViews shows every agent of a machine.
+func NewViews(m *queue.Machine) (*Views, error) {
+	v := &Views{of: map[string]View{}}
 	f := queue.AgentFilter{Limit: 1000}
 	for more := true; more; more = f.After != "" {
 		page, next, err := m.Agents(f)
@@ -41,15 +42,15 @@ func newAgentViews(m *queue.Machine) (*agentViews, error) {
 			if err != nil {
 				return nil, err
 			}
-			v.of[a.ID] = agentView{a, o}
+			v.of[a.ID] = View{a, o}
 		}
 		f.After = next
 	}
 	return v, nil
 }
 
-// show replaces the views that a commit has changed.
-func (v *agentViews) show(changed []agentView, gone []string) {
+// Show replaces the views that a commit has changed.
+func (v *Views) Show(changed []View, gone []string) {
 	if len(changed) == 0 && len(gone) == 0 {
 		return
 	}
@@ -63,14 +64,14 @@ func (v *agentViews) show(changed []agentView, gone []string) {
 	}
 }
 
-// get returns copies of an agent and the live offer.
-func (v *agentViews) get(id string) (*queue.Agent, *queue.Offer, error) {
+// Get returns copies of an agent and the live offer.
+func (v *Views) Get(id string) (*queue.Agent, *queue.Offer, error) {
 	v.mu.RLock()
 	a, ok := v.of[id]
 	v.mu.RUnlock()
 	if !ok {
 		return nil, nil, &queue.Error{Kind: queue.ErrAgentNotFound, Field: "agent_id", Detail: fmt.Sprintf("%q has not signed in", id)}
 	}
-	a = viewOf(a.agent, a.offer)
+	a = ViewOf(a.agent, a.offer)
 	return a.agent, a.offer, nil
 }
