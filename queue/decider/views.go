@@ -75,3 +75,15 @@ func (v *Views) Get(id string) (*queue.Agent, *queue.Offer, error) {
 	a = ViewOf(a.agent, a.offer)
 	return a.agent, a.offer, nil
 }
+
+// Holder returns the agent to whom a callback is offered; "" is nobody.
+func (v *Views) Holder(callback string) string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for id, a := range v.of {
+		if a.offer != nil && a.offer.Callback != nil && a.offer.Callback.ID == callback {
+			return id
+		}
+	}
+	return ""
+}

@@ -69,29 +69,46 @@ type Encoder struct {
 // Append appends a record to buf as it is kept under a key: its sum, then itself.
 // Meta and events tell of no person, and meta is never sealed.
 func (e *Encoder) Append(buf *bytes.Buffer, kind Kind, key []byte, record any) error {
-	at := buf.Len()
-	var room [SumBytes]byte
-	buf.Write(room[:])
-	if err := e.body(buf, kind, key, record); err != nil {
+	if e.Sealer != nil && kind != Meta {
+		e.plain.Reset()
+		if err := encoder.MarshalToBuffer(record, &e.plain); err != nil {
+			return err
+		}
+		e.Again(buf, kind, key, e.plain.Bytes())
+		return nil
+	}
+	at := begin(buf)
+	if err := encoder.MarshalToBuffer(record, buf); err != nil {
 		return err
 	}
-	all := buf.Bytes()
-	binary.BigEndian.PutUint32(all[at:], Checksum(key, all[at+SumBytes:]))
+	end(buf, at, key)
 	return nil
 }
 
-func (e *Encoder) body(buf *bytes.Buffer, kind Kind, key []byte, record any) error {
-	if e.Sealer == nil || kind == Meta {
-		return encoder.MarshalToBuffer(record, buf)
+// Again appends a record that is encoded already, as Body returned it.
+func (e *Encoder) Again(buf *bytes.Buffer, kind Kind, key, body []byte) {
+	at := begin(buf)
+	if e.Sealer == nil {
+		buf.Write(body)
+	} else {
+		e.place = Place(e.place[:0], kind, key)
+		buf.Grow(len(body) + mostOverhead)
+		buf.Write(e.Sealer.Seal(buf.AvailableBuffer(), body, e.place))
 	}
-	e.plain.Reset()
-	if err := encoder.MarshalToBuffer(record, &e.plain); err != nil {
-		return err
-	}
-	e.place = Place(e.place[:0], kind, key)
-	buf.Grow(e.plain.Len() + mostOverhead)
-	buf.Write(e.Sealer.Seal(buf.AvailableBuffer(), e.plain.Bytes(), e.place))
-	return nil
+	end(buf, at, key)
+}
+
+// begin leaves room for the sum, which end puts there.
+func begin(buf *bytes.Buffer) (at int) {
+	at = buf.Len()
+	var room [SumBytes]byte
+	buf.Write(room[:])
+	return at
+}
+
+func end(buf *bytes.Buffer, at int, key []byte) {
+	all := buf.Bytes()
+	binary.BigEndian.PutUint32(all[at:], Checksum(key, all[at+SumBytes:]))
 }
 
 // mostOverhead is more than any Sealer adds.
