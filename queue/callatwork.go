@@ -184,6 +184,15 @@ func (c *call) take(r *Call, from *origin) {
 	}
 }
 
+// clear empties a call for another record of it. It stays where it can be found.
+func (c *call) clear() {
+	more := c.moreEvents
+	if more != nil {
+		*more = (*more)[:0]
+	}
+	*c = call{entry: entry{idHash: c.idHash}, callerHash: c.callerHash, sameCaller: c.sameCaller, moreEvents: more}
+}
+
 // copy returns a call's record as somebody else may keep it.
 func (m *Machine) copy(c *call) *Call {
 	var r room

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"slices"
 	"time"
 
 	"greenlane/callback"
@@ -43,7 +42,7 @@ func (m *Machine) bury(id, switchID string, at instant.Instant, reason string) *
 	c.ID, c.from, c.Seq, c.Tombstone = id, m.sameOrigin(switchID, ""), m.meta.CallSeq, true
 	c.State, c.Reason, c.ArrivedAt, c.EndedAt = CallAbandoned, reason, at, m.now
 	c.timer = newTimer(c, classCall, c.Seq)
-	m.calls.put(c)
+	m.keepCall(c)
 	m.touchCall(c)
 	m.keepEnded(c)
 	return c
@@ -58,13 +57,13 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	if !hungUp.IsZero() && !cmd.ArrivedAt.IsZero() {
 		wait = min(max(0, hungUp.Sub(cmd.ArrivedAt)), time.Hour)
 	}
-	m.ended = slices.DeleteFunc(m.ended, func(c *call) bool { return c == grave })
+	m.ended.remove(grave)
 	seq := grave.Seq
 	c := &call{} // not one of this batch: its record is to follow the tombstone's
 	m.newCall(c, cmd, q, ended.Add(-wait))
 	m.meta.CallSeq--
-	c.Seq, c.QueuedAt = seq, c.JoinedAt
-	c.timer = newTimer(c, classCall, seq)
+	m.renumber(c, seq)
+	c.QueuedAt = c.JoinedAt
 	m.totals(q, c.Tier).Joined++
 	c.State, c.Reason, c.EndedAt = CallAbandoned, reason, ended
 	m.emitCall(c, Event{Type: EventCallJoined})

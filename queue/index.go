@@ -167,6 +167,32 @@ func (x *index) all() iter.Seq[*call] {
 // became known: the index has the last one, and that one leads to the first. They
 // are forgotten in about the same order.
 
+// keepCall makes a call known until forgetCall.
+func (m *Machine) keepCall(c *call) {
+	m.calls.put(c)
+	if m.bySeq != nil {
+		m.bySeq[c.Seq] = c
+	}
+	m.linkCaller(c)
+}
+
+func (m *Machine) forgetCall(c *call) {
+	m.calls.replace(c, nil)
+	if m.bySeq != nil {
+		delete(m.bySeq, c.Seq)
+	}
+	m.unlinkCaller(c)
+}
+
+// renumber gives a new call the sequence number of the one whose place it takes.
+func (m *Machine) renumber(c *call, seq uint64) {
+	if m.bySeq != nil {
+		delete(m.bySeq, c.Seq)
+		m.bySeq[seq] = c
+	}
+	c.Seq, c.timer = seq, newTimer(c, classCall, seq)
+}
+
 // linkCaller makes a call findable by its number until it is forgotten.
 func (m *Machine) linkCaller(c *call) {
 	if c.Caller == "" {

@@ -20,11 +20,14 @@ type Machine struct {
 	queues    map[string]*queueState
 	queueList []*queueState // as configured
 
-	calls    index   // every call kept, by id
-	byCaller index   // the last of each number
-	ended    []*call // kept for a while, oldest end first
-	waiting  int     // calls waiting or offered
-	held     int     // calls that wait for their preferred agent
+	pastQueues map[string]*queueState // that ended calls name, and nothing else
+
+	calls    index            // every call kept, by id
+	byCaller index            // the last of each number
+	bySeq    map[uint64]*call // nil until the first Sync
+	ended    shelf[*call]     // kept for a while, oldest end first
+	waiting  int              // calls waiting or offered
+	held     int              // calls that wait for their preferred agent
 
 	agents      map[string]*agent
 	agentList   *btree.Map[string, *agent]
@@ -35,14 +38,14 @@ type Machine struct {
 
 	callbacks     map[string]*cbRecord
 	openCallbacks map[callbackKey]*cbRecord
-	endedBacks    []*cbRecord
+	endedBacks    shelf[*cbRecord]
 	endedStates   [len(callback.States) + 1]int // of endedBacks, by state
 
 	owners   map[string]*owner
 	switches map[string]*switchState
 
 	requests    map[requestKey]*RequestRecord
-	requestList []*RequestRecord // oldest first
+	requestList shelf[*RequestRecord] // oldest first
 
 	origins map[origin]*origin // one copy of each
 	shown   room               // records in the answer to the command at hand
@@ -107,11 +110,15 @@ func newMachine(site Site) *Machine {
 	m := &Machine{
 		site:          site,
 		queues:        map[string]*queueState{},
+		pastQueues:    map[string]*queueState{},
 		calls:         newIndex(false),
 		byCaller:      newIndex(true),
 		agents:        map[string]*agent{},
 		agentList:     btree.NewMap[string, *agent](16),
 		offers:        offerLog{older: map[uint64]*offer{}},
+		ended:         shelf[*call]{before: endedBefore},
+		endedBacks:    shelf[*cbRecord]{before: callbackEndedBefore},
+		requestList:   shelf[*RequestRecord]{before: func(a, b *RequestRecord) bool { return a.Seq < b.Seq }},
 		callbacks:     map[string]*cbRecord{},
 		openCallbacks: map[callbackKey]*cbRecord{},
 		owners:        map[string]*owner{},
@@ -132,7 +139,7 @@ func newMachine(site Site) *Machine {
 
 func (m *Machine) addQueue(cfg Queue) *queueState {
 	q := &queueState{cfg: cfg, declined: map[*entry]struct{}{}}
-	q.rec = QueueRecord{Name: cfg.Name, HandleTime: cfg.HandleTime.Milliseconds()}
+	q.rec = newQueueRecord(&q.cfg)
 	q.lanes = laneSet{
 		late:     m.timers.laneFor(laneLate, cfg.Threshold),
 		offer:    m.timers.laneFor(laneOffer, cfg.OfferTimeout),
@@ -143,6 +150,11 @@ func (m *Machine) addQueue(cfg Queue) *queueState {
 	m.queues[cfg.Name] = q
 	m.queueList = append(m.queueList, q)
 	return q
+}
+
+// newQueueRecord is what a queue knows before it has learned anything.
+func newQueueRecord(cfg *Queue) QueueRecord {
+	return QueueRecord{Name: cfg.Name, HandleTime: cfg.HandleTime.Milliseconds()}
 }
 
 // Warnings lists what RestoreMachine had to mend.
@@ -192,7 +204,7 @@ func (m *Machine) remember(key requestKey, fingerprint uint64, res *Result) Resu
 	r := &RequestRecord{Seq: m.meta.RequestSeq, Kind: key.kind, ID: key.id, Print: fingerprint, At: m.now, Result: res.Clone()}
 	r.Result.lasting = true
 	m.requests[key] = r
-	m.requestList = append(m.requestList, r)
+	m.requestList.add(r)
 	m.changes.Requests = append(m.changes.Requests, r)
 	return r.Result
 }

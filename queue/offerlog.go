@@ -36,6 +36,41 @@ func (l *offerLog) add(o *offer) (gone *offer) {
 	return gone
 }
 
+// restore records an offer whatever came before: of two that have the same place
+// the later one takes it, and the other one is kept only while it lives.
+func (l *offerLog) restore(o *offer) {
+	at := l.latest[o.Epoch%offersKept]
+	switch {
+	case at == nil || at == o:
+		l.latest[o.Epoch%offersKept] = o
+	case at.Epoch < o.Epoch:
+		l.add(o)
+	case o.Ended == "":
+		l.older[o.Epoch] = o
+	default:
+		delete(l.older, o.Epoch)
+	}
+}
+
+// remove takes an offer out. Its place goes to the latest of the older ones that
+// it had pushed out.
+func (l *offerLog) remove(o *offer) {
+	place := &l.latest[o.Epoch%offersKept]
+	if *place != o {
+		delete(l.older, o.Epoch)
+		return
+	}
+	*place = nil
+	for _, older := range l.older {
+		if older.Epoch%offersKept == o.Epoch%offersKept && (*place == nil || (*place).Epoch < older.Epoch) {
+			*place = older
+		}
+	}
+	if *place != nil {
+		delete(l.older, (*place).Epoch)
+	}
+}
+
 // ended is told that an offer is over; it reports whether it is kept no longer.
 func (l *offerLog) ended(o *offer) (gone bool) {
 	if len(l.older) == 0 || l.older[o.Epoch] == nil {

@@ -16,39 +16,44 @@ func RestoreMachine(site Site, st *State) (*Machine, error) {
 		return nil, err
 	}
 	m := newMachine(site)
+	if err := m.adopt(st, nil); err != nil {
+		return nil, err
+	}
+	m.forgetTouched() // what was linked is on record already
+	return m, nil
+}
+
+// affected is what a change of other records leaves to be linked anew.
+type affected struct {
+	offers    []*offer // live ones
+	calls     []*call
+	callbacks []*cbRecord
+}
+
+// adopt takes records over into a machine that has nothing under their keys, or
+// has it unlinked, and links them and what was affected to everything else. First
+// come those that others point to, then the lines and timers, which look at all.
+func (m *Machine) adopt(st *State, more *affected) error {
+	if more == nil {
+		more = &affected{}
+	}
 	m.meta = st.Meta
 	m.now = st.Meta.Now
-	for _, r := range st.Queues {
-		if q := m.queues[r.Name]; q != nil {
-			q.rec = *r
-		}
+	m.adoptQueues(st.Queues)
+	m.adoptAgents(st.Agents)
+	m.adoptOwners(st)
+	if err := m.adoptCalls(st.Calls, more); err != nil {
+		return err
 	}
-	m.restoreAgents(st.Agents)
-	for _, r := range st.Owners {
-		o := &owner{OwnerRecord: *r}
-		o.timer = newTimer(o, classOwner, o.Ord)
-		m.owners[o.Owner] = o
-		m.timers.arm(&o.timer, o.Until, nil)
+	m.adoptCallbacks(st.Callbacks, more)
+	if err := m.adoptOffers(st.Offers, more); err != nil {
+		return err
 	}
-	for _, r := range st.Switches {
-		m.switches[r.Switch] = &switchState{SwitchRecord: *r}
-	}
-	if err := m.restoreCalls(st.Calls); err != nil {
-		return nil, err
-	}
-	m.restoreCallbacks(st.Callbacks)
-	if err := m.restoreOffers(st.Offers); err != nil {
-		return nil, err
-	}
-	m.restoreLines()
-	m.restoreCounts(st)
-	slices.SortFunc(st.Requests, func(a, b *RequestRecord) int { return cmp.Compare(a.Seq, b.Seq) })
-	for _, r := range st.Requests {
-		m.requests[requestKey{r.Kind, r.ID}] = r
-		m.requestList = append(m.requestList, r)
-	}
-	m.TakeChanges() // what was linked is on record already
-	return m, nil
+	m.standCalls(more.calls)
+	m.standCallbacks(more.callbacks)
+	m.adoptCounts(st)
+	m.adoptRequests(st.Requests)
+	return nil
 }
 
 func (m *Machine) warn(format string, args ...any) {
@@ -65,13 +70,25 @@ func (m *Machine) queueOrGhost(name, what string) *queueState {
 	return m.addQueue(DefaultQueue(name))
 }
 
-func (m *Machine) restoreAgents(records []*Agent) {
+func (m *Machine) adoptQueues(records []*QueueRecord) {
+	for _, r := range records {
+		if q := m.queues[r.Name]; q != nil {
+			q.rec = *r
+		}
+	}
+}
+
+func (m *Machine) adoptAgents(records []*Agent) {
 	slices.SortFunc(records, func(a, b *Agent) int { return cmp.Compare(a.Ord, b.Ord) })
 	for _, r := range records {
-		a := &agent{Agent: *r}
+		a := m.agents[r.ID]
+		if a == nil {
+			a = &agent{}
+			m.agents[r.ID] = a
+			m.agentList.Set(r.ID, a)
+		}
+		*a = agent{Agent: *r, held: a.held}
 		a.timer = newTimer(a, classAgent, a.Ord)
-		m.agents[a.ID] = a
-		m.agentList.Set(a.ID, a)
 		m.countAgent(a, 1)
 		services := slices.DeleteFunc(slices.Clone(a.Services), func(s Service) bool {
 			gone := m.queues[s.Queue] == nil
@@ -89,88 +106,154 @@ func (m *Machine) restoreAgents(records []*Agent) {
 	}
 }
 
-func (m *Machine) restoreCalls(records []*Call) error {
+func (m *Machine) adoptOwners(st *State) {
+	for _, r := range st.Owners {
+		o := &owner{OwnerRecord: *r}
+		o.timer = newTimer(o, classOwner, o.Ord)
+		m.owners[o.Owner] = o
+		m.timers.arm(&o.timer, o.Until, nil)
+	}
+	for _, r := range st.Switches {
+		m.switches[r.Switch] = &switchState{SwitchRecord: *r}
+	}
+}
+
+func (m *Machine) adoptCalls(records []*Call, more *affected) error {
 	slices.SortFunc(records, func(a, b *Call) int { return cmp.Compare(a.Seq, b.Seq) })
+	var ended []*call
 	for _, r := range records {
-		if m.calls.get(r.ID) != nil {
+		c := m.bySeq[r.Seq]
+		known := c != nil
+		if known {
+			c.clear()
+		} else if m.calls.get(r.ID) != nil {
 			return fmt.Errorf("queue: call %q is on record twice", r.ID)
-		}
-		c := &call{}
-		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
-		if r.Tombstone {
-			c.timer = newTimer(c, classCall, c.Seq)
-			m.calls.put(c)
-			m.ended = append(m.ended, c)
-			continue
-		}
-		if r.State.Terminal() && m.queues[r.Queue] == nil {
-			m.linkCall(c, &queueState{cfg: DefaultQueue(r.Queue)})
 		} else {
-			m.linkCall(c, m.queueOrGhost(r.Queue, "has calls"))
+			c = &call{}
 		}
-		switch c.State {
-		case CallWaiting, CallOffered:
+		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
+		if c.State.Terminal() {
+			c.q, c.timer = m.queueOfEnded(r), newTimer(nil, classCall, c.Seq)
+			ended = append(ended, c)
+		} else {
+			c.entry = entry{q: m.queueOrGhost(r.Queue, "has calls"), call: c, slot: slotOf(c.Tier), idHash: c.idHash}
+			c.timer = newTimer(c, classCall, c.Seq)
+			more.calls = append(more.calls, c)
+		}
+		if c.State == CallWaiting || c.State == CallOffered {
 			m.waiting++
 			countWaiting(c, 1)
-		case CallAnswered:
-		default:
-			m.ended = append(m.ended, c)
+		}
+		if !known {
+			m.keepCall(c)
 		}
 	}
-	slices.SortFunc(m.ended, func(a, b *call) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
+	slices.SortFunc(ended, func(a, b *call) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
+	for _, c := range ended {
+		m.ended.add(c)
+	}
 	return nil
 }
 
-func (m *Machine) restoreCallbacks(records []*callback.Callback) {
+// queueOfEnded returns the queue that an ended call names: of one that the
+// configuration has no longer, only the name is left.
+func (m *Machine) queueOfEnded(r *Call) *queueState {
+	if r.Tombstone {
+		return nil
+	}
+	if q := m.queues[r.Queue]; q != nil {
+		return q
+	}
+	q := m.pastQueues[r.Queue]
+	if q == nil {
+		q = &queueState{cfg: DefaultQueue(r.Queue)}
+		m.pastQueues[r.Queue] = q
+	}
+	return q
+}
+
+func (m *Machine) adoptCallbacks(records []*callback.Callback, more *affected) {
 	slices.SortFunc(records, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
+	var ended []*cbRecord
 	for _, r := range records {
-		cb := &cbRecord{Callback: *r}
 		if r.State.Open() {
 			m.queueOrGhost(r.Queue, "has callbacks")
 		}
+		cb := m.callbacks[r.ID]
+		if cb == nil {
+			cb = &cbRecord{}
+		}
+		*cb = cbRecord{Callback: *r}
 		m.linkCallback(cb)
-		if !r.State.Open() {
-			m.endedBacks = append(m.endedBacks, cb)
-			m.endedStates[cb.State]++
+		if r.State.Open() {
+			more.callbacks = append(more.callbacks, cb)
+		} else {
+			ended = append(ended, cb)
 		}
 	}
-	slices.SortFunc(m.endedBacks, func(a, b *cbRecord) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
+	slices.SortFunc(ended, func(a, b *cbRecord) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
+	for _, cb := range ended {
+		m.keepEndedCallback(cb)
+	}
 }
 
-func (m *Machine) restoreOffers(records []*OfferRecord) error {
+func (m *Machine) adoptOffers(records []*OfferRecord, more *affected) error {
 	slices.SortFunc(records, func(a, b *OfferRecord) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	for _, r := range records {
-		o := &offer{OfferRecord: *r, a: m.agents[r.Agent]}
-		if c := m.calls.get(r.Call); r.Call != "" && c != nil {
-			o.e = &c.entry
-		} else if cb := m.callbacks[r.Callback]; r.Callback != "" && cb != nil {
-			o.e = &cb.entry
+		o := m.offers.get(r.Epoch)
+		if o == nil {
+			o = &offer{}
 		}
-		m.offers.add(o)
-		if o.Ended != "" {
+		*o = offer{OfferRecord: *r}
+		m.offers.restore(o)
+		if cb := m.callbacks[r.Callback]; cb != nil && m.bySeq != nil {
+			more.callbacks = append(more.callbacks, cb) // who declined it
+		}
+		if o.Ended == "" {
+			more.offers = append(more.offers, o)
+		}
+	}
+	for _, o := range more.offers {
+		if m.offers.get(o.Epoch) != o || o.Ended != "" || o.linked() {
 			continue
 		}
-		if o.a == nil || o.e == nil {
+		if !m.linkOffer(o) {
 			return fmt.Errorf("queue: offer %s is live but its call or agent is not on record", OfferID(o.Epoch))
 		}
-		o.rank, o.slot = o.e.rank(), o.e.slot
-		o.e.offer, o.a.offer = o, o
-		m.live[o.slot].add(o)
 	}
 	return nil
 }
 
-// restoreLines lines up what waits and sets every timer, in the order of rank.
-func (m *Machine) restoreLines() {
-	var waiting []*call
-	for c := range m.calls.all() {
+// linkOffer ties a live offer to its agent and to what he is offered. It reports
+// whether both are there and free for it.
+func (m *Machine) linkOffer(o *offer) bool {
+	a, e := m.agents[o.Agent], (*entry)(nil)
+	if c := m.calls.get(o.OfferRecord.Call); o.OfferRecord.Call != "" && c != nil {
+		e = &c.entry
+	} else if cb := m.callbacks[o.OfferRecord.Callback]; o.OfferRecord.Callback != "" && cb != nil {
+		e = &cb.entry
+	}
+	if a == nil || e == nil || a.offer != nil || e.offer != nil || e.call == nil && e.cb == nil {
+		return false
+	}
+	o.a, o.e, o.rank, o.slot = a, e, e.rank(), e.slot
+	e.offer, a.offer = o, o
+	m.live[o.slot].add(o)
+	return true
+}
+
+// linked reports whether a live offer is tied to its agent and call or callback.
+func (o *offer) linked() bool { return o.e != nil && o.e.offer == o }
+
+// standCalls puts calls that wait into their lines and sets every timer, in the
+// order of rank.
+func (m *Machine) standCalls(calls []*call) {
+	slices.SortFunc(calls, func(a, b *call) int { return cmp.Or(cmp.Compare(a.JoinedAt, b.JoinedAt), cmp.Compare(a.Seq, b.Seq)) })
+	for _, c := range calls {
 		if c.State.Terminal() {
 			continue
 		}
-		waiting = append(waiting, c)
-	}
-	slices.SortFunc(waiting, func(a, b *call) int { return cmp.Or(cmp.Compare(a.JoinedAt, b.JoinedAt), cmp.Compare(a.Seq, b.Seq)) })
-	for _, c := range waiting {
+		m.lineOut(&c.entry)
 		if c.State == CallWaiting {
 			if a := m.preferred(c); c.few().HeldUntil != 0 && a != nil {
 				m.hold(&c.entry, a)
@@ -180,11 +263,20 @@ func (m *Machine) restoreLines() {
 		}
 		m.armCall(c)
 	}
+}
+
+// standCallbacks does the same for open callbacks.
+func (m *Machine) standCallbacks(callbacks []*cbRecord) {
+	if len(callbacks) == 0 {
+		return
+	}
 	offers := m.offers.all()
-	for _, cb := range m.callbacks {
+	for _, cb := range callbacks {
+		m.lineOut(&cb.entry)
 		if !cb.State.Open() {
 			continue
 		}
+		cb.declined = nil
 		if cb.State == callback.StateDue || cb.State == callback.StateOffered {
 			m.declinedSince(cb, offers)
 		}
@@ -195,11 +287,13 @@ func (m *Machine) restoreLines() {
 	}
 }
 
-func (m *Machine) restoreCounts(st *State) {
+func (m *Machine) adoptCounts(st *State) {
 	slices.SortFunc(st.Cohorts, func(a, b *Cohort) int { return cmp.Compare(a.Start, b.Start) })
 	for _, r := range st.Cohorts {
 		if q := m.queues[r.Queue]; q != nil && r.Tier.Valid() {
-			q.tiers[r.Tier].cohorts = append(q.tiers[r.Tier].cohorts, &cohort{Cohort: *r})
+			ts := &q.tiers[r.Tier]
+			i, _ := ts.cohortAt(r.Start)
+			ts.cohorts = slices.Insert(ts.cohorts, i, &cohort{Cohort: *r})
 		}
 	}
 	for _, r := range st.Totals {
@@ -209,10 +303,18 @@ func (m *Machine) restoreCounts(st *State) {
 	}
 }
 
+func (m *Machine) adoptRequests(records []*RequestRecord) {
+	slices.SortFunc(records, func(a, b *RequestRecord) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, r := range records {
+		m.requests[requestKey{r.Kind, r.ID}] = r
+		m.requestList.add(r)
+	}
+}
+
 // State returns every record, for a full copy, each kind in order of its key.
 // The pointers are the machine's own.
 func (m *Machine) State() *State {
-	st := &State{Meta: m.meta, Requests: slices.Clone(m.requestList)}
+	st := &State{Meta: m.meta, Requests: slices.Clone(m.requestList.all())}
 	for c := range m.calls.all() {
 		st.Calls = append(st.Calls, c.record(&room{}))
 	}

@@ -1,10 +1,6 @@
 package queue
 
-import (
-	"slices"
-
-	"greenlane/internal/instant"
-)
+import "greenlane/internal/instant"
 
 // sparesKept is how many forgotten records of a kind are kept for their room.
 const sparesKept = 4096
@@ -16,20 +12,20 @@ const trimStep = 16
 // links that only a live call needs, which the collector would follow.
 func (m *Machine) keepEnded(c *call) {
 	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty, idHash: c.idHash}, nil
-	i := len(m.ended)
-	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
-		i--
-	}
-	m.ended = slices.Insert(m.ended, i, c)
+	m.ended.add(c)
+}
+
+func endedBefore(a, b *call) bool {
+	return a.EndedAt < b.EndedAt || a.EndedAt == b.EndedAt && a.Seq < b.Seq
 }
 
 func (m *Machine) keepEndedCallback(cb *cbRecord) {
-	i := len(m.endedBacks)
-	for i > 0 && (m.endedBacks[i-1].EndedAt > cb.EndedAt || m.endedBacks[i-1].EndedAt == cb.EndedAt && m.endedBacks[i-1].Seq > cb.Seq) {
-		i--
-	}
-	m.endedBacks = slices.Insert(m.endedBacks, i, cb)
+	m.endedBacks.add(cb)
 	m.endedStates[cb.State]++
+}
+
+func callbackEndedBefore(a, b *cbRecord) bool {
+	return a.EndedAt < b.EndedAt || a.EndedAt == b.EndedAt && a.Seq < b.Seq
 }
 
 // over reports whether the oldest of n kept records, from the given instant, is
@@ -48,31 +44,27 @@ func (m *Machine) trim() {
 	m.goneOffers = reset(m.goneOffers)
 	k := &m.site.Keep
 	oldest := m.now.Add(-k.CallsAge)
-	for n := 0; n < trimStep && len(m.ended) > 0 && over(len(m.ended), k.Calls, m.ended[0].EndedAt, oldest); n++ {
-		c := m.ended[0]
-		m.ended[0] = nil
-		m.ended = m.ended[1:]
-		m.calls.replace(c, nil)
-		m.unlinkCaller(c)
+	for n := 0; n < trimStep && m.ended.len() > 0 && over(m.ended.len(), k.Calls, m.ended.first().EndedAt, oldest); n++ {
+		c := m.ended.first()
+		m.ended.dropFirst()
+		m.forgetCall(c)
 		m.changes.GoneCalls = append(m.changes.GoneCalls, c.Seq)
 		if len(m.spareCalls) < sparesKept {
 			m.spareCalls = append(m.spareCalls, c)
 		}
 	}
 	oldest = m.now.Add(-k.CallbacksAge)
-	for n := 0; n < trimStep && len(m.endedBacks) > 0 && over(len(m.endedBacks), k.Callbacks, m.endedBacks[0].EndedAt, oldest); n++ {
-		cb := m.endedBacks[0]
-		m.endedBacks[0] = nil
-		m.endedBacks = m.endedBacks[1:]
+	for n := 0; n < trimStep && m.endedBacks.len() > 0 && over(m.endedBacks.len(), k.Callbacks, m.endedBacks.first().EndedAt, oldest); n++ {
+		cb := m.endedBacks.first()
+		m.endedBacks.dropFirst()
 		m.endedStates[cb.State]--
 		delete(m.callbacks, cb.ID)
 		m.changes.GoneCallbacks = append(m.changes.GoneCallbacks, cb.Seq)
 	}
 	oldest = m.now.Add(-k.RequestsAge)
-	for n := 0; n < trimStep && len(m.requestList) > 0 && over(len(m.requestList), k.Requests, m.requestList[0].At, oldest); n++ {
-		r := m.requestList[0]
-		m.requestList[0] = nil
-		m.requestList = m.requestList[1:]
+	for n := 0; n < trimStep && m.requestList.len() > 0 && over(m.requestList.len(), k.Requests, m.requestList.first().At, oldest); n++ {
+		r := m.requestList.first()
+		m.requestList.dropFirst()
 		delete(m.requests, requestKey{r.Kind, r.ID})
 		m.changes.GoneRequests = append(m.changes.GoneRequests, r.Seq)
 	}

@@ -85,6 +85,34 @@ func drop[K comparable, T any](kept map[K]*T, gone []K) {
 	}
 }
 
+// Find returns copies of the records under the keys; those without one are listed
+// as gone. It is what an engine gives to Sync to take commands back.
+func (s *Store) Find(keys *queue.Keys) *queue.Changes {
+	found := CloneChanges(&queue.Changes{
+		Meta: s.meta, Calls: under(s.calls, keys.Calls), Agents: under(s.agents, keys.Agents), Offers: under(s.offers, keys.Offers),
+		Callbacks: under(s.callbacks, keys.Callbacks), Queues: under(s.queues, keys.Queues), Cohorts: under(s.cohorts, keys.Cohorts),
+		Requests: under(s.requests, keys.Requests), Owners: under(s.owners, keys.Owners), Switches: under(s.switches, keys.Switches),
+	})
+	for _, k := range keys.Totals {
+		if r := s.totals[queue.CohortKey{Queue: k.Queue, Tier: k.Tier}]; r != nil {
+			copied := *r
+			found.Totals = append(found.Totals, &copied)
+		}
+	}
+	found.Lack(keys)
+	return found
+}
+
+func under[K comparable, T any](kept map[K]*T, keys []K) []*T {
+	var out []*T
+	for _, k := range keys {
+		if r := kept[k]; r != nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // State returns copies of all records, for RestoreMachine.
 func (s *Store) State() *queue.State {
 	return CloneState(&queue.State{
