@@ -53,8 +53,7 @@ func add[T any](into *[]*T, s Sealer, kind Kind, key, value []byte) error {
 	return nil
 }
 
-// Gone notes that there is no record under a key any more. Queues and totals are
-// there for ever.
+// Gone notes that there is no record under a key.
 func Gone(c *queue.Changes, k Key) {
 	switch k.Kind {
 	case Calls:
@@ -67,6 +66,10 @@ func Gone(c *queue.Changes, k Key) {
 		c.GoneCallbacks = append(c.GoneCallbacks, k.Number)
 	case Cohorts:
 		c.GoneCohorts = append(c.GoneCohorts, queue.CohortKey{Queue: k.Name, Tier: tiering.Tier(k.Tier), Start: instant.Instant(k.Number)})
+	case Queues:
+		c.NoQueues = append(c.NoQueues, k.Name)
+	case Totals:
+		c.NoTotals = append(c.NoTotals, queue.TotalsKey{Queue: k.Name, Tier: tiering.Tier(k.Tier)})
 	case Requests:
 		c.GoneRequests = append(c.GoneRequests, k.Number)
 	case Owners:

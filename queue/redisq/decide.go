@@ -46,6 +46,7 @@ type batch struct {
 	requests []*decider.Request
 	out      outgoing
 	dirty    bool // there is something to write
+	acked    bool // a command is not refused
 	meta     queue.Meta
 	events   []queue.Event
 	agents   []decider.View // as they are after it
@@ -207,6 +208,11 @@ func (e *Engine) decide(b *batch, ticked bool) error {
 			return err
 		}
 	}
+	for _, agent := range e.revive {
+		// An error says that nothing is to be done any more.
+		_, _ = e.machine.Apply(now, &queue.SetState{Agent: agent, State: queue.AgentReady})
+	}
+	b.acked = false
 	for _, r := range b.requests {
 		if r.Cmd == nil {
 			continue
@@ -214,6 +220,7 @@ func (e *Engine) decide(b *batch, ticked bool) error {
 		r.Res, r.Err = e.machine.Apply(now, r.Cmd)
 		if r.Err == nil {
 			r.Res = r.Res.Clone() // the machine's own records change with the next command
+			b.acked = true
 		}
 	}
 	clear(b.agents)
@@ -222,7 +229,10 @@ func (e *Engine) decide(b *batch, ticked bool) error {
 	c := e.machine.TakeChanges()
 	b.events, b.gone, b.meta = c.Events, c.GoneAgents, c.Meta
 	b.out.reset()
-	if b.dirty = !c.Empty(); !b.dirty {
+	// What is acknowledged must be confirmed. A repeated command changes nothing, but
+	// nobody may have confirmed the first one: a commit of nothing sees to it.
+	b.dirty = !c.Empty() || b.acked && e.opts.MinReplicas > 0
+	if !b.dirty {
 		return nil
 	}
 	e.heardNow(c.Meta.Now)
@@ -284,6 +294,7 @@ func (e *Engine) commitArgs(args []any, out *outgoing, nonce string, try int) []
 
 // done takes up that a commit is in.
 func (e *Engine) done(b *batch, nonce string) {
+	e.revive = nil
 	e.at, e.counters, e.mine = place{e.at.version + 1, nonce}, b.meta, true
 	e.seen.Store(e.at.version)
 	e.views.Load().Show(b.agents, b.gone) // first: who reads an event finds its agent as it left him

@@ -51,6 +51,7 @@ type Engine struct {
 	counters  queue.Meta     // of that place
 	unsettled string         // fields that a commit of unknown outcome wrote, packed
 	rebuild   bool           // there are other settings than the machine has
+	revive    []string       // agents that are to be ready again, see mend.go
 	foreign   bool           // something was read that the current key has not sealed
 	lostEnd   bool           // the end of the history was lost
 	entry     uint64         // digest of the last entry of the log; zero: not known
@@ -123,6 +124,9 @@ func (e *Engine) start(ctx context.Context) error {
 		if err := e.sealAll(ctx); err != nil {
 			return fmt.Errorf("site %s: encrypt what is stored: %w", e.name, err)
 		}
+	}
+	if len(e.revive) > 0 {
+		e.turn(false, false)
 	}
 	e.timer = time.NewTimer(longestTimer)
 	running, stop := context.WithCancel(context.Background())

@@ -114,7 +114,7 @@ func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error
 		for field, value := range values {
 			k, err := parseField(kind, field)
 			if err == nil && value == "" {
-				e.absent(c, k)
+				record.Gone(c, k)
 				continue
 			}
 			e.foreign = e.foreign || e.sealed != nil && !e.current(value)
@@ -131,25 +131,6 @@ func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error
 		err = record.Decode(nil, record.Meta, []byte(record.Meta.String()), []byte(f.meta), &c.Meta)
 	}
 	return c, damaged, err
-}
-
-// absent notes that a record is not there. Of a queue and its totals there always
-// is one: what a queue begins with.
-func (e *Engine) absent(c *queue.Changes, k record.Key) {
-	switch k.Kind {
-	case record.Queues:
-		r := &queue.QueueRecord{Name: k.Name, HandleTime: queue.DefaultQueue(k.Name).HandleTime.Milliseconds()}
-		for i := range e.site.Queues {
-			if q := &e.site.Queues[i]; q.Name == k.Name {
-				r.HandleTime = q.HandleTime.Milliseconds()
-			}
-		}
-		c.Queues = append(c.Queues, r)
-	case record.Totals:
-		c.Totals = append(c.Totals, &queue.Totals{Queue: k.Name, Tier: tierOf(k)})
-	default:
-		record.Gone(c, k)
-	}
 }
 
 // catchUp brings the copy to the head, the records that the fields name in any

@@ -14,10 +14,7 @@ import (
 	"greenlane/queue"
 	"greenlane/queue/decider"
 	"greenlane/queue/record"
-	"greenlane/tiering"
 )
-
-func tierOf(k record.Key) tiering.Tier { return tiering.Tier(k.Tier) }
 
 // scanStep is how many records one reading returns: it is to stay below a
 // millisecond.
@@ -62,6 +59,7 @@ func (e *Engine) load() error {
 		if err := e.setAside(f.at, c, mended, damaged); err != nil {
 			return err
 		}
+		e.revive = append(e.revive, mended.agents...)
 		return errAgain // what was put right is read like anything else
 	}
 	last := c.Meta.LastEvent

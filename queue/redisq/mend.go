@@ -2,6 +2,7 @@ package redisq
 
 import (
 	"fmt"
+	"slices"
 
 	"greenlane/callback"
 	"greenlane/queue"
@@ -10,6 +11,7 @@ import (
 // mending is what was put right in records that do not belong together.
 type mending struct {
 	what    []string
+	agents  []string // who has nothing to do now, and is to be ready again
 	changes queue.Changes
 }
 
@@ -72,9 +74,12 @@ func mend(c *queue.Changes) (m mending) {
 		default:
 			continue
 		}
-		a.State, a.Call, a.Callback, a.Offer, a.Since, a.IdleSince = queue.AgentReady, "", "", 0, c.Meta.Now, c.Meta.Now
+		// Ready is what they become by a command, which gives them who waits.
+		a.State, a.Reason, a.Call, a.Callback, a.Offer, a.Since = queue.AgentNotReady, queue.ReasonLost, "", "", 0, c.Meta.Now
+		m.agents = append(m.agents, a.ID)
 		m.changes.Agents = append(m.changes.Agents, a)
 	}
+	slices.Sort(m.agents)
 	return m
 }
 

@@ -1,5 +1,7 @@
-#!lua flags=no-writes,allow-oom
--- Tells a daemon whether it is at the head, and what it lacks if not.
+#!lua flags=allow-oom
+-- Tells a daemon whether it is at the head, and what it lacks if not. It writes
+-- nothing, and yet does not say so: a server that has become a replica must refuse
+-- it, as it has no say in what the head is.
 --
 -- KEYS     all of the site's, see keys.go
 -- ARGV     1 the daemon's version and 2 its commit, 3 print of the settings, 4 a nonce,
