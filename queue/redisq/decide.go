@@ -272,7 +272,9 @@ func (e *Engine) commit(b *batch, try int) error {
 		e.done(b, nonce)
 		return err
 	}
-	return e.late(b, &r)
+	e.late.Add(1)
+	e.worst.Store(max(e.worst.Load(), int64(try+1)))
+	return e.tooLate(b, &r)
 }
 
 func (e *Engine) commitArgs(args []any, out *outgoing, nonce string, try int) []any {
@@ -304,8 +306,8 @@ func (e *Engine) done(b *batch, nonce string) {
 	}
 }
 
-// late takes up that a commit is not in: the copy is brought to where Redis is.
-func (e *Engine) late(b *batch, r *reply) error {
+// tooLate takes up that a commit is not in: the copy is brought to where Redis is.
+func (e *Engine) tooLate(b *batch, r *reply) error {
 	fields := string(b.out.packed)
 	switch r.status {
 	case statusBehind:

@@ -43,6 +43,8 @@ type Engine struct {
 	seen   atomic.Uint64 // the version of the copy
 	told   atomic.Uint64 // the version that Redis is known to have
 
+	late, worst atomic.Int64 // how many commits were too late, and how many in a row at most
+
 	// The decider's own.
 	site      queue.Site     // the settings in force
 	print     string         // of them

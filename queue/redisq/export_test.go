@@ -5,3 +5,7 @@ func (e *Engine) Keys() []string { return e.keys }
 
 // Prefix begins the names of them.
 func (e *Engine) Prefix() string { return e.opts.Prefix }
+
+// Conflicts tells how often a commit of this engine was too late, and how often in
+// a row. It is asked when nothing is under way.
+func (e *Engine) Conflicts() (all, worst int) { return int(e.late.Load()), int(e.worst.Load()) }

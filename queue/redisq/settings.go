@@ -32,9 +32,10 @@ func zoneOf(loc *time.Location, now time.Time) zone {
 	return zone{loc.String(), offset}
 }
 
-// location returns the zone. One whose name is not known is fixed.
+// location returns the zone. One whose name is not known, or means another zone on
+// every machine, is fixed.
 func (z zone) location() *time.Location {
-	if loc, err := time.LoadLocation(z.Name); err == nil {
+	if loc, err := time.LoadLocation(z.Name); err == nil && z.Name != "" && z.Name != time.Local.String() {
 		return loc
 	}
 	return time.FixedZone(z.Name, z.Offset)
