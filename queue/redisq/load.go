@@ -18,7 +18,7 @@ import (
 
 // scanStep is how many records one reading returns: it is to stay below a
 // millisecond.
-const scanStep = 500
+const scanStep = 250
 
 // load reads the whole site and makes the copy from it. The records are read a
 // part at a time while others commit; what they changed meanwhile is taken from
