@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/internal/seal"
 	"greenlane/queue"
 	"greenlane/queue/decider"
 	"greenlane/queue/record"
@@ -106,7 +107,8 @@ func (f *fold) takeEvents(list any) error {
 	return nil
 }
 
-// changes decodes what was collected. A record that can't be read is in damaged.
+// changes decodes what was collected. A record that can't be read is in damaged; one
+// that this daemon can't read, but another one could, ends the engine.
 func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error) {
 	c = &queue.Changes{}
 	for i, values := range f.values {
@@ -121,16 +123,37 @@ func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error
 			if err == nil {
 				err = record.Add(c, e.sealer(), kind, []byte(field), []byte(value))
 			}
-			if err != nil {
+			switch {
+			case err == nil:
+			case e.whole(value, err):
+				return nil, nil, e.fail(fmt.Errorf("redis key %s, field %s: %w", e.keys[keyKinds+i], field, err))
+			default:
 				e.opts.Logger.Error("a record could not be read", "key", e.keys[keyKinds+i], "field", field, "error", err)
 				damaged = append(damaged, damage{kind, field, value})
 			}
 		}
 	}
-	if f.meta != "" {
-		err = record.Decode(nil, record.Meta, []byte(record.Meta.String()), []byte(f.meta), &c.Meta)
+	if f.meta == "" {
+		return c, damaged, nil
 	}
-	return c, damaged, err
+	if err := record.Decode(nil, record.Meta, []byte(record.Meta.String()), []byte(f.meta), &c.Meta); err != nil {
+		e.opts.Logger.Error("the site's counters could not be read", "key", e.keys[keySite], "error", err)
+		damaged = append(damaged, damage{record.Meta, record.Meta.String(), f.meta})
+	}
+	return c, damaged, nil
+}
+
+// whole reports whether a record that could not be read is not damaged: this daemon
+// lacks the key, or the program is another version. It must not be touched then.
+func (e *Engine) whole(value string, err error) bool {
+	sealed := len(value) > record.SumBytes && seal.Sealed([]byte(value[record.SumBytes:]))
+	switch {
+	case errors.Is(err, record.ErrDamaged), errors.Is(err, errField):
+		return false
+	case sealed:
+		return e.sealed == nil || errors.Is(err, seal.ErrKey)
+	}
+	return true
 }
 
 // catchUp brings the copy to the head, the records that the fields name in any
@@ -189,7 +212,10 @@ func (e *Engine) forget(status string) error {
 // apply brings the copy to where a whole fold stands, then shows it.
 func (e *Engine) apply(f *fold) error {
 	c, damaged, err := e.changes(f)
-	if err != nil || len(damaged) > 0 {
+	if err != nil {
+		return err
+	}
+	if len(damaged) > 0 {
 		return e.forget("damaged")
 	}
 	if err := e.machine.Sync(c); err != nil {

@@ -1,7 +1,7 @@
 package redisq
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -68,23 +68,28 @@ func appendField(b []byte, k record.Key) []byte {
 	return append(b, k.Name...)
 }
 
+// errField says that a field is none that appendField spells.
+var errField = errors.New("it is no name of a record")
+
 // parseField is the opposite of appendField.
 func parseField(kind record.Kind, field string) (k record.Key, err error) {
 	k.Kind = kind
 	next := func(bits int) (n uint64) {
 		head, rest, found := strings.Cut(field, "/")
 		if !found {
-			err = fmt.Errorf("%q is no name of a record of %s", field, kind)
+			err = errField
 		}
 		n, fault := strconv.ParseUint(head, 10, bits)
-		if field = rest; err == nil {
-			err = fault
+		if field = rest; fault != nil {
+			err = errField
 		}
 		return n
 	}
 	switch {
 	case kind.Numbered():
-		k.Number, err = strconv.ParseUint(field, 10, 64)
+		if k.Number, err = strconv.ParseUint(field, 10, 64); err != nil {
+			err = errField
+		}
 		return k, err
 	case kind == record.Cohorts:
 		k.Number = next(64)

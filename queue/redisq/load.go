@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,11 +46,12 @@ func (e *Engine) load() error {
 	}
 	c, damaged, err := e.changes(f)
 	if err != nil {
-		e.opts.Logger.Error("the site's counters could not be read and are made up from its records", "key", e.keys[keySite], "error", err)
+		return err
+	}
+	if slices.ContainsFunc(damaged, func(d damage) bool { return d.kind == record.Meta }) {
 		if err := e.countAnew(ctx, node, c); err != nil {
 			return err
 		}
-		damaged = append(damaged, damage{record.Meta, "meta", f.meta})
 	}
 	mended := mend(c)
 	for _, what := range mended.what {
