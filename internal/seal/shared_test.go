@@ -65,9 +65,9 @@ func TestAWriterIsUsedUp(t *testing.T) {
 	t.Parallel()
 	s := sharedKeys(t, "k1").Shared("queue main")
 	was := s.own
-	last, first := s.Seal(nil, []byte("a"), nil), []byte(nil)
+	last := s.Seal(nil, []byte("a"), nil)
 	s.count = mostCount
-	first = s.Seal(nil, []byte("b"), nil)
+	first := s.Seal(nil, []byte("b"), nil)
 	if s.own == was || s.count != 1 {
 		t.Errorf("writer %x after %x, count %d", s.own, was, s.count)
 	}

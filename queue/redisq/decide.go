@@ -135,6 +135,7 @@ func (e *Engine) turn(ticked, look bool) {
 // serve decides a batch until it is in, or nothing can be done. An error is one
 // for all that are left in the batch.
 func (e *Engine) serve(b *batch, ticked, look bool) error {
+	e.fresh = false
 	for try := 0; try < mostTries; try++ {
 		err := e.attempt(b, ticked, look, try)
 		switch {
@@ -168,10 +169,11 @@ func (e *Engine) attempt(b *batch, ticked, look bool, try int) error {
 	if b.dirty {
 		return e.commit(b, try)
 	}
-	if len(b.requests) == 0 && !look {
+	if len(b.requests) == 0 && !look || e.fresh {
 		return nil
 	}
 	// Nothing is to be written, but what was refused or asked must be so at the head.
+	// Once is enough: what is decided on what Redis has had since is true of then.
 	news, err := e.catchUp("")
 	if err == nil && (news || e.rebuild) {
 		return errAgain

@@ -57,6 +57,7 @@ type Engine struct {
 	foreign   bool           // something was read that the current key has not sealed
 	lostEnd   bool           // the end of the history was lost
 	entry     uint64         // digest of the last entry of the log; zero: not known
+	fresh     bool           // since the batch at hand was taken the copy was at the head
 	mine      bool           // the last commit was this daemon's
 	batch     batch
 	timer     *time.Timer

@@ -321,7 +321,7 @@ func TestDamagedCounters(t *testing.T) {
 	}
 	log := &lines{}
 	e := open(t, client, redisq.Options{Logger: log.logger()})
-	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); aside["meta meta"] != "rubbish" || !log.has("counters") {
+	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); aside["meta counters"] != "rubbish" || !log.has("counters") {
 		t.Errorf("set aside: %q", aside)
 	}
 	if res := do(t, e, arrive("c3")); res.Call.Seq != 3 {

@@ -81,6 +81,10 @@ func (e *Engine) listenOnce(ctx context.Context, after uint64) (version uint64, 
 	if err != nil {
 		return 0, err
 	}
+	if ok, _, _ := e.health.state(); !ok { // it answers again
+		e.told.Store(0)
+		e.look()
+	}
 	// Close does not wait for the time-out: it has the connection unblocked.
 	stop := context.AfterFunc(ctx, func() {
 		bye, cancel := context.WithTimeout(context.Background(), listenBlock)
@@ -100,7 +104,7 @@ func (e *Engine) listenOnce(ctx context.Context, after uint64) (version uint64, 
 	return strconv.ParseUint(strings.TrimSuffix(streams[0].Messages[0].ID, "-0"), 10, 64)
 }
 
-// trimStep is how many entries of the log are looked at at once, and trimSteps how
+// trimStep is how many entries of the log one reading takes, and trimSteps how
 // often.
 const trimStep, trimSteps = 100, 100
 

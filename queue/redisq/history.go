@@ -138,7 +138,7 @@ func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error
 	}
 	if err := record.Decode(nil, record.Meta, []byte(record.Meta.String()), []byte(f.meta), &c.Meta); err != nil {
 		e.opts.Logger.Error("the site's counters could not be read", "key", e.keys[keySite], "error", err)
-		damaged = append(damaged, damage{record.Meta, record.Meta.String(), f.meta})
+		damaged = append(damaged, damage{record.Meta, "counters", f.meta})
 	}
 	return c, damaged, nil
 }
@@ -176,6 +176,7 @@ func (e *Engine) follow(f *fold, fields string) (news bool, err error) {
 		switch r.status {
 		case statusOK:
 			if f.head == 0 {
+				e.fresh = true
 				return false, nil
 			}
 			f.head = f.at.version
@@ -224,6 +225,7 @@ func (e *Engine) apply(f *fold) error {
 	}
 	e.at, e.counters, e.unsettled, e.mine = f.at, c.Meta, "", false
 	e.seen.Store(e.at.version)
+	e.fresh = true
 	e.heardNow(c.Meta.Now)
 	e.showAgents(c)
 	e.publishOthers(f, c.Meta.LastEvent)

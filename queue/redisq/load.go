@@ -77,6 +77,7 @@ func (e *Engine) load() error {
 	if err := e.use(m); err != nil {
 		return err
 	}
+	e.fresh = true
 	e.opts.Logger.Debug("the site was read", "site", e.name, "took", time.Since(began), "version", e.at.version)
 	return nil
 }
