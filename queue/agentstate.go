@@ -60,15 +60,17 @@ func (m *Machine) countAgent(a *agent, n int) {
 	}
 }
 
-// setServices replaces the queues an agent serves. The agent must not be idle.
+// setServices replaces the queues an agent serves: of those he names, the ones that
+// there are. The agent must not be idle.
 func (m *Machine) setServices(a *agent, services []Service) {
 	m.countAgent(a, -1)
 	defer m.countAgent(a, 1)
 	a.Services = services
 	a.members = a.members[:0:0]
 	for _, s := range services {
-		q := m.queues[s.Queue]
-		a.members = append(a.members, &member{q: q, level: s.Level, idle: q.idleAt(s.Level)})
+		if q := m.queues[s.Queue]; q != nil {
+			a.members = append(a.members, &member{q: q, level: s.Level, idle: q.idleAt(s.Level)})
+		}
 	}
 }
 

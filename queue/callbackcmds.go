@@ -135,7 +135,7 @@ func (m *Machine) rescheduleCallback(cmd *RescheduleCallback) (Result, error) {
 		}
 		return Result{}, err
 	}
-	cb.declined = nil
+	m.forgiveAll(cb)
 	m.armCallback(cb)
 	m.emitCallback(cb, Event{Type: EventCallbackRescheduled})
 	return Result{Callback: &cb.Callback}, nil

@@ -90,6 +90,7 @@ func (m *Machine) newCall(c *call, cmd *Arrive, q *queueState, joined instant.In
 func (m *Machine) linkCall(c *call, q *queueState) {
 	c.entry = entry{q: q, call: c, slot: slotOf(c.Tier), dirty: c.dirty}
 	c.timer = newTimer(c, classCall, c.Seq)
+	q.open++
 	m.keepCall(c)
 	m.touchCall(c)
 }

@@ -146,6 +146,8 @@ func (m *Machine) recount(c *call, to *queueState, tier tiering.Tier) {
 		m.cohort(to, tier, c.JoinedAt).LateWaiting++
 		m.totals(to, tier).Counts.LateWaiting++
 	}
+	c.q.open--
+	to.open++
 	c.q, c.Tier = to, tier
 	countWaiting(c, 1)
 }

@@ -210,6 +210,16 @@ func (d *derived) offers() {
 	for _, epoch := range slices.Sorted(maps.Keys(d.m.offers.older)) {
 		d.say("older offer %d", epoch)
 	}
+	for _, id := range slices.Sorted(maps.Keys(d.m.offers.callbacks)) {
+		var list []string
+		for _, o := range d.m.offers.callbacks[id] {
+			list = append(list, o.Agent)
+			if d.m.offers.get(o.Epoch) != o || o.OfferRecord.Callback != id {
+				d.fault("offer %d of %s", o.Epoch, id)
+			}
+		}
+		d.say("offers of %s %v", id, list)
+	}
 	for s := range d.m.live {
 		var list []string
 		for o := d.m.live[s].head; o != nil; o = o.next {
@@ -228,7 +238,7 @@ func (d *derived) callbacks() {
 			d.say("callback %s ended", cb.ID)
 			continue
 		}
-		d.say("callback %s %s declined %v timer %d", cb.ID, d.entry(&cb.entry), cb.declined, cb.timer.at)
+		d.say("callback %s %s declined %v timer %d", cb.ID, d.entry(&cb.entry), slices.Sorted(slices.Values(cb.declined)), cb.timer.at)
 	}
 	var open []string
 	for k, cb := range m.openCallbacks {

@@ -194,6 +194,7 @@ type queueState struct {
 	workingRing int                               // of these, those whose phone the switch rings
 	agents      agentCounts                       // who serve it, signed-out ones too
 	waiting     int                               // calls waiting or offered
+	open        int                               // calls that have not ended, and open callbacks
 	declined    map[*entry]struct{}               // lined entries that somebody declined
 	lanes       laneSet
 	dirty       bool

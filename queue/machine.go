@@ -18,9 +18,9 @@ type Machine struct {
 	meta Meta
 
 	queues    map[string]*queueState
-	queueList []*queueState // as configured
+	queueList []*queueState // as configured, then ghosts by name
 
-	pastQueues map[string]*queueState // that ended calls name, and nothing else
+	pastQueues map[string]*queueState // not configured, and nobody waits there: see ghosts.go
 
 	calls    index            // every call kept, by id
 	byCaller index            // the last of each number
@@ -115,7 +115,7 @@ func newMachine(site Site) *Machine {
 		byCaller:      newIndex(true),
 		agents:        map[string]*agent{},
 		agentList:     btree.NewMap[string, *agent](16),
-		offers:        offerLog{older: map[uint64]*offer{}},
+		offers:        offerLog{older: map[uint64]*offer{}, callbacks: map[string][]*offer{}},
 		ended:         shelf[*call]{before: endedBefore},
 		endedBacks:    shelf[*cbRecord]{before: callbackEndedBefore},
 		requestList:   shelf[*RequestRecord]{before: func(a, b *RequestRecord) bool { return a.Seq < b.Seq }},
@@ -132,14 +132,21 @@ func newMachine(site Site) *Machine {
 	m.talkLane = m.timers.laneFor(laneTalk, site.MaxTalk)
 	m.ackLane = m.timers.laneFor(laneAck, site.AckTimeout)
 	for _, q := range site.Queues {
-		m.addQueue(q)
+		m.addQueue(newQueue(q))
 	}
 	return m
 }
 
-func (m *Machine) addQueue(cfg Queue) *queueState {
-	q := &queueState{cfg: cfg, declined: map[*entry]struct{}{}}
-	q.rec = newQueueRecord(&q.cfg)
+func newQueue(cfg Queue) *queueState {
+	return &queueState{cfg: cfg, declined: map[*entry]struct{}{}}
+}
+
+// addQueue opens a queue for calls.
+func (m *Machine) addQueue(q *queueState) {
+	cfg := &q.cfg
+	if q.rec.Name == "" {
+		q.rec = newQueueRecord(cfg)
+	}
 	q.lanes = laneSet{
 		late:     m.timers.laneFor(laneLate, cfg.Threshold),
 		offer:    m.timers.laneFor(laneOffer, cfg.OfferTimeout),
@@ -149,7 +156,6 @@ func (m *Machine) addQueue(cfg Queue) *queueState {
 	}
 	m.queues[cfg.Name] = q
 	m.queueList = append(m.queueList, q)
-	return q
 }
 
 // newQueueRecord is what a queue knows before it has learned anything.
@@ -178,9 +184,12 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 	m.shown.reset()
 	m.fireDue()
 	m.trim()
+	m.layGhosts()
 	req := cmd.request()
 	if req.ID == "" {
-		return m.decide(cmd)
+		res, err := m.decide(cmd)
+		m.layGhosts()
+		return res, err
 	}
 	key := requestKey{cmd.Kind(), req.ID}
 	if first, ok := m.requests[key]; ok {
@@ -192,6 +201,7 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 		return res, nil
 	}
 	res, err := m.decide(cmd)
+	m.layGhosts()
 	if err == nil {
 		return m.remember(key, req.Print, &res), nil
 	}

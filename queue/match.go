@@ -193,8 +193,7 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 		o.AckBy = m.now.Add(m.site.AckTimeout)
 	}
 	if gone := m.offers.add(o); gone != nil {
-		m.changes.GoneOffers = append(m.changes.GoneOffers, gone.Epoch)
-		m.goneOffers = append(m.goneOffers, gone)
+		m.pushOut(gone)
 	}
 	m.live[o.slot].add(o)
 	m.touchOffer(o)
@@ -214,6 +213,7 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 		return
 	}
 	o.OfferRecord.Callback, a.Agent.Callback = e.cb.ID, e.cb.ID
+	m.offers.addCallback(o)
 	m.mustCallback(e.cb.Offer())
 	m.armCallback(e.cb)
 	m.emitCallback(e.cb, Event{Type: EventCallbackOffered, Agent: a.ID, AgentState: a.State, Offer: o.Epoch, Why: why})
@@ -246,7 +246,7 @@ func (m *Machine) closeOffer(o *offer, how string) {
 	o.a.Agent.Call, o.a.Agent.Callback = "", ""
 	m.touchAgent(o.a)
 	if m.offers.ended(o) {
-		m.changes.GoneOffers = append(m.changes.GoneOffers, o.Epoch)
+		m.pushOut(o)
 	}
 }
 

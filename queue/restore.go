@@ -3,7 +3,9 @@ package queue
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"greenlane/callback"
 )
@@ -39,8 +41,12 @@ func (m *Machine) adopt(st *State, more *affected) error {
 	}
 	m.meta = st.Meta
 	m.now = st.Meta.Now
+	ghosts := m.makeGhosts(st)
 	m.adoptQueues(st.Queues)
 	m.adoptAgents(st.Agents)
+	for _, q := range ghosts {
+		m.serveAgain(q)
+	}
 	m.adoptOwners(st)
 	if err := m.adoptCalls(st.Calls, more); err != nil {
 		return err
@@ -53,6 +59,7 @@ func (m *Machine) adopt(st *State, more *affected) error {
 	m.standCallbacks(more.callbacks)
 	m.adoptCounts(st)
 	m.adoptRequests(st.Requests)
+	m.layGhosts()
 	return nil
 }
 
@@ -60,19 +67,10 @@ func (m *Machine) warn(format string, args ...any) {
 	m.warnings = append(m.warnings, fmt.Sprintf(format, args...))
 }
 
-// queueOrGhost returns a queue of the configuration or, for one that is gone,
-// makes it anew from the defaults: whoever waits there must not be lost.
-func (m *Machine) queueOrGhost(name, what string) *queueState {
-	if q := m.queues[name]; q != nil {
-		return q
-	}
-	m.warn("queue %q is not configured any more but %s: it goes on with the defaults", name, what)
-	return m.addQueue(DefaultQueue(name))
-}
-
 func (m *Machine) adoptQueues(records []*QueueRecord) {
 	for _, r := range records {
-		if q := m.queues[r.Name]; q != nil {
+		q := m.knownQueue(r.Name)
+		if m.queues[r.Name] != nil || *r != newQueueRecord(&q.cfg) {
 			q.rec = *r
 		}
 	}
@@ -90,14 +88,12 @@ func (m *Machine) adoptAgents(records []*Agent) {
 		*a = agent{Agent: *r, held: a.held}
 		a.timer = newTimer(a, classAgent, a.Ord)
 		m.countAgent(a, 1)
-		services := slices.DeleteFunc(slices.Clone(a.Services), func(s Service) bool {
-			gone := m.queues[s.Queue] == nil
-			if gone {
+		for _, s := range a.Services {
+			if m.queues[s.Queue] == nil {
 				m.warn("agent %q serves queue %q, which is not configured any more", a.ID, s.Queue)
 			}
-			return gone
-		})
-		m.setServices(a, services)
+		}
+		m.setServices(a, a.Services)
 		if a.State.Working() {
 			a.countWorking(1)
 		}
@@ -123,62 +119,57 @@ func (m *Machine) adoptCalls(records []*Call, more *affected) error {
 	var ended []*call
 	for _, r := range records {
 		c := m.bySeq[r.Seq]
-		known := c != nil
-		if known {
+		if c != nil { // it can be found already
+			caller := c.Caller
 			c.clear()
-		} else if m.calls.get(r.ID) != nil {
-			return fmt.Errorf("queue: call %q is on record twice", r.ID)
+			m.adoptCall(c, r)
+			if c.Caller != caller {
+				m.linkCaller(c)
+			}
 		} else {
+			if m.calls.get(r.ID) != nil {
+				return fmt.Errorf("queue: call %q is on record twice", r.ID)
+			}
 			c = &call{}
+			m.adoptCall(c, r)
+			m.keepCall(c)
 		}
-		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
 		if c.State.Terminal() {
-			c.q, c.timer = m.queueOfEnded(r), newTimer(nil, classCall, c.Seq)
 			ended = append(ended, c)
 		} else {
-			c.entry = entry{q: m.queueOrGhost(r.Queue, "has calls"), call: c, slot: slotOf(c.Tier), idHash: c.idHash}
-			c.timer = newTimer(c, classCall, c.Seq)
 			more.calls = append(more.calls, c)
-		}
-		if c.State == CallWaiting || c.State == CallOffered {
-			m.waiting++
-			countWaiting(c, 1)
-		}
-		if !known {
-			m.keepCall(c)
 		}
 	}
 	slices.SortFunc(ended, func(a, b *call) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
 	for _, c := range ended {
-		m.ended.add(c)
+		m.ended.put(c)
 	}
 	return nil
 }
 
-// queueOfEnded returns the queue that an ended call names: of one that the
-// configuration has no longer, only the name is left.
-func (m *Machine) queueOfEnded(r *Call) *queueState {
-	if r.Tombstone {
-		return nil
+// adoptCall fills an empty call, and counts it where it waits.
+func (m *Machine) adoptCall(c *call, r *Call) {
+	c.take(r, m.sameOrigin(r.Switch, r.Dialed))
+	if c.State.Terminal() { // without the links that keepEnded drops
+		c.timer = newTimer(nil, classCall, c.Seq)
+		if !c.Tombstone {
+			c.q = m.knownQueue(r.Queue)
+		}
+		return
 	}
-	if q := m.queues[r.Queue]; q != nil {
-		return q
+	c.entry = entry{q: m.queues[r.Queue], call: c, slot: slotOf(c.Tier), idHash: c.idHash}
+	c.timer = newTimer(c, classCall, c.Seq)
+	c.q.open++
+	if c.State != CallAnswered {
+		m.waiting++
+		countWaiting(c, 1)
 	}
-	q := m.pastQueues[r.Queue]
-	if q == nil {
-		q = &queueState{cfg: DefaultQueue(r.Queue)}
-		m.pastQueues[r.Queue] = q
-	}
-	return q
 }
 
 func (m *Machine) adoptCallbacks(records []*callback.Callback, more *affected) {
 	slices.SortFunc(records, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
 	var ended []*cbRecord
 	for _, r := range records {
-		if r.State.Open() {
-			m.queueOrGhost(r.Queue, "has callbacks")
-		}
 		cb := m.callbacks[r.ID]
 		if cb == nil {
 			cb = &cbRecord{}
@@ -206,8 +197,11 @@ func (m *Machine) adoptOffers(records []*OfferRecord, more *affected) error {
 		}
 		*o = offer{OfferRecord: *r}
 		m.offers.restore(o)
-		if cb := m.callbacks[r.Callback]; cb != nil && m.bySeq != nil {
-			more.callbacks = append(more.callbacks, cb) // who declined it
+		if r.Callback != "" {
+			m.offers.addCallback(o)
+			if cb := m.callbacks[r.Callback]; cb != nil {
+				more.callbacks = append(more.callbacks, cb) // who declined it
+			}
 		}
 		if o.Ended == "" {
 			more.offers = append(more.offers, o)
@@ -267,19 +261,13 @@ func (m *Machine) standCalls(calls []*call) {
 
 // standCallbacks does the same for open callbacks.
 func (m *Machine) standCallbacks(callbacks []*cbRecord) {
-	if len(callbacks) == 0 {
-		return
-	}
-	offers := m.offers.all()
-	for _, cb := range callbacks {
-		m.lineOut(&cb.entry)
+	slices.SortFunc(callbacks, func(a, b *cbRecord) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, cb := range slices.Compact(callbacks) {
 		if !cb.State.Open() {
 			continue
 		}
-		cb.declined = nil
-		if cb.State == callback.StateDue || cb.State == callback.StateOffered {
-			m.declinedSince(cb, offers)
-		}
+		m.lineOut(&cb.entry)
+		m.declinedSince(cb)
 		if cb.State == callback.StateDue {
 			m.lineUp(&cb.entry)
 		}
@@ -290,15 +278,15 @@ func (m *Machine) standCallbacks(callbacks []*cbRecord) {
 func (m *Machine) adoptCounts(st *State) {
 	slices.SortFunc(st.Cohorts, func(a, b *Cohort) int { return cmp.Compare(a.Start, b.Start) })
 	for _, r := range st.Cohorts {
-		if q := m.queues[r.Queue]; q != nil && r.Tier.Valid() {
-			ts := &q.tiers[r.Tier]
+		if r.Tier.Valid() {
+			ts := &m.knownQueue(r.Queue).tiers[r.Tier]
 			i, _ := ts.cohortAt(r.Start)
 			ts.cohorts = slices.Insert(ts.cohorts, i, &cohort{Cohort: *r})
 		}
 	}
 	for _, r := range st.Totals {
-		if q := m.queues[r.Queue]; q != nil && r.Tier.Valid() {
-			q.tiers[r.Tier].totals = &totals{Totals: *r}
+		if r.Tier.Valid() {
+			m.knownQueue(r.Queue).tiers[r.Tier].totals = &totals{Totals: *r}
 		}
 	}
 }
@@ -307,7 +295,7 @@ func (m *Machine) adoptRequests(records []*RequestRecord) {
 	slices.SortFunc(records, func(a, b *RequestRecord) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, r := range records {
 		m.requests[requestKey{r.Kind, r.ID}] = r
-		m.requestList.add(r)
+		m.requestList.put(r)
 	}
 }
 
@@ -330,8 +318,11 @@ func (m *Machine) State() *State {
 		st.Callbacks = append(st.Callbacks, &cb.Callback)
 	}
 	slices.SortFunc(st.Callbacks, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
-	for _, q := range m.queueList {
-		st.Queues = append(st.Queues, &q.rec)
+	past := slices.SortedFunc(maps.Values(m.pastQueues), func(a, b *queueState) int { return strings.Compare(a.cfg.Name, b.cfg.Name) })
+	for _, q := range slices.Concat(m.queueList, past) {
+		if q.rec.Name != "" {
+			st.Queues = append(st.Queues, &q.rec)
+		}
 		for i := range q.tiers {
 			for _, c := range q.tiers[i].cohorts {
 				st.Cohorts = append(st.Cohorts, &c.Cohort)

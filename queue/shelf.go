@@ -44,6 +44,18 @@ func (s *shelf[T]) add(x T) {
 	s.slots = slices.Insert(s.slots, s.from+i, x)
 }
 
+// put lets x take the place of the one that is neither before it nor after it, or
+// adds it.
+func (s *shelf[T]) put(x T) {
+	if s.len() > 0 && !s.before(s.slots[len(s.slots)-1], x) {
+		if i, found := s.find(x); found {
+			s.all()[i] = x
+			return
+		}
+	}
+	s.add(x)
+}
+
 // close moves everything to the beginning of the room.
 func (s *shelf[T]) close() {
 	n := copy(s.slots, s.all())

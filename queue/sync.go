@@ -105,12 +105,14 @@ func (m *Machine) unlinkOffers(ch *Changes, more *affected) {
 	for _, epoch := range ch.GoneOffers {
 		if o := m.offers.get(epoch); o != nil {
 			m.unlinkOffer(o, more)
+			m.offers.dropCallback(o)
 			m.offers.remove(o)
 		}
 	}
 	for _, r := range ch.Offers {
 		if o := m.offers.get(r.Epoch); o != nil {
 			m.unlinkOffer(o, more)
+			m.offers.dropCallback(o)
 		}
 	}
 }
@@ -177,41 +179,50 @@ func (m *Machine) unlinkAgent(a *agent, more *affected) {
 }
 
 func (m *Machine) unlinkCalls(ch *Changes, more *affected) {
-	forget := func(c *call) {
-		m.unlinkCall(c, more)
-		m.forgetCall(c)
-	}
 	for _, seq := range ch.GoneCalls {
 		if c := m.bySeq[seq]; c != nil {
-			forget(c)
+			m.unlinkCall(c, more)
+			m.ended.remove(c)
+			m.forgetCall(c)
 		}
 	}
 	for _, r := range ch.Calls {
-		switch c := m.bySeq[r.Seq]; {
-		case c == nil:
-		case c.ID != r.ID || c.Caller != r.Caller:
-			forget(c) // it was found by what it is no longer
-		default:
-			m.unlinkCall(c, more)
+		c := m.bySeq[r.Seq]
+		if c == nil {
+			continue
+		}
+		m.unlinkCall(c, more)
+		if !r.State.Terminal() || r.EndedAt != c.EndedAt {
+			m.ended.remove(c)
+		}
+		switch {
+		case c.ID != r.ID:
+			m.ended.remove(c)
+			m.forgetCall(c)
+		case c.Caller != r.Caller:
+			m.unlinkCaller(c)
+			c.Caller = ""
 		}
 	}
 }
 
-// unlinkCall takes a call out of all but the indexes.
+// unlinkCall takes a call out of all but the indexes and the list of those that have
+// ended.
 func (m *Machine) unlinkCall(c *call, more *affected) {
 	m.untie(c.offer, more)
 	m.lineOut(&c.entry)
 	if a := m.agents[c.Agent]; a != nil && a.talk == c {
 		a.talk = nil
 	}
-	switch {
-	case c.State == CallWaiting || c.State == CallOffered:
+	m.timers.disarm(&c.timer)
+	if c.State.Terminal() {
+		return
+	}
+	c.q.open--
+	if c.State != CallAnswered {
 		m.waiting--
 		countWaiting(c, -1)
-	case c.State.Terminal():
-		m.ended.remove(c)
 	}
-	m.timers.disarm(&c.timer)
 }
 
 func (m *Machine) unlinkCallbacks(ch *Changes, more *affected) {
@@ -231,11 +242,14 @@ func (m *Machine) unlinkCallbacks(ch *Changes, more *affected) {
 func (m *Machine) unlinkCallback(cb *cbRecord, more *affected) {
 	m.untie(cb.offer, more)
 	m.lineOut(&cb.entry)
-	if !cb.State.Open() {
+	if cb.State.Open() {
+		cb.q.open--
+		if key := (callbackKey{cb.Caller, cb.Queue}); m.openCallbacks[key] == cb {
+			delete(m.openCallbacks, key)
+		}
+	} else {
 		m.endedBacks.remove(cb)
 		m.endedStates[cb.State]--
-	} else if key := (callbackKey{cb.Caller, cb.Queue}); m.openCallbacks[key] == cb {
-		delete(m.openCallbacks, key)
 	}
 	m.timers.disarm(&cb.timer)
 }
@@ -243,7 +257,9 @@ func (m *Machine) unlinkCallback(cb *cbRecord, more *affected) {
 // unlinkOthers takes out the records that no other points to.
 func (m *Machine) unlinkOthers(ch *Changes) {
 	for _, name := range ch.NoQueues {
-		if q := m.queues[name]; q != nil {
+		q := m.knownQueue(name)
+		q.rec = QueueRecord{}
+		if m.queues[name] == q {
 			q.rec = newQueueRecord(&q.cfg)
 		}
 	}
@@ -254,12 +270,14 @@ func (m *Machine) unlinkOthers(ch *Changes) {
 		m.unlinkCohort(cohortKey(r))
 	}
 	for _, k := range ch.NoTotals {
-		if q := m.queues[k.Queue]; q != nil && k.Tier.Valid() {
-			q.tiers[k.Tier].totals = nil
+		if k.Tier.Valid() {
+			m.knownQueue(k.Queue).tiers[k.Tier].totals = nil
 		}
 	}
 	for _, seq := range ch.GoneRequests {
-		m.unlinkRequest(&RequestRecord{Seq: seq})
+		r := &RequestRecord{Seq: seq}
+		m.unlinkRequest(r)
+		m.requestList.remove(r)
 	}
 	for _, r := range ch.Requests {
 		m.unlinkRequest(r)
@@ -276,26 +294,23 @@ func (m *Machine) unlinkOthers(ch *Changes) {
 }
 
 func (m *Machine) unlinkCohort(k CohortKey) {
-	q := m.queues[k.Queue]
-	if q == nil || !k.Tier.Valid() {
+	if !k.Tier.Valid() {
 		return
 	}
-	ts := &q.tiers[k.Tier]
+	ts := &m.knownQueue(k.Queue).tiers[k.Tier]
 	if i, found := ts.cohortAt(k.Start); found {
 		ts.cohorts = slices.Delete(ts.cohorts, i, i+1)
 	}
 }
 
-// unlinkRequest takes out the answer with the sequence number of r.
+// unlinkRequest takes the answer with the sequence number of r out of all but the
+// list.
 func (m *Machine) unlinkRequest(r *RequestRecord) {
-	i, found := m.requestList.find(r)
-	if !found {
-		return
-	}
-	known := m.requestList.all()[i]
-	m.requestList.take(i)
-	if key := (requestKey{known.Kind, known.ID}); m.requests[key] == known {
-		delete(m.requests, key)
+	if i, found := m.requestList.find(r); found {
+		known := m.requestList.all()[i]
+		if key := (requestKey{known.Kind, known.ID}); m.requests[key] == known {
+			delete(m.requests, key)
+		}
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 // decides again. One machine that is given every committed command says what must
 // come of it.
 type world struct {
-	site    queue.Site
+	sites   [2]queue.Site // the second one has a queue less
+	site    queue.Site    // in force
 	how     ways
 	store   *queuetest.Store
 	commits []*queue.Changes
@@ -54,11 +55,14 @@ type move struct {
 	Daemon int
 	Reload bool
 	Skip   uint64 // somebody commits that so many offers were made
+	Config int    // not 0: the site that is in force from now on
 }
 
 // Kind implements queue.Command.
 func (v *move) Kind() string {
 	switch {
+	case v.Config > 0:
+		return fmt.Sprint("site ", v.Config)
 	case v.Skip > 0:
 		return fmt.Sprint("skip ", v.Skip)
 	case v.Reload:
@@ -70,7 +74,7 @@ func (v *move) Kind() string {
 }
 
 func newWorld(site queue.Site, daemons int, how ways) (*world, error) {
-	w := &world{site: site, how: how, store: queuetest.NewStore()}
+	w := &world{sites: [2]queue.Site{site, without(site)}, site: site, how: how, store: queuetest.NewStore()}
 	var err error
 	if w.oracle, err = queue.NewMachine(site); err != nil {
 		return nil, err
@@ -114,6 +118,8 @@ func replay(seq queuetest.Sequence, daemons int, how ways) (err error) {
 func (w *world) move(now instant.Instant, v *move) error {
 	d := w.daemons[v.Daemon]
 	switch {
+	case v.Config > 0:
+		return w.configure(w.sites[v.Config-1])
 	case v.Skip > 0:
 		return w.skip(v.Skip)
 	case v.Reload:
@@ -276,6 +282,50 @@ func (w *world) synced(d *daemon) error {
 	return nil
 }
 
+// configure gives everybody another site. Nothing of what is kept of a queue that is
+// gone gets lost by that.
+func (w *world) configure(site queue.Site) (err error) {
+	for _, d := range w.daemons {
+		if err := w.take(d); err != nil {
+			return err
+		}
+		if err := w.catchUp(d); err != nil {
+			return err
+		}
+		d.done()
+	}
+	w.site = site
+	for _, d := range w.daemons {
+		if d.m, err = queue.RestoreMachine(site, queuetest.CloneState(d.m.State())); err != nil {
+			return err
+		}
+		d.twin = nil
+	}
+	if w.oracle, err = queue.RestoreMachine(site, queuetest.CloneState(w.oracle.State())); err != nil {
+		return err
+	}
+	for _, d := range w.daemons {
+		if diff := queue.DiffDerived(d.m, w.oracle); diff != "" {
+			return fmt.Errorf("another site: %s", diff)
+		}
+	}
+	return w.reload(w.daemons[0])
+}
+
+// without returns the site without its last queue.
+func without(site queue.Site) queue.Site {
+	last := len(site.Queues) - 1
+	gone := site.Queues[last].Name
+	site.Queues = slices.Clone(site.Queues[:last])
+	for i := range site.Queues {
+		if site.Queues[i].Overflow.To == gone {
+			site.Queues[i].Overflow = queue.Overflow{}
+		}
+	}
+	site.Routes = nil
+	return site
+}
+
 func (w *world) reload(d *daemon) (err error) {
 	d.m, err = queue.RestoreMachine(w.site, w.store.State())
 	if err != nil {
@@ -292,7 +342,11 @@ func (w *world) reload(d *daemon) (err error) {
 func diffStates(got, want *queue.State) string {
 	g, w := reflect.ValueOf(got).Elem(), reflect.ValueOf(want).Elem()
 	for i := range g.NumField() {
-		if x, y := dump(g.Field(i).Interface()), dump(w.Field(i).Interface()); x != y {
+		x, y := g.Field(i).Interface(), w.Field(i).Interface()
+		if reflect.DeepEqual(x, y) {
+			continue
+		}
+		if x, y := dump(x), dump(y); x != y { // empty lists are alike, however they are made
 			return fmt.Sprintf("%s:\n%s, not\n%s", g.Type().Field(i).Name, x, y)
 		}
 	}
@@ -361,9 +415,13 @@ func moves(site queue.Site, src queuetest.Source, daemons, n int) queuetest.Sequ
 		now = now.Add(step.After)
 		v := &move{Daemon: src.Intn("daemon", daemons)}
 		if _, restart := step.Cmd.(*queuetest.Restart); restart {
-			v.Reload = src.Intn("reload", 2) == 0
-			if !v.Reload {
-				v.Skip = uint64(src.Intn("offers", 8))
+			switch src.Intn("what", 4) {
+			case 0:
+				v.Reload = true
+			case 1, 2:
+				v.Config = 1 + src.Intn("site", 2)
+			case 3:
+				v.Skip = 8192 - 6 + uint64(src.Intn("offers", 8))
 			}
 		} else {
 			v.Do = step.Cmd
