@@ -207,6 +207,10 @@ func TestTwoDaemons(t *testing.T) {
 			last = ev.Seq
 			if ev.Type == queue.EventCallOffered {
 				offer = ev.Offer
+				// Whoever has seen the event finds the agent as it left him.
+				if _, o, err := two.Agent(ctxOf(t), "a1"); err != nil || o == nil || o.Epoch != offer || o.Call.ID != "c1" {
+					t.Errorf("the agent has %+v, %v", o, err)
+				}
 			}
 		}
 	}
@@ -403,9 +407,12 @@ func TestALogThatWasCut(t *testing.T) {
 func TestUnconfirmed(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
 	e := open(t, client, redisq.Options{MinReplicas: 1, ConfirmWithin: 20 * time.Millisecond})
-	_, err := e.Do(ctxOf(t), arrive("c1"))
-	if !errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "0 of 1") {
-		t.Errorf("without a replica: %v", err)
+	// The repeat changes nothing, and yet nobody has confirmed what it acknowledges.
+	for _, what := range []string{"a commit", "its repeat"} {
+		_, err := e.Do(ctxOf(t), arrive("c1"))
+		if !errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "0 of 1") {
+			t.Errorf("%s without a replica: %v", what, err)
+		}
 	}
 }
 
