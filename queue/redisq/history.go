@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/callback"
 	"greenlane/internal/seal"
 	"greenlane/queue"
 	"greenlane/queue/decider"
@@ -125,7 +126,7 @@ func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error
 			}
 			switch {
 			case err == nil:
-			case e.whole(value, err):
+			case e.legible(kind, field, value, err):
 				return nil, nil, e.fail(fmt.Errorf("redis key %s, field %s: %w", e.keys[keyKinds+i], field, err))
 			default:
 				e.opts.Logger.Error("a record could not be read", "key", e.keys[keyKinds+i], "field", field, "error", err)
@@ -143,17 +144,15 @@ func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error
 	return c, damaged, nil
 }
 
-// whole reports whether a record that could not be read is not damaged: this daemon
-// lacks the key, or the program is another version. It must not be touched then.
-func (e *Engine) whole(value string, err error) bool {
-	sealed := len(value) > record.SumBytes && seal.Sealed([]byte(value[record.SumBytes:]))
-	switch {
-	case errors.Is(err, record.ErrDamaged), errors.Is(err, errField):
+// legible reports whether a record that could not be read is not damaged: this
+// daemon lacks the key, or the program is another version. It must not be touched
+// then.
+func (e *Engine) legible(kind record.Kind, field, value string, err error) bool {
+	if errors.Is(err, errField) {
 		return false
-	case sealed:
-		return e.sealed == nil || errors.Is(err, seal.ErrKey)
 	}
-	return true
+	_, err = record.Body(e.sealer(), kind, []byte(field), []byte(value))
+	return err == nil || errors.Is(err, seal.ErrKey)
 }
 
 // catchUp brings the copy to the head, the records that the fields name in any
@@ -248,8 +247,8 @@ func (e *Engine) showAgents(c *queue.Changes) {
 		}
 	}
 	for _, cb := range c.Callbacks {
-		if id := views.Holder(cb.ID); id != "" {
-			ids[id] = true
+		if cb.State == callback.StateOffered {
+			ids[views.Holder(cb.ID)] = true
 		}
 	}
 	var changed []decider.View

@@ -1,10 +1,12 @@
 package redisq
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
 
+	"greenlane/internal/seal"
 	"greenlane/queue"
 	"greenlane/queue/record"
 )
@@ -57,5 +59,31 @@ func TestPacked(t *testing.T) {
 	want += "\x92\xbf" + strings.Repeat("x", 31) + "\xdb\x00\x00\x00\x20" + strings.Repeat("y", 32) + strings.Repeat("\x90", 8)
 	if string(out.packed) != want {
 		t.Errorf("packed %q, want %q", out.packed, want)
+	}
+}
+
+// TestARecordOfAnotherVersion has a good sum, and a field that this program does not
+// know: it is no damage, sealed or not.
+func TestARecordOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	var secret seal.Secret
+	secret[0] = 1
+	keys, err := seal.New(seal.Secret{2}, []seal.Key{{ID: "k", Secret: secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, e := range map[string]*Engine{"plain": {}, "sealed": {sealed: keys.Shared("queue main")}} {
+		var buf bytes.Buffer
+		encoder := record.Encoder{Sealer: e.sealer()}
+		if err := encoder.Append(&buf, record.Calls, []byte("7"), map[int]string{999: "of a later version"}); err != nil {
+			t.Fatal(err)
+		}
+		err := record.Add(&queue.Changes{}, e.sealer(), record.Calls, []byte("7"), buf.Bytes())
+		if err == nil || !e.legible(record.Calls, "7", buf.String(), err) {
+			t.Errorf("%s: taken for damage: %v", name, err)
+		}
+		if e.legible(record.Calls, "8", buf.String(), record.ErrDamaged) || e.legible(record.Calls, "7", buf.String()+"x", record.ErrDamaged) {
+			t.Errorf("%s: damage is not seen", name)
+		}
 	}
 }
