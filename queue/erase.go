@@ -67,8 +67,10 @@ func (m *Machine) eraseCallbacks(caller tiering.Number, res *Result) {
 }
 
 func (m *Machine) eraseCalls(caller tiering.Number, res *Result) {
-	// Those that are erased leave the list that is gone through.
-	for _, c := range slices.Collect(m.callsOf(caller)) {
+	// Those that are erased leave the list that is gone through. Its order depends on
+	// what was taken back; that of the changes must not.
+	list := slices.SortedFunc(m.callsOf(caller), func(a, b *call) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, c := range list {
 		if !c.State.Terminal() {
 			res.Live++
 			continue
@@ -86,13 +88,13 @@ func (m *Machine) eraseCalls(caller tiering.Number, res *Result) {
 // eraseAnswers takes the number out of first answers. Somebody may be reading the
 // old ones, so they are replaced.
 func (m *Machine) eraseAnswers(caller tiering.Number) {
-	for i, r := range m.requestList {
+	for i, r := range m.requestList.all() {
 		if !r.Result.tellsOf(caller) {
 			continue
 		}
 		fresh := *r
 		fresh.Result = r.Result.erased(caller)
-		m.requests[requestKey{r.Kind, r.ID}], m.requestList[i] = &fresh, &fresh
+		m.requests[requestKey{r.Kind, r.ID}], m.requestList.all()[i] = &fresh, &fresh
 		m.changes.Requests = append(m.changes.Requests, &fresh)
 	}
 }
