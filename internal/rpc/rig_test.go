@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -140,6 +141,7 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	}
 	r.grpc = grpc.NewServer(r.server.ServerOptions(secure, nil)...)
 	r.server.Register(r.grpc)
+	reflection.Register(r.grpc)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
