@@ -41,6 +41,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"sites are apart", sitesApart},
 		{"wrong arguments", wrongArguments},
 		{"context done", contextDone},
+		{"lapse", lapse},
+		{"lapse: beside changes", lapseBesideChanges},
 		{"batch: one result per change", batchResults},
 		{"batch: later sees earlier", batchOrder},
 		{"batch: large", batchLarge},
