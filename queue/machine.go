@@ -51,6 +51,8 @@ type Machine struct {
 	spareOffers []*offer // likewise
 	goneOffers  []*offer // forgotten by the command at hand, which may still hold them
 
+	overdue overdue // what is over, and to be erased before the command at hand is
+
 	timers   timers
 	talkLane *lane
 	ackLane  *lane
@@ -165,10 +167,13 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 	m.meta.Now = m.now
 	m.shown.reset()
 	m.fireDue()
+	m.eraseOver(nil)
 	m.trim()
 	req := cmd.request()
 	if req.ID == "" {
-		return m.decide(cmd)
+		res, err := m.decide(cmd)
+		m.eraseOver(&res)
+		return res, err
 	}
 	key := requestKey{cmd.Kind(), req.ID}
 	if first, ok := m.requests[key]; ok {
@@ -180,6 +185,7 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 		return res, nil
 	}
 	res, err := m.decide(cmd)
+	m.eraseOver(&res)
 	if err == nil {
 		return m.remember(key, req.Print, &res), nil
 	}

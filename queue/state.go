@@ -117,6 +117,10 @@ type Changes struct {
 	GoneOwners    []string
 	GoneSwitches  []string
 
+	// Erased says that a person was erased from some of the records: what a store
+	// keeps of how they were is to go, too.
+	Erased bool
+
 	room room // where Calls point to
 }
 

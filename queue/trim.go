@@ -15,6 +15,9 @@ const trimStep = 16
 // keepEnded remembers an ended call, in order of (EndedAt, Seq). It drops the
 // links that only a live call needs, which the collector would follow.
 func (m *Machine) keepEnded(c *call) {
+	if c.few().EraseAtEnd {
+		m.overdue.calls = append(m.overdue.calls, c)
+	}
 	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty, idHash: c.idHash}, nil
 	i := len(m.ended)
 	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
