@@ -62,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"unreadable: lookup", unreadableLookup},
 		{"unreadable: walk", unreadableWalk},
 		{"unreadable: set", unreadableSet},
+		{"unreadable: erased", unreadableErased},
 		{"store away", storeAway},
 	} {
 		t.Run(c.name, func(t *testing.T) {
