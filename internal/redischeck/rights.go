@@ -40,6 +40,9 @@ func (e *examiner) rights(ctx context.Context, c redis.UniversalClient, needs Ne
 	if err := trySubscribe(ctx, c); redis.HasErrorPrefix(err, "NOPERM") {
 		missing = append(missing, "subscribe")
 	}
+	if err := tryWatch(ctx, c); redis.HasErrorPrefix(err, "NOPERM") {
+		missing = append(missing, "watch, unwatch, multi, exec")
+	}
 	e.tried(Fail, "rights", missing, broken, "keys ~tiers:*, channels &tiers:*, and these commands")
 	// Who keeps only the tiers in Redis may go without the rest.
 	level := Warn
@@ -70,6 +73,14 @@ func engineTrials() [][]any {
 		{"xread", "count", 1, "streams", stream, "0"},
 		{"eval", "#!lua\nreturn 1", 1, hash}, {"evalsha", strings.Repeat("0", 40), 1, hash},
 	}
+}
+
+// tryWatch does what an import does, and changes nothing.
+func tryWatch(ctx context.Context, c redis.UniversalClient) error {
+	return c.Watch(ctx, func(tx *redis.Tx) error {
+		_, err := tx.TxPipelined(ctx, func(p redis.Pipeliner) error { return p.HLen(ctx, probeKey).Err() })
+		return err
+	}, probeKey)
 }
 
 func tryTransaction(ctx context.Context, c redis.UniversalClient) error {

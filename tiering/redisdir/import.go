@@ -50,6 +50,7 @@ const growAtOnce = 1 << 17
 type item uint64
 
 func (i item) bucket() uint32     { return uint32(i >> fieldBits & (buckets - 1)) }
+func (i item) shard() uint32      { return i.bucket() >> bucketBits }
 func (i item) tier() tiering.Tier { return tiering.Tier(i >> placeBits) }
 
 // NewImport returns an empty Import of changes made at the instant at.
@@ -90,7 +91,8 @@ func (im *Import) Add(c tiering.Change) error {
 	return nil
 }
 
-// windowItems is how many changes are computed and sent by one goroutine at a time.
+// windowItems is about how many changes are computed and sent by one goroutine at a
+// time: those of a shard stay together, so that two don't get into each other's way.
 const windowItems = 4096
 
 // Write makes the changes, and empties the Import when all were made. After an
@@ -124,8 +126,8 @@ func (im *Import) Write(ctx context.Context) error {
 	}
 	for rest := im.items; len(rest) > 0 && ctx.Err() == nil; {
 		size := min(windowItems, len(rest))
-		for size < len(rest) && rest[size].bucket() == rest[size-1].bucket() {
-			size++ // the changes of one caller stay together
+		for size < len(rest) && rest[size].shard() == rest[size-1].shard() {
+			size++
 		}
 		next <- rest[:size]
 		rest = rest[size:]
@@ -216,7 +218,7 @@ func (w *window) write(ctx context.Context, items []item) error {
 		w.changes = append(w.changes, c)
 		w.placed = append(w.placed, placed{p, int32(i)})
 	}
-	b := batch{d: w.im.d, site: w.im.site, changes: w.changes, listeners: w.im.d.listeners()}
+	b := batch{d: w.im.d, site: w.im.site, changes: w.changes, listeners: w.im.d.listeners(), bulk: true}
 	runs := runsOf(w.placed)
 	b.make(ctx, runs, 1)
 	for _, r := range runs {

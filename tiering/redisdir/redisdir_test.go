@@ -127,5 +127,15 @@ func TestSuiteCluster(t *testing.T) {
 		t.Skip("takes a while")
 	}
 	s := redistest.StartCluster(t, redistest.ClusterOptions{NodeTimeout: time.Minute})
-	tieringtest.Run(t, store{s.Options(), s.Nodes}.subject)
+	cluster := store{s.Options(), s.Nodes}
+	tieringtest.Run(t, cluster.subject)
+	t.Run("import", func(t *testing.T) {
+		cluster.flush(t)
+		d := cluster.open(t, Options{Cache: -1})
+		numbers := append(inOneShard(500), "+8613912345678", "112")
+		if _, err := importAll(t.Context(), d, numbers, tiering.Mid); err != nil {
+			t.Fatal(err)
+		}
+		counted(t, d, map[tiering.Tier]int64{tiering.Mid: int64(len(numbers))})
+	})
 }

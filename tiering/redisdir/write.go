@@ -67,6 +67,7 @@ type batch struct {
 	changes   []tiering.Change
 	results   []tiering.Result // one for each change; nil when nobody wants to know
 	listeners []*subscriber
+	bulk      bool    // of an Import: most callers are probably new, or as they were
 	faults    []error // why runs failed
 }
 
@@ -137,19 +138,22 @@ func (b *batch) make(ctx context.Context, runs []*run, writers int) {
 			b.fail(runs, fmt.Errorf("%w: others kept changing the same callers", tiering.ErrUnavailable))
 			return
 		}
-		b.write(ctx, runs, writers)
+		b.write(ctx, runs, writers, pass)
 		runs = b.left(ctx, runs)
 	}
 }
 
 // write tries the runs once. Which of them are done, stands in them.
-func (b *batch) write(ctx context.Context, runs []*run, writers int) {
+func (b *batch) write(ctx context.Context, runs []*run, writers, pass int) {
 	var todo []*run
 	for _, r := range runs {
 		b.compute(r)
 		if !r.done {
 			todo = append(todo, r)
 		}
+	}
+	if b.bulk && pass == 0 {
+		todo = b.insert(ctx, todo)
 	}
 	pipelines := slices.Collect(slices.Chunk(b.parcels(todo), pipelineCalls))
 	if writers = min(writers, len(pipelines)); writers <= 1 {
