@@ -130,7 +130,12 @@ func newRig(t *testing.T, settings ...setting) *rig {
 		t.Fatal(err)
 	}
 	opts.Sites = []rpc.Site{{Config: site, Engine: r.engine, Feed: r.feed}}
-	opts.Normalizer, opts.Directory, opts.Tiers = normalizer, dir, r.tiers
+	if u, ok := opts.Directory.(*unreadable); ok {
+		u.Directory = dir
+	} else {
+		opts.Directory = dir
+	}
+	opts.Normalizer, opts.Tiers = normalizer, r.tiers
 	opts.Logger = slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelError}))
 	if r.server, err = rpc.New(opts); err != nil {
 		t.Fatal(err)
