@@ -65,9 +65,9 @@ func (c *Callback) Claim(now instant.Instant, by string, lease time.Duration) er
 //
 //   - reached, refused: Done.
 //   - no answer, busy: Cancelled with EndAnswered when the caller was served
-//     meanwhile, with EndErased when the caller was erased; else Failed when this was attempt MaxAttempts; else Pending,
-//     due as NextDue says. With no moment left DueAt becomes Deadline, and the
-//     deadline marks it missed.
+//     meanwhile, with EndErased when the caller was erased; else Failed when this
+//     was attempt MaxAttempts; else Pending, due as NextDue says. With no moment
+//     left DueAt becomes Deadline, and the deadline marks it missed.
 //
 // A late report is taken as long as the claim has not lapsed, after the
 // deadline too: the caller was rung. Errors: ErrResult; ErrState when it is

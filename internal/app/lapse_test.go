@@ -1,14 +1,13 @@
 package app_test
 
 import (
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/credentials/insecure"
-
-	"log/slog"
 
 	"greenlane/internal/app"
 	"greenlane/internal/config"
