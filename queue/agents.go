@@ -45,10 +45,10 @@ func (m *Machine) signIn(cmd *SignIn) (Result, error) {
 	case fresh:
 		a.IdleSince, a.NextPause, a.NextReason = m.now, false, ""
 		m.become(a, AgentReady, "")
-		m.emit(Event{Type: EventAgentSignedIn, Agent: a.ID, AgentState: a.State})
+		m.emit(&Event{Type: EventAgentSignedIn, Agent: a.ID, AgentState: a.State})
 	default:
 		if changed {
-			m.emit(Event{Type: EventAgentQueuesChanged, Agent: a.ID, AgentState: a.State})
+			m.emit(&Event{Type: EventAgentQueuesChanged, Agent: a.ID, AgentState: a.State})
 		}
 		if a.State == AgentNotReady && madeByEngine(a.Reason) {
 			m.makeReady(a)
@@ -151,7 +151,7 @@ func (m *Machine) changeServices(a *agent, cmd *SignIn, services []Service) (aff
 func (m *Machine) makeReady(a *agent) {
 	a.IdleSince = m.now
 	m.become(a, AgentReady, "")
-	m.emit(Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State})
+	m.emit(&Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State})
 }
 
 func (m *Machine) signOut(cmd *SignOut) (Result, error) {
@@ -176,7 +176,7 @@ func (m *Machine) signOut(cmd *SignOut) (Result, error) {
 	if o != nil {
 		m.emitReturned(o)
 	}
-	m.emit(Event{Type: EventAgentSignedOut, Agent: a.ID, AgentState: a.State})
+	m.emit(&Event{Type: EventAgentSignedOut, Agent: a.ID, AgentState: a.State})
 	m.settle(a)
 	if o != nil {
 		m.place(o.e)
@@ -206,7 +206,7 @@ func (m *Machine) wantReady(a *agent) {
 		if a.NextPause {
 			a.NextPause, a.NextReason = false, ""
 			m.touchAgent(a)
-			m.emit(Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State})
+			m.emit(&Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State})
 		}
 	case AgentWrapUp, AgentNotReady:
 		a.NextPause, a.NextReason = false, ""
@@ -224,7 +224,7 @@ func (m *Machine) wantPause(a *agent, reason string) {
 		a.NextPause, a.NextReason = true, reason
 		m.touchAgent(a)
 		e.AgentState = a.State
-		m.emit(e)
+		m.emit(&e)
 		return
 	}
 	if a.State == AgentNotReady && a.Reason == reason {
@@ -240,7 +240,7 @@ func (m *Machine) wantPause(a *agent, reason string) {
 		m.emitReturned(o)
 	}
 	e.AgentState = a.State
-	m.emit(e)
+	m.emit(&e)
 	m.settle(a)
 	if o != nil {
 		m.place(o.e)

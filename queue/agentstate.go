@@ -60,15 +60,17 @@ func (m *Machine) countAgent(a *agent, n int) {
 	}
 }
 
-// setServices replaces the queues an agent serves. The agent must not be idle.
+// setServices replaces the queues an agent serves: of those he names, the ones that
+// there are. The agent must not be idle.
 func (m *Machine) setServices(a *agent, services []Service) {
 	m.countAgent(a, -1)
 	defer m.countAgent(a, 1)
 	a.Services = services
 	a.members = a.members[:0:0]
 	for _, s := range services {
-		q := m.queues[s.Queue]
-		a.members = append(a.members, &member{q: q, level: s.Level, idle: q.idleAt(s.Level)})
+		if q := m.queues[s.Queue]; q != nil {
+			a.members = append(a.members, &member{q: q, level: s.Level, idle: q.idleAt(s.Level)})
+		}
 	}
 }
 
@@ -162,7 +164,7 @@ func (a *agent) fire(m *Machine, now instant.Instant) {
 	if a.LeaseUntil == 0 && a.gone() && now >= a.Since.Add(m.site.Keep.AgentsAge) {
 		if a.State != AgentSignedOut {
 			m.become(a, AgentSignedOut, ReasonLost)
-			m.emit(Event{Type: EventAgentSignedOut, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
+			m.emit(&Event{Type: EventAgentSignedOut, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
 		}
 		m.forgetAgent(a)
 		return
@@ -172,7 +174,7 @@ func (a *agent) fire(m *Machine, now instant.Instant) {
 
 func (m *Machine) wrapUpOver(a *agent) {
 	m.afterWork(a)
-	m.emit(Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
+	m.emit(&Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
 	m.settle(a)
 }
 
@@ -207,7 +209,7 @@ func (m *Machine) lose(a *agent) {
 	if o != nil {
 		m.emitReturned(o)
 	}
-	m.emit(Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
+	m.emit(&Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
 	m.settle(a)
 	if o != nil {
 		m.place(o.e)
@@ -251,7 +253,7 @@ func (m *Machine) release(e *entry) {
 	e.call.holdUntil(0)
 	m.lineUp(e)
 	m.armCall(e.call)
-	m.emitCall(e.call, Event{Type: EventCallReleasedToAll, Agent: e.call.few().PreferredAgent})
+	m.emitCall(e.call, &Event{Type: EventCallReleasedToAll, Agent: e.call.few().PreferredAgent})
 	m.place(e)
 }
 

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -25,14 +26,17 @@ type call struct {
 	EndedAt    instant.Instant
 	QueuedAt   instant.Instant
 	firstEvent uint64    // sequence of its first event; 0: none
-	moreEvents *[]uint64 // of the others
+	events     [4]uint32 // how much later the next ones are, unless moreEvents has them; 0: none
+	moreEvents *[]uint64 // of all but the first, when they are too many for events
 	rare       *rareCall // nil: nothing of it
-	sameCaller *call     // next call of the same number; the last leads to the first
 	entry
 	timer  timer
 	Offers uint32
 
-	callerHash uint32 // of the index by number
+	ref        callRef // its own
+	sameCaller callRef // next call of the same number; the last leads to the first
+	idHash     uint32  // of the index by id
+	callerHash uint32  // of the index by number
 
 	Tier          tiering.Tier
 	Provisional   bool
@@ -96,6 +100,11 @@ func (c *call) wait(now instant.Instant) time.Duration {
 	return waited(c.JoinedAt, c.AnsweredAt, c.EndedAt, now)
 }
 
+// warm reads something of every part of a call's room; what, is of no use.
+func (c *call) warm() uint64 {
+	return uint64(len(c.ID)) + c.Seq + c.firstEvent + uint64(c.JoinedAt) + uint64(c.slot) + uint64(c.timer.at) + uint64(c.callerHash)
+}
+
 // addEvent records the sequence of one of the call's events.
 func (c *call) addEvent(seq uint64) {
 	if c.firstEvent == 0 {
@@ -103,7 +112,15 @@ func (c *call) addEvent(seq uint64) {
 		return
 	}
 	if c.moreEvents == nil {
-		list := make([]uint64, 0, 3) // most calls come to four: joined, offered, answered, completed
+		// Most calls come to four, or five: joined, late, offered, answered, completed.
+		later := seq - c.firstEvent
+		for i := range c.events {
+			if c.events[i] == 0 && later <= math.MaxUint32 {
+				c.events[i] = uint32(later)
+				return
+			}
+		}
+		list := c.appendEvents(make([]uint64, 0, 2*len(c.events)))
 		c.moreEvents = &list
 	}
 	more := c.moreEvents
@@ -113,8 +130,22 @@ func (c *call) addEvent(seq uint64) {
 	*more = append(*more, seq)
 }
 
+// appendEvents appends the sequences of all of the call's events but the first.
+func (c *call) appendEvents(list []uint64) []uint64 {
+	if c.moreEvents != nil {
+		return append(list, *c.moreEvents...)
+	}
+	for _, later := range c.events {
+		if later == 0 {
+			break
+		}
+		list = append(list, c.firstEvent+uint64(later))
+	}
+	return list
+}
+
 // room holds records that are made to be shown, and their lists of events. It
-// is used again for the next ones.
+// is used again for the next ones, as it is: record writes every field.
 type room struct {
 	calls  []Call
 	events []uint64
@@ -124,14 +155,13 @@ func (r *room) reset() {
 	if cap(r.calls) > keepCapacity/16 || cap(r.events) > keepCapacity {
 		*r = room{}
 	}
-	clear(r.calls)
 	r.calls, r.events = r.calls[:0], r.events[:0]
 }
 
-// next returns room for one more record, all zero.
+// next returns room for one more record, with anything in it.
 func (r *room) next() *Call {
 	if n := len(r.calls); n < cap(r.calls) {
-		r.calls = r.calls[:n+1] // cleared by reset
+		r.calls = r.calls[:n+1]
 	} else {
 		r.calls = append(r.calls, Call{})
 	}
@@ -143,10 +173,7 @@ func (r *room) next() *Call {
 func (c *call) record(r *room) *Call {
 	from := len(r.events)
 	if c.firstEvent != 0 {
-		r.events = append(r.events, c.firstEvent)
-	}
-	if c.moreEvents != nil {
-		r.events = append(r.events, *c.moreEvents...)
+		r.events = c.appendEvents(append(r.events, c.firstEvent))
 	}
 	out := r.next()
 	// Field by field: a literal would be made elsewhere and copied.
@@ -156,10 +183,10 @@ func (c *call) record(r *room) *Call {
 	out.ArrivedAt, out.JoinedAt, out.OfferedAt, out.AnsweredAt = c.ArrivedAt, c.JoinedAt, c.OfferedAt, c.AnsweredAt
 	out.EndedAt, out.QueuedAt = c.EndedAt, c.QueuedAt
 	out.Agent, out.Offer, out.Offers = c.Agent, c.Offer, int(c.Offers)
-	if few := c.rare; few != nil {
-		out.PreferredAgent, out.Attributes, out.HeldUntil = few.PreferredAgent, few.Attributes, few.HeldUntil
-		out.DeclinedBy, out.OverflowedFrom, out.Callback, out.EraseAtEnd = few.DeclinedBy, few.OverflowedFrom, few.Callback, few.EraseAtEnd
-	}
+	few := c.few()
+	out.PreferredAgent, out.Attributes, out.HeldUntil = few.PreferredAgent, few.Attributes, few.HeldUntil
+	out.DeclinedBy, out.OverflowedFrom, out.Callback, out.EraseAtEnd = few.DeclinedBy, few.OverflowedFrom, few.Callback, few.EraseAtEnd
+	out.Events = nil
 	if n := len(r.events); n > from {
 		out.Events = r.events[from:n:n]
 	}
@@ -185,6 +212,11 @@ func (c *call) take(r *Call, from *origin) {
 	}
 }
 
+// clear empties a call for another record of it. It stays where it can be found.
+func (c *call) clear() {
+	*c = call{ref: c.ref, idHash: c.idHash, callerHash: c.callerHash, sameCaller: c.sameCaller}
+}
+
 // copy returns a call's record as somebody else may keep it.
 func (m *Machine) copy(c *call) *Call {
 	var r room
@@ -205,12 +237,16 @@ func (m *Machine) show(c *call) *Call { return c.record(&m.shown) }
 // sameOrigin returns the one copy of where many calls come from. Forged numbers
 // must not fill the memory, so only so many are shared.
 func (m *Machine) sameOrigin(switchID, dialed string) *origin {
-	if known, ok := m.origins[origin{switchID, dialed}]; ok {
-		return known
+	if o := m.origin; o != nil && o.Switch == switchID && o.Dialed == dialed {
+		return o
 	}
-	o := &origin{switchID, dialed}
-	if len(m.origins) < sharedOrigins {
-		m.origins[*o] = o
+	o, ok := m.origins[origin{switchID, dialed}]
+	if !ok {
+		o = &origin{switchID, dialed}
+		if len(m.origins) < sharedOrigins {
+			m.origins[*o] = o
+		}
 	}
+	m.origin = o
 	return o
 }

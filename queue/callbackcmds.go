@@ -41,7 +41,7 @@ func (m *Machine) createCallback(cmd *CreateCallback) (Result, error) {
 	record := callback.New(m.site.Callback, CallbackID(seq), seq, m.now, m.now, cmd.Caller, name, tier, "", ReasonManual, cmd.DueAt)
 	record.Note = cmd.Note
 	cb := m.addCallback(record)
-	m.emitCallback(cb, Event{Type: EventCallbackCreated, Reason: cb.Reason})
+	m.emitCallback(cb, &Event{Type: EventCallbackCreated, Reason: cb.Reason})
 	return Result{Callback: &cb.Callback}, nil
 }
 
@@ -111,7 +111,7 @@ func (m *Machine) reportCallback(cmd *ReportCallback) (Result, error) {
 		m.endWork(a, cb.q)
 		e.AgentState = a.State
 	}
-	m.emitCallback(cb, e)
+	m.emitCallback(cb, &e)
 	m.noteEnd(cb)
 	if cb.State.Open() {
 		m.armCallback(cb)
@@ -135,9 +135,9 @@ func (m *Machine) rescheduleCallback(cmd *RescheduleCallback) (Result, error) {
 		}
 		return Result{}, err
 	}
-	cb.declined = nil
+	m.forgiveAll(cb)
 	m.armCallback(cb)
-	m.emitCallback(cb, Event{Type: EventCallbackRescheduled})
+	m.emitCallback(cb, &Event{Type: EventCallbackRescheduled})
 	return Result{Callback: &cb.Callback}, nil
 }
 
@@ -164,7 +164,7 @@ func (m *Machine) cancelCallback(cmd *CancelCallback) (Result, error) {
 		m.afterWork(a)
 		e.Agent, e.AgentState = a.ID, a.State
 	}
-	m.emitCallback(cb, e)
+	m.emitCallback(cb, &e)
 	m.noteEnd(cb)
 	if a != nil {
 		m.settle(a)

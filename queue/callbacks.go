@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"slices"
 	"strconv"
 
 	"greenlane/callback"
@@ -45,7 +44,7 @@ func (m *Machine) earnCallback(c *call) *callback.Callback {
 	seq := m.meta.CallSeq
 	cb := m.addCallback(callback.New(m.site.Callback, CallbackID(seq), seq, c.EndedAt, c.JoinedAt, c.Caller, c.queueName(), c.Tier, c.ID, callback.ReasonAbandoned, 0))
 	c.own().Callback = cb.ID
-	m.emitCallback(cb, Event{Type: EventCallbackCreated, Call: c.ID, Reason: cb.Reason})
+	m.emitCallback(cb, &Event{Type: EventCallbackCreated, Call: c.ID, Reason: cb.Reason})
 	return &cb.Callback
 }
 
@@ -59,20 +58,22 @@ func (m *Machine) addCallback(record callback.Callback) *cbRecord {
 }
 
 func (m *Machine) linkCallback(cb *cbRecord) {
-	cb.entry = entry{q: m.queues[cb.Queue], cb: cb, slot: slotCallback}
+	cb.entry = entry{cb: cb, slot: slotCallback}
 	if !cb.EscalatedAt.IsZero() {
 		cb.slot = slotMid
 	}
 	cb.timer = newTimer(cb, classCallback, cb.Seq)
 	m.callbacks[cb.ID] = cb
 	if cb.State.Open() {
+		cb.q = m.queueToCallBack(cb.Queue)
+		cb.q.open++
 		m.openCallbacks[callbackKey{cb.Caller, cb.Queue}] = cb
 	}
 	m.touchCallback(cb)
 }
 
 // emitCallback writes one event of a callback, with what every such event says.
-func (m *Machine) emitCallback(cb *cbRecord, e Event) {
+func (m *Machine) emitCallback(cb *cbRecord, e *Event) {
 	e.Callback, e.Queue, e.Tier = cb.ID, cb.Queue, cb.Tier
 	m.touchCallback(cb)
 	m.emit(e)
@@ -149,7 +150,7 @@ func (m *Machine) pass(cb *cbRecord) (freed *agent) {
 		}
 		e := changeEvents[change]
 		if change == callback.ChangeDeferred {
-			cb.declined = nil
+			m.forgiveAll(cb)
 		}
 		if change == callback.ChangeCancelled {
 			e.Reason = cb.EndReason
@@ -162,7 +163,7 @@ func (m *Machine) pass(cb *cbRecord) (freed *agent) {
 				freed = a
 			}
 		}
-		m.emitCallback(cb, e)
+		m.emitCallback(cb, &e)
 		m.noteEnd(cb)
 	}
 	if cb.State.Open() {
@@ -206,6 +207,8 @@ func (m *Machine) noteEnd(cb *cbRecord) {
 		return
 	}
 	m.timers.disarm(&cb.timer)
+	m.forgiveAll(cb)
+	cb.q.open--
 	key := callbackKey{cb.Caller, cb.Queue}
 	if m.openCallbacks[key] == cb {
 		delete(m.openCallbacks, key)
@@ -242,7 +245,7 @@ func (m *Machine) acceptCallback(o *offer) (Result, error) {
 
 // claimed makes the claimant, if he is an agent at work, busy with the callback.
 func (m *Machine) claimed(cb *cbRecord, a *agent, epoch uint64) {
-	cb.declined = nil
+	m.forgiveAll(cb)
 	e := Event{Type: EventCallbackClaimed, Agent: cb.ClaimedBy, Offer: epoch}
 	if a != nil {
 		a.Agent.Callback = cb.ID
@@ -250,7 +253,7 @@ func (m *Machine) claimed(cb *cbRecord, a *agent, epoch uint64) {
 		e.AgentState = a.State
 	}
 	m.armCallback(cb)
-	m.emitCallback(cb, e)
+	m.emitCallback(cb, &e)
 }
 
 // cancelAnswered ends the promise to a caller who rang again and was answered,
@@ -272,23 +275,13 @@ func (m *Machine) cancelAnswered(c *call) {
 		}
 		m.lineOut(&cb.entry)
 		if cb.Answered(m.now) {
-			m.emitCallback(cb, Event{Type: EventCallbackCancelled, Call: c.ID, Reason: ReasonAnswered})
+			m.emitCallback(cb, &Event{Type: EventCallbackCancelled, Call: c.ID, Reason: ReasonAnswered})
 			m.noteEnd(cb)
 		} else {
 			m.touchCallback(cb)
 		}
 		if o != nil {
 			m.match(o.a)
-		}
-	}
-}
-
-// declinedSince rebuilds who declined a callback from the past offers.
-func (m *Machine) declinedSince(cb *cbRecord, past []*offer) {
-	for _, o := range past {
-		if o.OfferRecord.Callback == cb.ID && o.OfferedAt >= cb.DueAt && (o.Ended == EndedDeclined || o.Ended == EndedExpired) &&
-			!slices.Contains(cb.declined, o.Agent) {
-			cb.declined = append(cb.declined, o.Agent)
 		}
 	}
 }

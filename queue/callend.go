@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"slices"
 	"time"
 
 	"greenlane/callback"
@@ -27,7 +26,7 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 		res.Callback = cb
 		return res, nil
 	case c.State == CallAnswered:
-		m.free(m.finish(c, reason))
+		m.free(m.finish(c, m.agents[c.Agent], reason))
 		return m.callResult(c), nil
 	default:
 		res := m.callResult(c)
@@ -39,11 +38,11 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 // bury records that a call is over of which nobody has told that it began.
 func (m *Machine) bury(id, switchID string, at instant.Instant, reason string) *call {
 	m.meta.CallSeq++
-	c := m.freshCall()
+	c := m.rooms.take()
 	c.ID, c.from, c.Seq, c.Tombstone = id, m.sameOrigin(switchID, ""), m.meta.CallSeq, true
 	c.State, c.Reason, c.ArrivedAt, c.EndedAt = CallAbandoned, reason, at, m.now
 	c.timer = newTimer(c, classCall, c.Seq)
-	m.calls.put(c)
+	m.keepCall(c)
 	m.touchCall(c)
 	m.keepEnded(c)
 	return c
@@ -58,23 +57,24 @@ func (m *Machine) arriveTooLate(grave *call, q *queueState, cmd *Arrive) Result 
 	if !hungUp.IsZero() && !cmd.ArrivedAt.IsZero() {
 		wait = min(max(0, hungUp.Sub(cmd.ArrivedAt)), time.Hour)
 	}
-	m.ended = slices.DeleteFunc(m.ended, func(c *call) bool { return c == grave })
+	m.ended.remove(grave)
 	seq := grave.Seq
-	c := &call{} // not one of this batch: its record is to follow the tombstone's
+	c := m.rooms.take()
 	m.newCall(c, cmd, q, ended.Add(-wait))
 	m.meta.CallSeq--
-	c.Seq, c.QueuedAt = seq, c.JoinedAt
-	c.timer = newTimer(c, classCall, seq)
+	m.renumber(c, seq)
+	c.QueuedAt = c.JoinedAt
 	m.totals(q, c.Tier).Joined++
 	c.State, c.Reason, c.EndedAt = CallAbandoned, reason, ended
-	m.emitCall(c, Event{Type: EventCallJoined})
+	m.emitCall(c, &Event{Type: EventCallJoined})
 	if wait > q.cfg.Threshold {
 		m.noteLate(c)
 	}
 	m.countEnd(c, CallAbandoned)
 	cb := m.earnCallback(c)
-	m.emitCall(c, Event{Type: EventCallAbandoned, Wait: wait, Reason: reason, Callback: c.few().Callback})
+	m.emitCall(c, &Event{Type: EventCallAbandoned, Wait: wait, Reason: reason, Callback: c.few().Callback})
 	m.keepEnded(c)
+	m.rooms.give(grave)
 	res := m.callResult(c)
 	res.Callback = cb
 	return res
@@ -112,7 +112,7 @@ func (m *Machine) end(c *call, state CallState, event EventType, reason, offerEn
 		cb = m.earnCallback(c)
 	}
 	e := Event{Type: event, Wait: c.wait(m.now), Reason: reason, Callback: c.few().Callback}
-	m.emitCall(c, e)
+	m.emitCall(c, &e)
 	m.keepEnded(c)
 	return cb, freed
 }
@@ -124,8 +124,9 @@ func (m *Machine) free(a *agent) {
 	}
 }
 
-// finish completes an answered call. It returns its agent: give him to free.
-func (m *Machine) finish(c *call, reason string) (freed *agent) {
+// finish completes an answered call of agent a, nil for one who is not known. It
+// returns him if the call was his work: give him to free.
+func (m *Machine) finish(c *call, a *agent, reason string) (freed *agent) {
 	c.State, c.Reason, c.EndedAt = CallCompleted, reason, m.now
 	m.timers.disarm(&c.timer)
 	talk := c.EndedAt.Sub(c.AnsweredAt)
@@ -133,12 +134,11 @@ func (m *Machine) finish(c *call, reason string) (freed *agent) {
 	t.Completed++
 	t.Talk += talk.Milliseconds()
 	e := Event{Type: EventCallCompleted, Agent: c.Agent, Reason: reason, Wait: c.wait(m.now), Talk: talk}
-	a := m.agents[c.Agent]
 	if a != nil && a.talk == c {
 		a.talk = nil
 	}
 	if a == nil || a.Agent.Call != c.ID {
-		m.emitCall(c, e)
+		m.emitCall(c, &e)
 		m.keepEnded(c)
 		return nil
 	}
@@ -146,7 +146,7 @@ func (m *Machine) finish(c *call, reason string) (freed *agent) {
 	wrap := m.endWork(a, c.q)
 	m.learnHandleTime(c.q, talk+wrap)
 	e.AgentState = a.State
-	m.emitCall(c, e)
+	m.emitCall(c, &e)
 	m.keepEnded(c)
 	return a
 }

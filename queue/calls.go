@@ -13,6 +13,9 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if cmd.Call == "" {
 		return Result{}, refuse(ErrInvalid, "call_id", "must not be empty")
 	}
+	if cmd.Caller != "" { // both indexes are far away in a large site: they are waited for together
+		m.warmed += m.byCaller.warm(m.byCaller.hash(string(cmd.Caller)))
+	}
 	known := m.calls.get(cmd.Call)
 	if known != nil {
 		if !sameSwitch(known, cmd.Switch) {
@@ -31,12 +34,12 @@ func (m *Machine) arrive(cmd *Arrive) (Result, error) {
 	if known != nil {
 		return m.arriveTooLate(known, q, cmd), nil
 	}
-	c := m.freshCall()
+	c := m.rooms.take()
 	m.newCall(c, cmd, q, m.now)
 	if reason := cmp.Or(m.refusal(c), cmd.Refuse); reason != "" {
 		c.State, c.Reason, c.EndedAt = CallRefused, reason, m.now
 		m.countEnd(c, CallRefused)
-		m.emitCall(c, Event{Type: EventCallRefused, Reason: reason})
+		m.emitCall(c, &Event{Type: EventCallRefused, Reason: reason})
 		m.keepEnded(c)
 		return m.callResult(c), nil
 	}
@@ -90,8 +93,8 @@ func (m *Machine) newCall(c *call, cmd *Arrive, q *queueState, joined instant.In
 func (m *Machine) linkCall(c *call, q *queueState) {
 	c.entry = entry{q: q, call: c, slot: slotOf(c.Tier), dirty: c.dirty}
 	c.timer = newTimer(c, classCall, c.Seq)
-	m.calls.put(c)
-	m.linkCaller(c)
+	q.open++
+	m.keepCall(c)
 	m.touchCall(c)
 }
 
@@ -128,7 +131,7 @@ func (m *Machine) join(c *call) {
 	m.waiting++
 	countWaiting(c, 1)
 	m.totals(c.q, c.Tier).Joined++
-	m.emitCall(c, Event{Type: EventCallJoined})
+	m.emitCall(c, &Event{Type: EventCallJoined})
 	m.lineUpOrHold(&c.entry)
 	m.armCall(c)
 	m.place(&c.entry)

@@ -44,7 +44,7 @@ func (m *Machine) armCall(c *call) {
 // fire implements timed.
 func (c *call) fire(m *Machine, now instant.Instant) {
 	if c.State == CallAnswered {
-		m.free(m.finish(c, ReasonMaxTalk))
+		m.free(m.finish(c, m.agents[c.Agent], ReasonMaxTalk))
 		return
 	}
 	q := c.q
@@ -83,7 +83,7 @@ func (m *Machine) noteLate(c *call) {
 	m.totals(c.q, c.Tier).Late++
 	m.cohort(c.q, c.Tier, c.JoinedAt).LateWaiting++
 	m.totals(c.q, c.Tier).Counts.LateWaiting++
-	m.emitCall(c, Event{Type: EventCallLate, Wait: c.wait(m.now)})
+	m.emitCall(c, &Event{Type: EventCallLate, Wait: c.wait(m.now)})
 }
 
 // offerDue ends an offer that was not acknowledged or not answered in time:
@@ -110,7 +110,7 @@ func (m *Machine) giveBack(o *offer, how, notReady string) {
 	}
 	m.emitReturned(o)
 	if notReady != "" {
-		m.emit(Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
+		m.emit(&Event{Type: EventAgentStateChanged, Agent: a.ID, AgentState: a.State, Reason: a.Reason})
 	}
 	m.settle(a)
 	m.place(o.e)
@@ -137,5 +137,5 @@ func (m *Machine) moveTo(c *call, to *queueState, reason, by string) {
 	few.OverflowedFrom, few.HeldUntil, c.QueuedAt = from.cfg.Name, 0, m.now
 	m.lineUp(&c.entry)
 	m.armCall(c)
-	m.emitCall(c, Event{Type: EventCallMoved, FromQueue: from.cfg.Name, Reason: reason, Why: by})
+	m.emitCall(c, &Event{Type: EventCallMoved, FromQueue: from.cfg.Name, Reason: reason, Why: by})
 }

@@ -59,18 +59,16 @@ func (m *Machine) Calls(f CallFilter) ([]Call, string, error) {
 // eachInLine visits the calls that wait or are offered, of one queue ("" = all):
 // of each line at least the first most of those that rank after from.
 func (m *Machine) eachInLine(queue string, from rank, most int, visit func(*call)) {
-	pivot := &call{JoinedAt: from.at, Seq: from.seq}
-	pivot.entry.call = pivot
 	for _, q := range m.queueList {
 		if queue != "" && q.cfg.Name != queue {
 			continue
 		}
 		for s := range q.lines {
 			n := 0
-			if q.lines[s].t == nil || slot(s) == slotCallback {
+			if slot(s) == slotCallback {
 				continue
 			}
-			q.lines[s].t.Ascend(&pivot.entry, func(e *entry) bool {
+			q.lines[s].each(from, func(e *entry) bool {
 				if e.call != nil && from.before(e.rank()) {
 					visit(e.call)
 					n++

@@ -27,10 +27,6 @@ type Request struct {
 
 func (r *Request) request() *Request { return r }
 
-// RequestOf returns what makes cmd safe to repeat, for engines that decide
-// outside this package.
-func RequestOf(cmd Command) *Request { return cmd.request() }
-
 // Arrive says that a call reached the switch. The call id is the idempotency
 // key: a call that is already known is answered as it stands.
 // Errors: ErrInvalid, ErrQueueNotFound, ErrCallExists (other switch's call).

@@ -31,7 +31,7 @@ func (m *Machine) cohort(q *queueState, t tiering.Tier, joined instant.Instant) 
 	i := len(ts.cohorts)
 	if i == 0 || ts.cohorts[i-1].Start != start {
 		var found bool
-		i, found = slices.BinarySearchFunc(ts.cohorts, start, func(c *cohort, at instant.Instant) int { return int(c.Start - at) })
+		i, found = ts.cohortAt(start)
 		if !found {
 			ts.cohorts = slices.Insert(ts.cohorts, i, &cohort{Cohort: Cohort{Queue: q.cfg.Name, Tier: t, Start: start}})
 			m.changes.GoneCohorts = notGone(m.changes.GoneCohorts, CohortKey{q.cfg.Name, t, start})
@@ -45,6 +45,11 @@ func (m *Machine) cohort(q *queueState, t tiering.Tier, joined instant.Instant) 
 		m.touched.cohorts = append(m.touched.cohorts, c)
 	}
 	return &c.Counts
+}
+
+// cohortAt returns where the cohort that starts at the given instant stands, or would.
+func (ts *tierState) cohortAt(start instant.Instant) (i int, found bool) {
+	return slices.BinarySearchFunc(ts.cohorts, start, func(c *cohort, at instant.Instant) int { return int(c.Start - at) })
 }
 
 // trimCohorts drops cohorts that are too old, but none from keep on, and
@@ -141,6 +146,8 @@ func (m *Machine) recount(c *call, to *queueState, tier tiering.Tier) {
 		m.cohort(to, tier, c.JoinedAt).LateWaiting++
 		m.totals(to, tier).Counts.LateWaiting++
 	}
+	c.q.open--
+	to.open++
 	c.q, c.Tier = to, tier
 	countWaiting(c, 1)
 }

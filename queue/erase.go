@@ -77,8 +77,10 @@ func (m *Machine) eraseCallbacks(cmd *EraseCaller, res *Result) {
 }
 
 func (m *Machine) eraseCalls(cmd *EraseCaller, res *Result) {
-	// Those that are erased leave the list that is gone through.
-	for _, c := range slices.Collect(m.callsOf(cmd.Caller)) {
+	// Those that are erased leave the list that is gone through. Its order depends on
+	// what was taken back; that of the changes must not.
+	list := slices.SortedFunc(m.callsOf(cmd.Caller), func(a, b *call) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, c := range list {
 		switch {
 		case c.State.Terminal():
 			m.eraseCall(c)
@@ -109,13 +111,13 @@ func (m *Machine) eraseAnswers(caller tiering.Number) {
 }
 
 func (m *Machine) eraseFromAnswers(whose person) {
-	for i, r := range m.requestList {
+	for i, r := range m.requestList.all() {
 		if !r.Result.tellsOf(whose) {
 			continue
 		}
 		fresh := *r
 		fresh.Result = r.Result.erased(whose)
-		m.requests[requestKey{r.Kind, r.ID}], m.requestList[i] = &fresh, &fresh
+		m.requests[requestKey{r.Kind, r.ID}], m.requestList.all()[i] = &fresh, &fresh
 		m.changes.Requests = append(m.changes.Requests, &fresh)
 	}
 }

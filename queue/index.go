@@ -10,13 +10,17 @@ import (
 // index finds calls by a text of theirs. It does what a map would do, and is made
 // for a site that keeps a hundred thousand calls and more, of which each is looked
 // up a few times in its life and forgotten when nothing of it is in a processor's
-// cache any more: it holds a call and its hash side by side, never looks at the
-// text of a call that is not the one, and forgets a call without reading its text.
+// cache any more: it holds a call's name and its hash side by side, eight of them in
+// one line of the cache, never looks at the text of a call that is not the one,
+// forgets a call without reading its text, and is nothing to the collector.
 //
 // Calls are spread over shards, so that growing one delays no command noticeably.
 type index struct {
+	rooms    *rooms
 	byCaller bool // by number, else by id
 	seed     maphash.Seed
+	last     string // the key that was hashed last, which is often asked for again
+	lastHash uint32
 	shards   [indexShards]shard
 }
 
@@ -33,12 +37,17 @@ type shard struct {
 	n     int
 }
 
-type indexSlot struct {
-	c    *call // nil: free
-	hash uint32
-}
+// indexSlot is a call's hash and, in the lower half, its callRef; 0 is free.
+type indexSlot uint64
 
-func newIndex(byCaller bool) index { return index{byCaller: byCaller, seed: maphash.MakeSeed()} }
+func slotFor(hash uint32, ref callRef) indexSlot { return indexSlot(hash)<<32 | indexSlot(ref) }
+
+func (s indexSlot) hash() uint32 { return uint32(s >> 32) }
+func (s indexSlot) ref() callRef { return callRef(s) }
+
+func newIndex(r *rooms, byCaller bool) index {
+	return index{rooms: r, byCaller: byCaller, seed: maphash.MakeSeed()}
+}
 
 func (x *index) key(c *call) string {
 	if x.byCaller {
@@ -55,7 +64,12 @@ func (x *index) hashOf(c *call) *uint32 {
 	return &c.idHash
 }
 
-func (x *index) hash(key string) uint32 { return uint32(maphash.String(x.seed, key)) }
+func (x *index) hash(key string) uint32 {
+	if key != x.last {
+		x.last, x.lastHash = key, uint32(maphash.String(x.seed, key))
+	}
+	return x.lastHash
+}
 
 // find returns the place of a key in its shard: the slot of the call that has it,
 // or the free one that it would get. The shard must have a free slot.
@@ -63,7 +77,7 @@ func (x *index) find(s *shard, hash uint32, key string) *indexSlot {
 	mask := uint32(len(s.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		slot := &s.slots[i]
-		if slot.c == nil || slot.hash == hash && x.key(slot.c) == key {
+		if *slot == 0 || slot.hash() == hash && x.key(x.rooms.get(slot.ref())) == key {
 			return slot
 		}
 	}
@@ -76,7 +90,17 @@ func (x *index) get(key string) *call {
 	if s.n == 0 {
 		return nil
 	}
-	return x.find(s, hash, key).c
+	return x.rooms.at(x.find(s, hash, key).ref())
+}
+
+// warm reads the slot that a hash names, which is then near for whoever is about
+// to look there; what, is of no use.
+func (x *index) warm(hash uint32) uint64 {
+	s := &x.shards[hash>>shardBits]
+	if s.n == 0 {
+		return 0
+	}
+	return uint64(s.slots[hash&uint32(len(s.slots)-1)])
 }
 
 // put makes c the call of its key, and returns the one it takes the place of.
@@ -88,8 +112,8 @@ func (x *index) put(c *call) (before *call) {
 		s.resize(max(leastSlots, 2*len(s.slots)))
 	}
 	slot := x.find(s, hash, x.key(c))
-	before = slot.c
-	slot.c, slot.hash = c, hash
+	before = x.rooms.at(slot.ref())
+	*slot = slotFor(hash, c.ref)
 	if before == nil {
 		s.n++
 	}
@@ -100,18 +124,19 @@ func (x *index) put(c *call) (before *call) {
 // nil c takes it out.
 func (x *index) replace(old, c *call) {
 	hash := *x.hashOf(old)
+	want := slotFor(hash, old.ref)
 	s := &x.shards[hash>>shardBits]
 	mask := uint32(len(s.slots) - 1)
 	i := hash & mask
-	for s.slots[i].c != old {
-		if s.slots[i].c == nil {
+	for s.slots[i] != want {
+		if s.slots[i] == 0 {
 			panic("queue: a call is not where its hash says")
 		}
 		i = (i + 1) & mask
 	}
 	if c != nil {
 		*x.hashOf(c) = hash
-		s.slots[i].c = c
+		s.slots[i] = slotFor(hash, c.ref)
 		return
 	}
 	s.free(i, mask)
@@ -124,14 +149,14 @@ func (x *index) replace(old, c *call) {
 // free empties slot i, and moves back into it who would no longer be found
 // behind a free slot.
 func (s *shard) free(i, mask uint32) {
-	for j := (i + 1) & mask; s.slots[j].c != nil; j = (j + 1) & mask {
+	for j := (i + 1) & mask; s.slots[j] != 0; j = (j + 1) & mask {
 		// Who stands at j may stand at i when that is not before the slot of its hash.
-		if (j-s.slots[j].hash)&mask >= (j-i)&mask {
+		if (j-s.slots[j].hash())&mask >= (j-i)&mask {
 			s.slots[i] = s.slots[j]
 			i = j
 		}
 	}
-	s.slots[i] = indexSlot{}
+	s.slots[i] = 0
 }
 
 func (s *shard) resize(n int) {
@@ -139,11 +164,11 @@ func (s *shard) resize(n int) {
 	s.slots = make([]indexSlot, n)
 	mask := uint32(n - 1)
 	for _, slot := range old {
-		if slot.c == nil {
+		if slot == 0 {
 			continue
 		}
-		i := slot.hash & mask
-		for s.slots[i].c != nil {
+		i := slot.hash() & mask
+		for s.slots[i] != 0 {
 			i = (i + 1) & mask
 		}
 		s.slots[i] = slot
@@ -155,7 +180,7 @@ func (x *index) all() iter.Seq[*call] {
 	return func(yield func(*call) bool) {
 		for i := range x.shards {
 			for _, slot := range x.shards[i].slots {
-				if slot.c != nil && !yield(slot.c) {
+				if slot != 0 && !yield(x.rooms.get(slot.ref())) {
 					return
 				}
 			}
@@ -167,14 +192,40 @@ func (x *index) all() iter.Seq[*call] {
 // became known: the index has the last one, and that one leads to the first. They
 // are forgotten in about the same order.
 
+// keepCall makes a call known until forgetCall.
+func (m *Machine) keepCall(c *call) {
+	m.calls.put(c)
+	if m.bySeq != nil {
+		m.bySeq[c.Seq] = c
+	}
+	m.linkCaller(c)
+}
+
+func (m *Machine) forgetCall(c *call) {
+	m.calls.replace(c, nil)
+	if m.bySeq != nil {
+		delete(m.bySeq, c.Seq)
+	}
+	m.unlinkCaller(c)
+}
+
+// renumber gives a new call the sequence number of the one whose place it takes.
+func (m *Machine) renumber(c *call, seq uint64) {
+	if m.bySeq != nil {
+		delete(m.bySeq, c.Seq)
+		m.bySeq[seq] = c
+	}
+	c.Seq, c.timer = seq, newTimer(c, classCall, seq)
+}
+
 // linkCaller makes a call findable by its number until it is forgotten.
 func (m *Machine) linkCaller(c *call) {
 	if c.Caller == "" {
 		return
 	}
-	c.sameCaller = c
+	c.sameCaller = c.ref
 	if last := m.byCaller.put(c); last != nil {
-		c.sameCaller, last.sameCaller = last.sameCaller, c
+		c.sameCaller, last.sameCaller = last.sameCaller, c.ref
 	}
 }
 
@@ -182,18 +233,18 @@ func (m *Machine) unlinkCaller(c *call) {
 	if c.Caller == "" {
 		return
 	}
-	if c.sameCaller == c {
+	if c.sameCaller == c.ref {
 		m.byCaller.replace(c, nil)
-		c.sameCaller = nil
+		c.sameCaller = 0
 		return
 	}
 	// The one before the first of them, which is forgotten first, is the last.
 	last := m.byCaller.get(string(c.Caller))
 	before := last
-	for before.sameCaller != c {
-		before = before.sameCaller
+	for before.sameCaller != c.ref {
+		before = m.rooms.get(before.sameCaller)
 	}
-	before.sameCaller, c.sameCaller = c.sameCaller, nil
+	before.sameCaller, c.sameCaller = c.sameCaller, 0
 	if last == c {
 		m.byCaller.replace(c, before)
 	}
@@ -206,7 +257,7 @@ func (m *Machine) callsOf(caller tiering.Number) iter.Seq[*call] {
 		if last == nil {
 			return
 		}
-		for c := last.sameCaller; ; c = c.sameCaller {
+		for c := m.rooms.get(last.sameCaller); ; c = m.rooms.get(c.sameCaller) {
 			if !yield(c) || c == last {
 				return
 			}

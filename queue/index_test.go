@@ -13,7 +13,8 @@ import (
 // places collide.
 func TestIndex(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	x := newIndex(false)
+	var calls rooms
+	x := newIndex(&calls, false)
 	model := map[string]*call{}
 	var keys []string
 	check := func(key string) {
@@ -26,18 +27,22 @@ func TestIndex(t *testing.T) {
 		// It grows for a while and shrinks for a while.
 		switch c := model[key]; {
 		case c == nil && (step/40_000%2 == 0 || r.IntN(4) == 0):
-			model[key] = &call{ID: key}
+			model[key] = calls.take()
+			model[key].ID = key
 			if before := x.put(model[key]); before != nil {
 				t.Fatalf("%s took the place of %v", key, before)
 			}
 			keys = append(keys, key)
 		case c != nil && r.IntN(8) == 0:
-			model[key] = &call{ID: key}
+			model[key] = calls.take()
+			model[key].ID = key
 			if before := x.put(model[key]); before != c {
 				t.Fatalf("%s took the place of %v, not of %v", key, before, c)
 			}
+			calls.give(c)
 		case c != nil:
 			x.replace(c, nil)
+			calls.give(c)
 			delete(model, key)
 		}
 		check(key)
@@ -70,7 +75,8 @@ func TestCallsOfANumber(t *testing.T) {
 			m.unlinkCaller(list[at])
 			model[number] = slices.Delete(list, at, at+1)
 		} else {
-			c := &call{ID: fmt.Sprint(i), Caller: number}
+			c := m.rooms.take()
+			c.ID, c.Caller = fmt.Sprint(i), number
 			m.linkCaller(c)
 			model[number] = append(list, c)
 		}
@@ -85,8 +91,10 @@ func TestCallsOfANumber(t *testing.T) {
 
 // A call that is forgotten twice is a defect that must not go on unseen.
 func TestIndexOfACallThatIsNotThere(t *testing.T) {
-	x := newIndex(false)
-	a, b := &call{ID: "a"}, &call{ID: "b"}
+	var calls rooms
+	x := newIndex(&calls, false)
+	a, b := calls.take(), calls.take()
+	a.ID, b.ID = "a", "b"
 	x.put(a)
 	x.put(b)
 	x.replace(a, nil)

@@ -44,9 +44,6 @@ type entry struct {
 	slot  slot
 	lined bool // stands in q's line
 	dirty bool // touched since TakeChanges
-	// idHash is a call's in the index by id. It stands where there is room for it:
-	// a call has one byte less than the memory's next larger step.
-	idHash uint32
 }
 
 // rank is an entry's place within its slot.
@@ -98,77 +95,6 @@ func before(a *entry, aLevel int, b *entry, bLevel int) bool {
 	return a.rank().before(b.rank())
 }
 
-// line holds the entries of one slot in order of rank. An entry's rank must
-// not change while it stands there.
-type line struct{ t *btree.BTreeG[*entry] }
-
-func (l *line) add(e *entry) {
-	if l.t == nil {
-		l.t = btree.NewBTreeGOptions(func(a, b *entry) bool { return a.rank().before(b.rank()) }, btree.Options{NoLocks: true})
-	}
-	// Load is Set with a short cut for the greatest key, which arrivals are.
-	l.t.Load(e)
-}
-
-func (l *line) remove(e *entry) {
-	// The first one leaves most often, and can go without a search.
-	if first, ok := l.t.Min(); ok && first == e {
-		l.t.PopMin()
-		return
-	}
-	l.t.Delete(e)
-}
-
-func (l *line) len() int {
-	if l.t == nil {
-		return 0
-	}
-	return l.t.Len()
-}
-
-// first returns the first entry that ok accepts.
-func (l *line) first(ok func(*entry) bool) (found *entry) {
-	if l.t == nil {
-		return nil
-	}
-	if e, some := l.t.Min(); !some {
-		return nil
-	} else if ok(e) {
-		return e
-	}
-	l.t.Scan(func(e *entry) bool {
-		if ok(e) {
-			found = e
-		}
-		return found == nil
-	})
-	return found
-}
-
-// index returns how many entries rank before r.
-func (l *line) index(r rank) int {
-	if l.t == nil {
-		return 0
-	}
-	if last, ok := l.t.Max(); !ok {
-		return 0
-	} else if last.rank().before(r) {
-		return l.t.Len()
-	} else if last.rank() == r {
-		return l.t.Len() - 1 // an arrival asks for its own place
-	}
-	lo, hi := 0, l.t.Len()
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if e, _ := l.t.GetAt(mid); e.rank().before(r) {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo
-}
-
 // idlers are the idle agents of one queue at one level, longest idle first.
 type idlers struct {
 	level int
@@ -194,6 +120,7 @@ type queueState struct {
 	workingRing int                               // of these, those whose phone the switch rings
 	agents      agentCounts                       // who serve it, signed-out ones too
 	waiting     int                               // calls waiting or offered
+	open        int                               // calls that have not ended, and open callbacks
 	declined    map[*entry]struct{}               // lined entries that somebody declined
 	lanes       laneSet
 	dirty       bool

@@ -18,13 +18,19 @@ type Machine struct {
 	meta Meta
 
 	queues    map[string]*queueState
-	queueList []*queueState // as configured
+	queueList []*queueState // as configured, then ghosts by name
 
-	calls    index   // every call kept, by id
-	byCaller index   // the last of each number
-	ended    []*call // kept for a while, oldest end first
-	waiting  int     // calls waiting or offered
-	held     int     // calls that wait for their preferred agent
+	pastQueues map[string]*queueState // not configured, and nobody waits there: see ghosts.go
+
+	rooms    rooms            // where calls live
+	calls    index            // every call kept, by id
+	byCaller index            // the last of each number
+	bySeq    map[uint64]*call // nil until the first Sync
+	ended    shelf[*call]     // kept for a while, oldest end first
+	trimmed  uint             // calls forgotten
+	waiting  int              // calls waiting or offered
+	held     int              // calls that wait for their preferred agent
+	warmed   uint64           // see warmUp
 
 	agents      map[string]*agent
 	agentList   *btree.Map[string, *agent]
@@ -35,20 +41,20 @@ type Machine struct {
 
 	callbacks     map[string]*cbRecord
 	openCallbacks map[callbackKey]*cbRecord
-	endedBacks    []*cbRecord
+	endedBacks    shelf[*cbRecord]
 	endedStates   [len(callback.States) + 1]int // of endedBacks, by state
 
 	owners   map[string]*owner
 	switches map[string]*switchState
 
 	requests    map[requestKey]*RequestRecord
-	requestList []*RequestRecord // oldest first
+	requestList shelf[*RequestRecord] // oldest first
 
 	origins map[origin]*origin // one copy of each
+	origin  *origin            // the one asked for last
 	shown   room               // records in the answer to the command at hand
 
-	spareCalls  []*call  // room of forgotten calls, to be used again
-	spareOffers []*offer // likewise
+	spareOffers []*offer // room of forgotten ones, to be used again
 	goneOffers  []*offer // forgotten by the command at hand, which may still hold them
 
 	overdue overdue // what is over, and to be erased before the command at hand is
@@ -109,11 +115,13 @@ func newMachine(site Site) *Machine {
 	m := &Machine{
 		site:          site,
 		queues:        map[string]*queueState{},
-		calls:         newIndex(false),
-		byCaller:      newIndex(true),
+		pastQueues:    map[string]*queueState{},
 		agents:        map[string]*agent{},
 		agentList:     btree.NewMap[string, *agent](16),
-		offers:        offerLog{older: map[uint64]*offer{}},
+		offers:        offerLog{older: map[uint64]*offer{}, callbacks: map[string][]*offer{}},
+		ended:         shelf[*call]{before: endedBefore},
+		endedBacks:    shelf[*cbRecord]{before: callbackEndedBefore},
+		requestList:   shelf[*RequestRecord]{before: func(a, b *RequestRecord) bool { return a.Seq < b.Seq }},
 		callbacks:     map[string]*cbRecord{},
 		openCallbacks: map[callbackKey]*cbRecord{},
 		owners:        map[string]*owner{},
@@ -124,17 +132,25 @@ func newMachine(site Site) *Machine {
 		changes:       &Changes{},
 		spare:         &Changes{},
 	}
+	m.calls, m.byCaller = newIndex(&m.rooms, false), newIndex(&m.rooms, true)
 	m.talkLane = m.timers.laneFor(laneTalk, site.MaxTalk)
 	m.ackLane = m.timers.laneFor(laneAck, site.AckTimeout)
 	for _, q := range site.Queues {
-		m.addQueue(q)
+		m.addQueue(newQueue(q))
 	}
 	return m
 }
 
-func (m *Machine) addQueue(cfg Queue) *queueState {
-	q := &queueState{cfg: cfg, declined: map[*entry]struct{}{}}
-	q.rec = QueueRecord{Name: cfg.Name, HandleTime: cfg.HandleTime.Milliseconds()}
+func newQueue(cfg Queue) *queueState {
+	return &queueState{cfg: cfg, declined: map[*entry]struct{}{}}
+}
+
+// addQueue opens a queue for calls.
+func (m *Machine) addQueue(q *queueState) {
+	cfg := &q.cfg
+	if q.rec.Name == "" {
+		q.rec = newQueueRecord(cfg)
+	}
 	q.lanes = laneSet{
 		late:     m.timers.laneFor(laneLate, cfg.Threshold),
 		offer:    m.timers.laneFor(laneOffer, cfg.OfferTimeout),
@@ -144,7 +160,11 @@ func (m *Machine) addQueue(cfg Queue) *queueState {
 	}
 	m.queues[cfg.Name] = q
 	m.queueList = append(m.queueList, q)
-	return q
+}
+
+// newQueueRecord is what a queue knows before it has learned anything.
+func newQueueRecord(cfg *Queue) QueueRecord {
+	return QueueRecord{Name: cfg.Name, HandleTime: cfg.HandleTime.Milliseconds()}
 }
 
 // Warnings lists what RestoreMachine had to mend.
@@ -169,10 +189,12 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 	m.fireDue()
 	m.eraseOver(nil)
 	m.trim()
+	m.layGhosts()
 	req := cmd.request()
 	if req.ID == "" {
 		res, err := m.decide(cmd)
 		m.eraseOver(&res)
+		m.layGhosts()
 		return res, err
 	}
 	key := requestKey{cmd.Kind(), req.ID}
@@ -186,6 +208,7 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 	}
 	res, err := m.decide(cmd)
 	m.eraseOver(&res)
+	m.layGhosts()
 	if err == nil {
 		return m.remember(key, req.Print, &res), nil
 	}
@@ -198,7 +221,7 @@ func (m *Machine) remember(key requestKey, fingerprint uint64, res *Result) Resu
 	r := &RequestRecord{Seq: m.meta.RequestSeq, Kind: key.kind, ID: key.id, Print: fingerprint, At: m.now, Result: res.Clone()}
 	r.Result.lasting = true
 	m.requests[key] = r
-	m.requestList = append(m.requestList, r)
+	m.requestList.add(r)
 	m.changes.Requests = append(m.changes.Requests, r)
 	return r.Result
 }
@@ -271,8 +294,8 @@ func (m *Machine) decideRare(cmd Command) (Result, error) {
 // fireDue fires every timer due by now, the earliest first.
 func (m *Machine) fireDue() {
 	for {
-		t := m.timers.first()
-		if t == nil || t.at > m.now {
+		t := m.timers.due(m.now)
+		if t == nil {
 			return
 		}
 		m.timers.disarm(t)
@@ -280,18 +303,18 @@ func (m *Machine) fireDue() {
 	}
 }
 
-// emit writes one event.
-func (m *Machine) emit(e Event) {
+// emit writes one event. The log has a copy of e.
+func (m *Machine) emit(e *Event) {
 	m.meta.LastEvent++
 	e.Seq, e.At = m.meta.LastEvent, m.now
-	m.changes.Events = append(m.changes.Events, e)
+	m.changes.Events = append(m.changes.Events, *e)
 }
 
 // eventsPerCall bounds the list of its events that a call carries.
 const eventsPerCall = 100
 
 // emitCall writes one event of a call, with what every such event says.
-func (m *Machine) emitCall(c *call, e Event) {
+func (m *Machine) emitCall(c *call, e *Event) {
 	e.Call, e.Queue, e.Tier, e.Switch, e.JoinedAt, e.Late = c.ID, c.queueName(), c.Tier, c.from.Switch, c.JoinedAt, c.Late
 	m.emit(e)
 	c.addEvent(m.meta.LastEvent)

@@ -193,8 +193,7 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 		o.AckBy = m.now.Add(m.site.AckTimeout)
 	}
 	if gone := m.offers.add(o); gone != nil {
-		m.changes.GoneOffers = append(m.changes.GoneOffers, gone.Epoch)
-		m.goneOffers = append(m.goneOffers, gone)
+		m.pushOut(gone)
 	}
 	m.live[o.slot].add(o)
 	m.touchOffer(o)
@@ -210,13 +209,14 @@ func (m *Machine) offerTo(e *entry, a *agent, why string) {
 		c.Offers++
 		m.armCall(c)
 		m.totals(c.q, c.Tier).Offers++
-		m.emitCall(c, Event{Type: EventCallOffered, Agent: a.ID, AgentState: a.State, Offer: o.Epoch, Why: why})
+		m.emitCall(c, &Event{Type: EventCallOffered, Agent: a.ID, AgentState: a.State, Offer: o.Epoch, Why: why})
 		return
 	}
 	o.OfferRecord.Callback, a.Agent.Callback = e.cb.ID, e.cb.ID
+	m.offers.addCallback(o)
 	m.mustCallback(e.cb.Offer())
 	m.armCallback(e.cb)
-	m.emitCallback(e.cb, Event{Type: EventCallbackOffered, Agent: a.ID, AgentState: a.State, Offer: o.Epoch, Why: why})
+	m.emitCallback(e.cb, &Event{Type: EventCallbackOffered, Agent: a.ID, AgentState: a.State, Offer: o.Epoch, Why: why})
 }
 
 // endOffer ends a live offer that nobody accepted. The call is back in its
@@ -246,7 +246,7 @@ func (m *Machine) closeOffer(o *offer, how string) {
 	o.a.Agent.Call, o.a.Agent.Callback = "", ""
 	m.touchAgent(o.a)
 	if m.offers.ended(o) {
-		m.changes.GoneOffers = append(m.changes.GoneOffers, o.Epoch)
+		m.pushOut(o)
 	}
 }
 
@@ -255,10 +255,10 @@ func (m *Machine) emitReturned(o *offer) {
 	e := Event{Agent: o.a.ID, AgentState: o.a.State, Offer: o.Epoch, Reason: o.Ended}
 	if o.e.call != nil {
 		e.Type = EventOfferReturned
-		m.emitCall(o.e.call, e)
+		m.emitCall(o.e.call, &e)
 		return
 	}
 	e.Type = EventCallbackReturned
-	m.emitCallback(o.e.cb, e)
+	m.emitCallback(o.e.cb, &e)
 	m.pass(o.e.cb) // the window may have closed meanwhile
 }

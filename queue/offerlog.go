@@ -10,10 +10,11 @@ import (
 const offersKept = 1 << 13
 
 // offerLog finds offers by epoch: the latest ones, whatever became of them, and
-// older ones while they live.
+// older ones while they live, or tell who declined a callback.
 type offerLog struct {
-	latest [offersKept]*offer // by epoch modulo offersKept
-	older  map[uint64]*offer  // live ones that newer offers have pushed out
+	latest    [offersKept]*offer  // by epoch modulo offersKept
+	older     map[uint64]*offer   // those that newer offers have pushed out
+	callbacks map[string][]*offer // of each callback, by epoch
 }
 
 // get returns the offer with this epoch, nil when it is not kept.
@@ -24,8 +25,8 @@ func (l *offerLog) get(epoch uint64) *offer {
 	return l.older[epoch]
 }
 
-// add records an offer; epochs grow. It returns the offer that is kept no
-// longer, nil when there is none.
+// add records an offer; epochs grow. It returns the past offer that it pushes out,
+// nil when there is none.
 func (l *offerLog) add(o *offer) (gone *offer) {
 	place := &l.latest[o.Epoch%offersKept]
 	gone, *place = *place, o
@@ -36,7 +37,41 @@ func (l *offerLog) add(o *offer) (gone *offer) {
 	return gone
 }
 
-// ended is told that an offer is over; it reports whether it is kept no longer.
+// restore records an offer whatever came before: of two that have the same place
+// the later one takes it.
+func (l *offerLog) restore(o *offer) {
+	place := &l.latest[o.Epoch%offersKept]
+	if *place != nil && (*place).Epoch > o.Epoch {
+		l.older[o.Epoch] = o
+		return
+	}
+	if *place != nil && *place != o {
+		l.older[(*place).Epoch] = *place
+	}
+	*place = o
+}
+
+// remove takes an offer out. Its place goes to the latest of the older ones that
+// it had pushed out.
+func (l *offerLog) remove(o *offer) {
+	place := &l.latest[o.Epoch%offersKept]
+	if *place != o {
+		delete(l.older, o.Epoch)
+		return
+	}
+	*place = nil
+	for _, older := range l.older {
+		if older.Epoch%offersKept == o.Epoch%offersKept && (*place == nil || (*place).Epoch < older.Epoch) {
+			*place = older
+		}
+	}
+	if *place != nil {
+		delete(l.older, (*place).Epoch)
+	}
+}
+
+// ended is told that an offer is over, or tells no more; it reports whether newer
+// ones have pushed it out, and is done with it then.
 func (l *offerLog) ended(o *offer) (gone bool) {
 	if len(l.older) == 0 || l.older[o.Epoch] == nil {
 		return false

@@ -79,12 +79,15 @@ func (m *Machine) detach(cmd *Detach) (Result, error) {
 // liveFor finds a live offer for whoever answers it: its agent, or the switch
 // on behalf of an agent whose phone it rings (empty agent).
 func (m *Machine) liveFor(agentID string, epoch uint64) (*offer, error) {
+	o := m.offers.get(epoch)
+	if o != nil && o.Ended == "" && o.Agent == agentID {
+		return o, nil
+	}
 	if agentID != "" {
 		if _, err := m.agent(agentID); err != nil {
 			return nil, err
 		}
 	}
-	o := m.offers.get(epoch)
 	if o == nil || agentID != "" && o.Agent != agentID {
 		if o == nil && epoch > 0 && epoch <= m.meta.Epoch {
 			return nil, refuse(ErrOfferEnded, "offer_id", "offer %s ended long ago", OfferID(epoch))
@@ -113,10 +116,10 @@ func (m *Machine) acknowledge(cmd *Acknowledge) (Result, error) {
 	e := Event{Type: EventOfferAcknowledged, Agent: o.Agent, AgentState: o.a.State, Offer: o.Epoch}
 	if c := o.e.call; c != nil {
 		m.armCall(c)
-		m.emitCall(c, e)
+		m.emitCall(c, &e)
 	} else {
 		m.armCallback(o.e.cb)
-		m.emitCallback(o.e.cb, e)
+		m.emitCallback(o.e.cb, &e)
 	}
 	return Result{Offer: m.liveOffer(o.a)}, nil
 }
@@ -141,7 +144,7 @@ func (m *Machine) accept(cmd *Accept) (Result, error) {
 	m.become(a, AgentTalking, "")
 	m.armCall(c)
 	m.countEnd(c, CallAnswered)
-	m.emitCall(c, Event{Type: EventCallAnswered, Agent: a.ID, AgentState: a.State, Offer: epoch, Wait: c.wait(m.now)})
+	m.emitCall(c, &Event{Type: EventCallAnswered, Agent: a.ID, AgentState: a.State, Offer: epoch, Wait: c.wait(m.now)})
 	m.cancelAnswered(c)
 	return Result{Call: m.show(c), Agent: &a.Agent}, nil
 }
@@ -195,7 +198,7 @@ func (m *Machine) complete(cmd *Complete) (Result, error) {
 	}
 	switch c.State {
 	case CallAnswered:
-		m.free(m.finish(c, ReasonAgentCompleted))
+		m.free(m.finish(c, a, ReasonAgentCompleted))
 	case CallCompleted:
 		return Result{Call: m.show(c), Agent: &a.Agent, Duplicate: true}, nil
 	default:

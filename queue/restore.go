@@ -3,7 +3,9 @@ package queue
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"greenlane/callback"
 )
@@ -16,14 +18,91 @@ func RestoreMachine(site Site, st *State) (*Machine, error) {
 		return nil, err
 	}
 	m := newMachine(site)
+	if err := m.adopt(st, nil); err != nil {
+		return nil, err
+	}
+	m.forgetTouched() // what was linked is on record already
+	return m, nil
+}
+
+// affected is what a change of other records leaves to be linked anew.
+type affected struct {
+	offers    []*offer // live ones
+	calls     []*call
+	callbacks []*cbRecord
+}
+
+// adopt takes records over into a machine that has nothing under their keys, or
+// has it unlinked, and links them and what was affected to everything else. First
+// come those that others point to, then the lines and timers, which look at all.
+func (m *Machine) adopt(st *State, more *affected) error {
+	if more == nil {
+		more = &affected{}
+	}
 	m.meta = st.Meta
 	m.now = st.Meta.Now
-	for _, r := range st.Queues {
-		if q := m.queues[r.Name]; q != nil {
+	ghosts := m.makeGhosts(st)
+	m.adoptQueues(st.Queues)
+	m.adoptAgents(st.Agents)
+	for _, q := range ghosts {
+		m.serveAgain(q)
+	}
+	m.adoptOwners(st)
+	if err := m.adoptCalls(st.Calls, more); err != nil {
+		return err
+	}
+	m.adoptCallbacks(st.Callbacks, more)
+	if err := m.adoptOffers(st.Offers, more); err != nil {
+		return err
+	}
+	m.standCalls(more.calls)
+	m.standCallbacks(more.callbacks)
+	m.adoptCounts(st)
+	m.adoptRequests(st.Requests)
+	m.layGhosts()
+	return nil
+}
+
+func (m *Machine) warn(format string, args ...any) {
+	m.warnings = append(m.warnings, fmt.Sprintf(format, args...))
+}
+
+func (m *Machine) adoptQueues(records []*QueueRecord) {
+	for _, r := range records {
+		q := m.knownQueue(r.Name)
+		if m.queues[r.Name] != nil || *r != newQueueRecord(&q.cfg) {
 			q.rec = *r
 		}
 	}
-	m.restoreAgents(st.Agents)
+}
+
+func (m *Machine) adoptAgents(records []*Agent) {
+	slices.SortFunc(records, func(a, b *Agent) int { return cmp.Compare(a.Ord, b.Ord) })
+	for _, r := range records {
+		a := m.agents[r.ID]
+		if a == nil {
+			a = &agent{}
+			m.agents[r.ID] = a
+			m.agentList.Set(r.ID, a)
+		}
+		*a = agent{Agent: *r, held: a.held}
+		a.timer = newTimer(a, classAgent, a.Ord)
+		m.countAgent(a, 1)
+		for _, s := range a.Services {
+			if m.queues[s.Queue] == nil {
+				m.warn("agent %q serves queue %q, which is not configured any more", a.ID, s.Queue)
+			}
+		}
+		m.setServices(a, a.Services)
+		if a.State.Working() {
+			a.countWorking(1)
+		}
+		m.setIdle(a, a.State == AgentReady && a.Presence != Absent)
+		m.armAgent(a)
+	}
+}
+
+func (m *Machine) adoptOwners(st *State) {
 	for _, r := range st.Owners {
 		o := &owner{OwnerRecord: *r}
 		o.timer = newTimer(o, classOwner, o.Ord)
@@ -33,144 +112,142 @@ func RestoreMachine(site Site, st *State) (*Machine, error) {
 	for _, r := range st.Switches {
 		m.switches[r.Switch] = &switchState{SwitchRecord: *r}
 	}
-	if err := m.restoreCalls(st.Calls); err != nil {
-		return nil, err
-	}
-	m.restoreCallbacks(st.Callbacks)
-	if err := m.restoreOffers(st.Offers); err != nil {
-		return nil, err
-	}
-	m.restoreLines()
-	m.restoreCounts(st)
-	slices.SortFunc(st.Requests, func(a, b *RequestRecord) int { return cmp.Compare(a.Seq, b.Seq) })
-	for _, r := range st.Requests {
-		m.requests[requestKey{r.Kind, r.ID}] = r
-		m.requestList = append(m.requestList, r)
-	}
-	m.TakeChanges() // what was linked is on record already
-	return m, nil
 }
 
-func (m *Machine) warn(format string, args ...any) {
-	m.warnings = append(m.warnings, fmt.Sprintf(format, args...))
-}
-
-// queueOrGhost returns a queue of the configuration or, for one that is gone,
-// makes it anew from the defaults: whoever waits there must not be lost.
-func (m *Machine) queueOrGhost(name, what string) *queueState {
-	if q := m.queues[name]; q != nil {
-		return q
-	}
-	m.warn("queue %q is not configured any more but %s: it goes on with the defaults", name, what)
-	return m.addQueue(DefaultQueue(name))
-}
-
-func (m *Machine) restoreAgents(records []*Agent) {
-	slices.SortFunc(records, func(a, b *Agent) int { return cmp.Compare(a.Ord, b.Ord) })
-	for _, r := range records {
-		a := &agent{Agent: *r}
-		a.timer = newTimer(a, classAgent, a.Ord)
-		m.agents[a.ID] = a
-		m.agentList.Set(a.ID, a)
-		m.countAgent(a, 1)
-		services := slices.DeleteFunc(slices.Clone(a.Services), func(s Service) bool {
-			gone := m.queues[s.Queue] == nil
-			if gone {
-				m.warn("agent %q serves queue %q, which is not configured any more", a.ID, s.Queue)
-			}
-			return gone
-		})
-		m.setServices(a, services)
-		if a.State.Working() {
-			a.countWorking(1)
-		}
-		m.setIdle(a, a.State == AgentReady && a.Presence != Absent)
-		m.armAgent(a)
-	}
-}
-
-func (m *Machine) restoreCalls(records []*Call) error {
+func (m *Machine) adoptCalls(records []*Call, more *affected) error {
 	slices.SortFunc(records, func(a, b *Call) int { return cmp.Compare(a.Seq, b.Seq) })
+	var ended []*call
 	for _, r := range records {
-		if m.calls.get(r.ID) != nil {
-			return fmt.Errorf("queue: call %q is on record twice", r.ID)
-		}
-		c := &call{}
-		c.take(r, m.sameOrigin(r.Switch, r.Dialed))
-		if r.Tombstone {
-			c.timer = newTimer(c, classCall, c.Seq)
-			m.calls.put(c)
-			m.ended = append(m.ended, c)
-			continue
-		}
-		if r.State.Terminal() && m.queues[r.Queue] == nil {
-			m.linkCall(c, &queueState{cfg: DefaultQueue(r.Queue)})
+		c := m.bySeq[r.Seq]
+		if c != nil { // it can be found already
+			caller := c.Caller
+			c.clear()
+			m.adoptCall(c, r)
+			if c.Caller != caller {
+				m.linkCaller(c)
+			}
 		} else {
-			m.linkCall(c, m.queueOrGhost(r.Queue, "has calls"))
+			if m.calls.get(r.ID) != nil {
+				return fmt.Errorf("queue: call %q is on record twice", r.ID)
+			}
+			c = m.rooms.take()
+			m.adoptCall(c, r)
+			m.keepCall(c)
 		}
-		switch c.State {
-		case CallWaiting, CallOffered:
-			m.waiting++
-			countWaiting(c, 1)
-		case CallAnswered:
-		default:
-			m.ended = append(m.ended, c)
+		if c.State.Terminal() {
+			ended = append(ended, c)
+		} else {
+			more.calls = append(more.calls, c)
 		}
 	}
-	slices.SortFunc(m.ended, func(a, b *call) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
+	slices.SortFunc(ended, func(a, b *call) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
+	for _, c := range ended {
+		m.ended.put(c)
+	}
 	return nil
 }
 
-func (m *Machine) restoreCallbacks(records []*callback.Callback) {
-	slices.SortFunc(records, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
-	for _, r := range records {
-		cb := &cbRecord{Callback: *r}
-		if r.State.Open() {
-			m.queueOrGhost(r.Queue, "has callbacks")
+// adoptCall fills an empty call, and counts it where it waits.
+func (m *Machine) adoptCall(c *call, r *Call) {
+	c.take(r, m.sameOrigin(r.Switch, r.Dialed))
+	if c.State.Terminal() { // without the links that keepEnded drops
+		c.timer = newTimer(nil, classCall, c.Seq)
+		if !c.Tombstone {
+			c.q = m.knownQueue(r.Queue)
 		}
-		m.linkCallback(cb)
-		if !r.State.Open() {
-			m.endedBacks = append(m.endedBacks, cb)
-			m.endedStates[cb.State]++
-		}
+		return
 	}
-	slices.SortFunc(m.endedBacks, func(a, b *cbRecord) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
+	c.entry = entry{q: m.queues[r.Queue], call: c, slot: slotOf(c.Tier)}
+	c.timer = newTimer(c, classCall, c.Seq)
+	c.q.open++
+	if c.State != CallAnswered {
+		m.waiting++
+		countWaiting(c, 1)
+	}
 }
 
-func (m *Machine) restoreOffers(records []*OfferRecord) error {
+func (m *Machine) adoptCallbacks(records []*callback.Callback, more *affected) {
+	slices.SortFunc(records, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
+	var ended []*cbRecord
+	for _, r := range records {
+		cb := m.callbacks[r.ID]
+		if cb == nil {
+			cb = &cbRecord{}
+		}
+		*cb = cbRecord{Callback: *r}
+		m.linkCallback(cb)
+		if r.State.Open() {
+			more.callbacks = append(more.callbacks, cb)
+		} else {
+			ended = append(ended, cb)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *cbRecord) int { return cmp.Or(cmp.Compare(a.EndedAt, b.EndedAt), cmp.Compare(a.Seq, b.Seq)) })
+	for _, cb := range ended {
+		m.keepEndedCallback(cb)
+	}
+}
+
+func (m *Machine) adoptOffers(records []*OfferRecord, more *affected) error {
 	slices.SortFunc(records, func(a, b *OfferRecord) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	for _, r := range records {
-		o := &offer{OfferRecord: *r, a: m.agents[r.Agent]}
-		if c := m.calls.get(r.Call); r.Call != "" && c != nil {
-			o.e = &c.entry
-		} else if cb := m.callbacks[r.Callback]; r.Callback != "" && cb != nil {
-			o.e = &cb.entry
+		o := m.offers.get(r.Epoch)
+		if o == nil {
+			o = &offer{}
 		}
-		m.offers.add(o)
-		if o.Ended != "" {
+		*o = offer{OfferRecord: *r}
+		m.offers.restore(o)
+		if r.Callback != "" {
+			m.offers.addCallback(o)
+			if cb := m.callbacks[r.Callback]; cb != nil {
+				more.callbacks = append(more.callbacks, cb) // who declined it
+			}
+		}
+		if o.Ended == "" {
+			more.offers = append(more.offers, o)
+		}
+	}
+	for _, o := range more.offers {
+		if m.offers.get(o.Epoch) != o || o.Ended != "" || o.linked() {
 			continue
 		}
-		if o.a == nil || o.e == nil {
+		if !m.linkOffer(o) {
 			return fmt.Errorf("queue: offer %s is live but its call or agent is not on record", OfferID(o.Epoch))
 		}
-		o.rank, o.slot = o.e.rank(), o.e.slot
-		o.e.offer, o.a.offer = o, o
-		m.live[o.slot].add(o)
 	}
 	return nil
 }
 
-// restoreLines lines up what waits and sets every timer, in the order of rank.
-func (m *Machine) restoreLines() {
-	var waiting []*call
-	for c := range m.calls.all() {
+// linkOffer ties a live offer to its agent and to what he is offered. It reports
+// whether both are there and free for it.
+func (m *Machine) linkOffer(o *offer) bool {
+	a, e := m.agents[o.Agent], (*entry)(nil)
+	if c := m.calls.get(o.OfferRecord.Call); o.OfferRecord.Call != "" && c != nil {
+		e = &c.entry
+	} else if cb := m.callbacks[o.OfferRecord.Callback]; o.OfferRecord.Callback != "" && cb != nil {
+		e = &cb.entry
+	}
+	if a == nil || e == nil || a.offer != nil || e.offer != nil || e.call == nil && e.cb == nil {
+		return false
+	}
+	o.a, o.e, o.rank, o.slot = a, e, e.rank(), e.slot
+	e.offer, a.offer = o, o
+	m.live[o.slot].add(o)
+	return true
+}
+
+// linked reports whether a live offer is tied to its agent and call or callback.
+func (o *offer) linked() bool { return o.e != nil && o.e.offer == o }
+
+// standCalls puts calls that wait into their lines and sets every timer, in the
+// order of rank.
+func (m *Machine) standCalls(calls []*call) {
+	slices.SortFunc(calls, func(a, b *call) int { return cmp.Or(cmp.Compare(a.JoinedAt, b.JoinedAt), cmp.Compare(a.Seq, b.Seq)) })
+	for _, c := range calls {
 		if c.State.Terminal() {
 			continue
 		}
-		waiting = append(waiting, c)
-	}
-	slices.SortFunc(waiting, func(a, b *call) int { return cmp.Or(cmp.Compare(a.JoinedAt, b.JoinedAt), cmp.Compare(a.Seq, b.Seq)) })
-	for _, c := range waiting {
+		m.lineOut(&c.entry)
 		if c.State == CallWaiting {
 			if a := m.preferred(c); c.few().HeldUntil != 0 && a != nil {
 				m.hold(&c.entry, a)
@@ -180,14 +257,17 @@ func (m *Machine) restoreLines() {
 		}
 		m.armCall(c)
 	}
-	offers := m.offers.all()
-	for _, cb := range m.callbacks {
+}
+
+// standCallbacks does the same for open callbacks.
+func (m *Machine) standCallbacks(callbacks []*cbRecord) {
+	slices.SortFunc(callbacks, func(a, b *cbRecord) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, cb := range slices.Compact(callbacks) {
 		if !cb.State.Open() {
 			continue
 		}
-		if cb.State == callback.StateDue || cb.State == callback.StateOffered {
-			m.declinedSince(cb, offers)
-		}
+		m.lineOut(&cb.entry)
+		m.declinedSince(cb)
 		if cb.State == callback.StateDue {
 			m.lineUp(&cb.entry)
 		}
@@ -195,24 +275,34 @@ func (m *Machine) restoreLines() {
 	}
 }
 
-func (m *Machine) restoreCounts(st *State) {
+func (m *Machine) adoptCounts(st *State) {
 	slices.SortFunc(st.Cohorts, func(a, b *Cohort) int { return cmp.Compare(a.Start, b.Start) })
 	for _, r := range st.Cohorts {
-		if q := m.queues[r.Queue]; q != nil && r.Tier.Valid() {
-			q.tiers[r.Tier].cohorts = append(q.tiers[r.Tier].cohorts, &cohort{Cohort: *r})
+		if r.Tier.Valid() {
+			ts := &m.knownQueue(r.Queue).tiers[r.Tier]
+			i, _ := ts.cohortAt(r.Start)
+			ts.cohorts = slices.Insert(ts.cohorts, i, &cohort{Cohort: *r})
 		}
 	}
 	for _, r := range st.Totals {
-		if q := m.queues[r.Queue]; q != nil && r.Tier.Valid() {
-			q.tiers[r.Tier].totals = &totals{Totals: *r}
+		if r.Tier.Valid() {
+			m.knownQueue(r.Queue).tiers[r.Tier].totals = &totals{Totals: *r}
 		}
+	}
+}
+
+func (m *Machine) adoptRequests(records []*RequestRecord) {
+	slices.SortFunc(records, func(a, b *RequestRecord) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, r := range records {
+		m.requests[requestKey{r.Kind, r.ID}] = r
+		m.requestList.put(r)
 	}
 }
 
 // State returns every record, for a full copy, each kind in order of its key.
 // The pointers are the machine's own.
 func (m *Machine) State() *State {
-	st := &State{Meta: m.meta, Requests: slices.Clone(m.requestList)}
+	st := &State{Meta: m.meta, Requests: slices.Clone(m.requestList.all())}
 	for c := range m.calls.all() {
 		st.Calls = append(st.Calls, c.record(&room{}))
 	}
@@ -228,8 +318,11 @@ func (m *Machine) State() *State {
 		st.Callbacks = append(st.Callbacks, &cb.Callback)
 	}
 	slices.SortFunc(st.Callbacks, func(a, b *callback.Callback) int { return cmp.Compare(a.Seq, b.Seq) })
-	for _, q := range m.queueList {
-		st.Queues = append(st.Queues, &q.rec)
+	past := slices.SortedFunc(maps.Values(m.pastQueues), func(a, b *queueState) int { return strings.Compare(a.cfg.Name, b.cfg.Name) })
+	for _, q := range slices.Concat(m.queueList, past) {
+		if q.rec.Name != "" {
+			st.Queues = append(st.Queues, &q.rec)
+		}
 		for i := range q.tiers {
 			for _, c := range q.tiers[i].cohorts {
 				st.Cohorts = append(st.Cohorts, &c.Cohort)

@@ -87,6 +87,12 @@ type CohortKey struct {
 	Start instant.Instant
 }
 
+// TotalsKey names the running counters of a queue and tier.
+type TotalsKey struct {
+	Queue string
+	Tier  tiering.Tier
+}
+
 // Changes are the records that commands touched since the machine was last
 // asked, each once, and the events they wrote. The pointers are the machine's
 // own: encode them before the next command. What is gone may be listed as
@@ -121,6 +127,11 @@ type Changes struct {
 	// keeps of how they were is to go, too.
 	Erased bool
 
+	// For Sync alone: there is no record under these keys. No command makes one go,
+	// but one that is taken back may have been the first to count something.
+	NoTotals []TotalsKey
+	NoQueues []string
+
 	room room // where Calls point to
 }
 
@@ -130,5 +141,5 @@ func (c *Changes) Empty() bool {
 		len(c.Queues) == 0 && len(c.Cohorts) == 0 && len(c.Totals) == 0 && len(c.Requests) == 0 && len(c.Owners) == 0 &&
 		len(c.Switches) == 0 && len(c.GoneCalls) == 0 && len(c.GoneAgents) == 0 && len(c.GoneOffers) == 0 &&
 		len(c.GoneCallbacks) == 0 && len(c.GoneCohorts) == 0 && len(c.GoneRequests) == 0 && len(c.GoneOwners) == 0 &&
-		len(c.GoneSwitches) == 0
+		len(c.GoneSwitches) == 0 && len(c.NoTotals) == 0 && len(c.NoQueues) == 0
 }

@@ -127,7 +127,7 @@ func (m *Machine) setTier(c *call, cmd *Rerank) bool {
 		e.offer.slot = e.slot
 		m.live[e.slot].add(e.offer)
 	}
-	m.emitCall(c, Event{Type: EventCallReranked, FromTier: from})
+	m.emitCall(c, &Event{Type: EventCallReranked, FromTier: from})
 	m.place(e)
 	if e.offer != nil {
 		m.upgrade(e.offer.a)
@@ -170,7 +170,7 @@ func (m *Machine) reconcile(cmd *Reconcile) (Result, error) {
 	freed := make([]*agent, len(gone))
 	for i, c := range gone {
 		if c.State == CallAnswered {
-			freed[i] = m.finish(c, ReasonReconciled)
+			freed[i] = m.finish(c, m.agents[c.Agent], ReasonReconciled)
 		} else {
 			_, freed[i] = m.end(c, CallAbandoned, EventCallAbandoned, ReasonReconciled, EndedCallerHungUp)
 		}
@@ -228,14 +228,14 @@ func (m *Machine) restoreCall(live *Live, q *queueState) {
 	if !live.ArrivedAt.IsZero() && live.ArrivedAt < m.now {
 		joined = live.ArrivedAt
 	}
-	c := m.freshCall()
+	c := m.rooms.take()
 	m.newCall(c, &live.Arrive, q, joined)
 	if live.AnsweredAt.IsZero() {
 		m.join(c)
 		return
 	}
 	m.totals(q, c.Tier).Joined++
-	m.emitCall(c, Event{Type: EventCallJoined})
+	m.emitCall(c, &Event{Type: EventCallJoined})
 	c.State, c.AnsweredAt, c.Agent = CallAnswered, max(joined, min(live.AnsweredAt, m.now)), live.Agent
 	if c.wait(m.now) > q.cfg.Threshold {
 		m.noteLate(c)
@@ -247,7 +247,7 @@ func (m *Machine) restoreCall(live *Live, q *queueState) {
 		m.become(a, AgentTalking, "")
 		e.AgentState = AgentTalking
 	}
-	m.emitCall(c, e)
+	m.emitCall(c, &e)
 	m.armCall(c)
 }
 
@@ -267,7 +267,7 @@ func (m *Machine) attachSwitch(cmd *AttachSwitch) (Result, error) {
 	s.SwitchRecord = SwitchRecord{Switch: cmd.Switch, Owner: cmd.Owner, Token: cmd.Token}
 	m.touchSwitch(s)
 	if fresh {
-		m.emit(Event{Type: EventSwitchConnected, Switch: cmd.Switch})
+		m.emit(&Event{Type: EventSwitchConnected, Switch: cmd.Switch})
 	}
 	for _, a := range m.ringAgents() {
 		m.match(a)
@@ -287,7 +287,7 @@ func (m *Machine) detachSwitch(cmd *DetachSwitch) (Result, error) {
 func (m *Machine) dropSwitch(s *switchState) {
 	delete(m.switches, s.Switch)
 	m.changes.GoneSwitches = append(m.changes.GoneSwitches, s.Switch)
-	m.emit(Event{Type: EventSwitchDisconnected, Switch: s.Switch})
+	m.emit(&Event{Type: EventSwitchDisconnected, Switch: s.Switch})
 	for _, a := range m.ringAgents() {
 		if o := a.offer; o != nil && o.e.call != nil && o.e.call.from.Switch == s.Switch {
 			m.giveBack(o, EndedUndelivered, "")

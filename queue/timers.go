@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -55,7 +56,12 @@ type timers struct {
 	lanes  []*lane
 	byKey  map[laneKey]*lane
 	others *btree.BTreeG[*timer]
+	// soonest is no later than the earliest of them: before it nobody looks.
+	soonest instant.Instant
 }
+
+// never is later than every timer.
+const never instant.Instant = math.MaxInt64
 
 type lanePurpose uint8
 
@@ -79,8 +85,9 @@ type laneSet struct{ late, offer, overflow, maxWait, hold *lane }
 
 func newTimers() timers {
 	return timers{
-		byKey:  map[laneKey]*lane{},
-		others: btree.NewBTreeGOptions((*timer).before, btree.Options{NoLocks: true}),
+		byKey:   map[laneKey]*lane{},
+		others:  btree.NewBTreeGOptions((*timer).before, btree.Options{NoLocks: true}),
+		soonest: never,
 	}
 }
 
@@ -106,6 +113,7 @@ func (ts *timers) arm(t *timer, at instant.Instant, l *lane) {
 		return
 	}
 	t.at = at
+	ts.soonest = min(ts.soonest, at)
 	if l == nil || l.tail != nil && t.before(l.tail) {
 		ts.others.Set(t)
 		return
@@ -140,6 +148,23 @@ func (ts *timers) disarm(t *timer) {
 		t.lane, t.prev, t.next = nil, nil, nil
 	}
 	t.at = 0
+}
+
+// due returns the earliest timer that is due by now, nil when there is none.
+func (ts *timers) due(now instant.Instant) *timer {
+	if now < ts.soonest {
+		return nil
+	}
+	t := ts.first()
+	if t == nil {
+		ts.soonest = never
+		return nil
+	}
+	ts.soonest = t.at
+	if t.at > now {
+		return nil
+	}
+	return t
 }
 
 // first returns the timer that is due next.

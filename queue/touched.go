@@ -112,13 +112,40 @@ func (m *Machine) TakeChanges() *Changes {
 	out.Totals, t.totals = take(out.Totals, t.totals, func(c *totals) *Totals { c.dirty = false; return &c.Totals })
 	out.Owners, t.owners = take(out.Owners, t.owners, func(o *owner) *OwnerRecord { o.dirty = false; return &o.OwnerRecord })
 	out.Switches, t.switches = take(out.Switches, t.switches, func(s *switchState) *SwitchRecord { s.dirty = false; return &s.SwitchRecord })
+	m.rooms.giveLater()
 	m.changes, m.spare = m.spare, out
 	m.changes.reset()
 	return out
 }
 
+// empty reports whether nothing was touched.
+func (t *touched) empty() bool {
+	return len(t.calls) == 0 && len(t.agents) == 0 && len(t.offers) == 0 && len(t.callbacks) == 0 && len(t.queues) == 0 &&
+		len(t.cohorts) == 0 && len(t.totals) == 0 && len(t.owners) == 0 && len(t.switches) == 0
+}
+
+// forgetTouched lets what was linked from records count as untouched. Only calls,
+// agents and callbacks are touched by that. It leaves the changes taken before as
+// they are.
+func (m *Machine) forgetTouched() {
+	t := &m.touched
+	for _, c := range t.calls {
+		c.dirty = false
+	}
+	for _, a := range t.agents {
+		a.dirty = false
+	}
+	for _, cb := range t.callbacks {
+		cb.dirty = false
+	}
+	t.calls, t.agents, t.callbacks = reset(t.calls), reset(t.agents), reset(t.callbacks)
+}
+
 // take appends the record of each touched one to out and empties the list.
 func take[T, R any](out []*R, list []T, record func(T) *R) ([]*R, []T) {
+	if len(list) == 0 {
+		return out, list
+	}
 	for _, x := range list {
 		out = append(out, record(x))
 	}
@@ -130,6 +157,9 @@ func take[T, R any](out []*R, list []T, record func(T) *R) ([]*R, []T) {
 const keepCapacity = 1 << 14
 
 func reset[T any](list []T) []T {
+	if len(list) == 0 {
+		return list
+	}
 	if cap(list) > keepCapacity {
 		return nil
 	}
@@ -149,4 +179,5 @@ func (c *Changes) reset() {
 	c.GoneCalls, c.GoneAgents, c.GoneOffers = reset(c.GoneCalls), reset(c.GoneAgents), reset(c.GoneOffers)
 	c.GoneCallbacks, c.GoneCohorts, c.GoneRequests = reset(c.GoneCallbacks), reset(c.GoneCohorts), reset(c.GoneRequests)
 	c.GoneOwners, c.GoneSwitches = reset(c.GoneOwners), reset(c.GoneSwitches)
+	c.NoTotals, c.NoQueues = reset(c.NoTotals), reset(c.NoQueues)
 }

@@ -1,12 +1,8 @@
 package queue
 
-import (
-	"slices"
+import "greenlane/internal/instant"
 
-	"greenlane/internal/instant"
-)
-
-// sparesKept is how many forgotten records of a kind are kept for their room.
+// sparesKept is how many forgotten offers are kept for their room.
 const sparesKept = 4096
 
 // trimStep bounds how many records of a kind one command forgets.
@@ -18,21 +14,37 @@ func (m *Machine) keepEnded(c *call) {
 	if c.few().EraseAtEnd {
 		m.overdue.calls = append(m.overdue.calls, c)
 	}
-	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty, idHash: c.idHash}, nil
-	i := len(m.ended)
-	for i > 0 && (m.ended[i-1].EndedAt > c.EndedAt || m.ended[i-1].EndedAt == c.EndedAt && m.ended[i-1].Seq > c.Seq) {
-		i--
+	if c.q != nil {
+		c.q.open--
 	}
-	m.ended = slices.Insert(m.ended, i, c)
+	c.entry, c.timer.owner = entry{q: c.q, dirty: c.dirty}, nil
+	m.ended.add(c)
+}
+
+// warmEnded does for the calls that are forgotten next what warmUp does for those
+// that are served next.
+func (m *Machine) warmEnded() {
+	list := m.ended.all()
+	list = list[min(warmStep, len(list)):min(2*warmStep, len(list))]
+	for _, c := range list {
+		m.warmed += c.warm()
+	}
+	for _, c := range list {
+		m.warmed += m.calls.warm(c.idHash) + m.byCaller.warm(c.callerHash)
+	}
+}
+
+func endedBefore(a, b *call) bool {
+	return a.EndedAt < b.EndedAt || a.EndedAt == b.EndedAt && a.Seq < b.Seq
 }
 
 func (m *Machine) keepEndedCallback(cb *cbRecord) {
-	i := len(m.endedBacks)
-	for i > 0 && (m.endedBacks[i-1].EndedAt > cb.EndedAt || m.endedBacks[i-1].EndedAt == cb.EndedAt && m.endedBacks[i-1].Seq > cb.Seq) {
-		i--
-	}
-	m.endedBacks = slices.Insert(m.endedBacks, i, cb)
+	m.endedBacks.add(cb)
 	m.endedStates[cb.State]++
+}
+
+func callbackEndedBefore(a, b *cbRecord) bool {
+	return a.EndedAt < b.EndedAt || a.EndedAt == b.EndedAt && a.Seq < b.Seq
 }
 
 // over reports whether the oldest of n kept records, from the given instant, is
@@ -51,31 +63,28 @@ func (m *Machine) trim() {
 	m.goneOffers = reset(m.goneOffers)
 	k := &m.site.Keep
 	oldest := m.now.Add(-k.CallsAge)
-	for n := 0; n < trimStep && len(m.ended) > 0 && over(len(m.ended), k.Calls, m.ended[0].EndedAt, oldest); n++ {
-		c := m.ended[0]
-		m.ended[0] = nil
-		m.ended = m.ended[1:]
-		m.calls.replace(c, nil)
-		m.unlinkCaller(c)
+	for n := 0; n < trimStep && m.ended.len() > 0 && over(m.ended.len(), k.Calls, m.ended.first().EndedAt, oldest); n++ {
+		c := m.ended.first()
+		m.ended.dropFirst()
+		m.forgetCall(c)
 		m.changes.GoneCalls = append(m.changes.GoneCalls, c.Seq)
-		if len(m.spareCalls) < sparesKept {
-			m.spareCalls = append(m.spareCalls, c)
+		m.rooms.give(c)
+		if m.trimmed++; m.trimmed%warmStep == 0 {
+			m.warmEnded()
 		}
 	}
 	oldest = m.now.Add(-k.CallbacksAge)
-	for n := 0; n < trimStep && len(m.endedBacks) > 0 && over(len(m.endedBacks), k.Callbacks, m.endedBacks[0].EndedAt, oldest); n++ {
-		cb := m.endedBacks[0]
-		m.endedBacks[0] = nil
-		m.endedBacks = m.endedBacks[1:]
+	for n := 0; n < trimStep && m.endedBacks.len() > 0 && over(m.endedBacks.len(), k.Callbacks, m.endedBacks.first().EndedAt, oldest); n++ {
+		cb := m.endedBacks.first()
+		m.endedBacks.dropFirst()
 		m.endedStates[cb.State]--
 		delete(m.callbacks, cb.ID)
 		m.changes.GoneCallbacks = append(m.changes.GoneCallbacks, cb.Seq)
 	}
 	oldest = m.now.Add(-k.RequestsAge)
-	for n := 0; n < trimStep && len(m.requestList) > 0 && over(len(m.requestList), k.Requests, m.requestList[0].At, oldest); n++ {
-		r := m.requestList[0]
-		m.requestList[0] = nil
-		m.requestList = m.requestList[1:]
+	for n := 0; n < trimStep && m.requestList.len() > 0 && over(m.requestList.len(), k.Requests, m.requestList.first().At, oldest); n++ {
+		r := m.requestList.first()
+		m.requestList.dropFirst()
 		delete(m.requests, requestKey{r.Kind, r.ID})
 		m.changes.GoneRequests = append(m.changes.GoneRequests, r.Seq)
 	}
@@ -90,25 +99,9 @@ func (m *Machine) forgetAgent(a *agent) {
 	m.changes.GoneAgents = append(m.changes.GoneAgents, a.ID)
 }
 
-// freshCall returns an empty call. Most are made in the room of one that was
-// forgotten: the collector then has next to nothing to do. One that was touched
-// in this batch stays on the list of those touched.
-func (m *Machine) freshCall() *call {
-	n := len(m.spareCalls)
-	if n == 0 {
-		return &call{}
-	}
-	c := m.spareCalls[n-1]
-	m.spareCalls = m.spareCalls[:n-1]
-	more := c.moreEvents
-	if more != nil {
-		*more = (*more)[:0]
-	}
-	*c = call{entry: entry{dirty: c.dirty}, moreEvents: more}
-	return c
-}
-
-// freshOffer returns an empty offer, as freshCall does a call.
+// freshOffer returns an empty offer. Most are made in the room of one that was
+// forgotten: the collector then has next to nothing to do. One that was touched in
+// this batch stays on the list of those touched.
 func (m *Machine) freshOffer() *offer {
 	n := len(m.spareOffers)
 	if n == 0 {

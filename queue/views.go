@@ -62,11 +62,11 @@ func (m *Machine) Call(id string) (*CallInfo, error) {
 
 // escalatedAhead returns how many callbacks rank before c as mid-tier calls.
 func (q *queueState) escalatedAhead(c *call) int {
-	if c.slot < slotMid || q.lines[slotMid].t == nil {
+	if c.slot < slotMid {
 		return 0
 	}
 	n := 0
-	q.lines[slotMid].t.Scan(func(e *entry) bool {
+	q.lines[slotMid].scan(func(e *entry) bool {
 		if c.slot == slotMid && !e.rank().before(c.rank()) {
 			return false
 		}
@@ -153,10 +153,7 @@ func (m *Machine) Positions(switchID string) []Position {
 	for _, q := range m.queueList {
 		n := 0
 		for s := range q.lines {
-			if q.lines[s].t == nil {
-				continue
-			}
-			q.lines[s].t.Scan(func(e *entry) bool {
+			q.lines[s].scan(func(e *entry) bool {
 				n++
 				if c := e.call; c != nil && c.from.Switch == switchID {
 					out = append(out, Position{c.ID, n, q.estimate(n)})
@@ -274,14 +271,12 @@ func (q *queueState) tierSnapshot(t tiering.Tier, now, midnight, oldest instant.
 
 func (q *queueState) callbacksWaiting() int {
 	n := q.lines[slotCallback].len()
-	if l := &q.lines[slotMid]; l.t != nil {
-		l.t.Scan(func(e *entry) bool {
-			if e.cb != nil {
-				n++
-			}
-			return true
-		})
-	}
+	q.lines[slotMid].scan(func(e *entry) bool {
+		if e.cb != nil {
+			n++
+		}
+		return true
+	})
 	return n
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -24,9 +26,13 @@ const (
 	coreCalls = 1_000_000
 )
 
+// coreSlices is how many parts a measurement has, in which the two lines take turns.
+const coreSlices = 40
+
 // measureCore measures arrive, match, accept and complete on the state machine
-// itself, with 1,000 and with 1,000,000 calls waiting, in turns, each in a
-// process of its own that has one core.
+// itself, with 1,000 and with 1,000,000 calls waiting, each in a process of its own
+// that has one core. The two take turns, some hundredths of a second each, so that
+// whatever else uses the machine's caches weighs on both alike.
 func measureCore(ctx context.Context, b *bench) ([]Figure, error) {
 	rounds := 5
 	if b.quick {
@@ -34,11 +40,7 @@ func measureCore(ctx context.Context, b *bench) ([]Figure, error) {
 	}
 	var short, long, ratio []float64
 	for range rounds {
-		s, err := coreProcess(ctx, b, shortLine)
-		if err != nil {
-			return nil, err
-		}
-		l, err := coreProcess(ctx, b, longLine)
+		s, l, err := coreRound(ctx, b)
 		if err != nil {
 			return nil, err
 		}
@@ -52,22 +54,83 @@ func measureCore(ctx context.Context, b *bench) ([]Figure, error) {
 	}, nil
 }
 
-// coreProcess returns the nanoseconds of processor time that one call costs.
-func coreProcess(ctx context.Context, b *bench, waiting int) (float64, error) {
+// coreRound returns the nanoseconds of processor time that one call costs while
+// few and while many wait.
+func coreRound(ctx context.Context, b *bench) (short, long float64, err error) {
 	calls := coreCalls
 	if b.quick {
 		calls /= 10
 	}
-	out, err := exec.CommandContext(ctx, b.self, "child-core", strconv.Itoa(waiting), strconv.Itoa(calls)).Output()
+	few, err := startCore(ctx, b, shortLine, calls)
 	if err != nil {
-		return 0, fmt.Errorf("the core with %d waiting: %w", waiting, err)
+		return 0, 0, err
 	}
-	var ns float64
-	err = json.Unmarshal(out, &ns)
-	return ns, err
+	defer func() { err = errors.Join(err, few.stop()) }()
+	many, err := startCore(ctx, b, longLine, calls)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, many.stop()) }()
+	for range coreSlices {
+		if err := errors.Join(few.measure(calls/coreSlices), many.measure(calls/coreSlices)); err != nil {
+			return 0, 0, err
+		}
+	}
+	return few.perCall(), many.perCall(), nil
 }
 
-// coreChild measures one line, and prints the nanoseconds per call.
+// coreProcess is a child that runs a core: for each number of calls that it reads
+// it lets so many live, and answers with the processor time that they cost.
+type coreProcess struct {
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   *json.Decoder
+	calls int
+	cost  time.Duration
+}
+
+// startCore returns when the calls wait.
+func startCore(ctx context.Context, b *bench, waiting, calls int) (*coreProcess, error) {
+	p := &coreProcess{cmd: exec.CommandContext(ctx, b.self, "child-core", strconv.Itoa(waiting), strconv.Itoa(calls))}
+	p.cmd.Stderr = os.Stderr
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = json.NewDecoder(out)
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	var ready time.Duration
+	if err := p.out.Decode(&ready); err != nil {
+		return nil, fmt.Errorf("the core with %d waiting: %w", waiting, errors.Join(err, p.stop()))
+	}
+	return p, nil
+}
+
+func (p *coreProcess) measure(calls int) error {
+	if _, err := fmt.Fprintln(p.in, calls); err != nil {
+		return err
+	}
+	var cost time.Duration
+	if err := p.out.Decode(&cost); err != nil {
+		return err
+	}
+	p.calls, p.cost = p.calls+calls, p.cost+cost
+	return nil
+}
+
+func (p *coreProcess) perCall() float64 { return float64(p.cost) / float64(p.calls) }
+
+// stop ends the child, which goes when nothing more comes in.
+func (p *coreProcess) stop() error { return errors.Join(p.in.Close(), p.cmd.Wait()) }
+
+// coreChild runs one line, see coreProcess. Its arguments are how many calls wait
+// and how many will live at most.
 func coreChild(args []string) error {
 	waiting, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -78,7 +141,7 @@ func coreChild(args []string) error {
 		return err
 	}
 	runtime.GOMAXPROCS(1)
-	warm := calls / 10
+	warm := coreCalls / 10 // as many as are kept: from then on each arrival has one forgotten
 	c, err := newCore(waiting, waiting+warm+calls)
 	if err != nil {
 		return err
@@ -86,11 +149,25 @@ func coreChild(args []string) error {
 	if err := c.live(warm); err != nil {
 		return err
 	}
-	began := processorTime()
-	if err := c.live(calls); err != nil {
+	out := json.NewEncoder(os.Stdout)
+	if err := out.Encode(processorTime()); err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(float64(processorTime()-began) / float64(calls))
+	for {
+		var n int
+		if _, err := fmt.Scanln(&n); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		began := processorTime()
+		if err := c.live(n); err != nil {
+			return err
+		}
+		if err := out.Encode(processorTime() - began); err != nil {
+			return err
+		}
+	}
 }
 
 // core is a state machine with a line of waiting calls and an agent.

@@ -139,6 +139,9 @@ func (s *Store) Own(record []byte) bool {
 	return len(record) >= Overhead && Sealed(record) && binary.BigEndian.Uint32(record[1:]) == s.current
 }
 
+// Sealed reports whether a record is sealed, as the function of that name does.
+func (s *Store) Sealed(record []byte) bool { return Sealed(record) }
+
 // Seal appends the record, sealed, to dst. place says where it is kept: it can be
 // opened there only. dst and record must not overlap.
 func (s *Store) Seal(dst, record, place []byte) []byte {

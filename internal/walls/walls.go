@@ -98,6 +98,11 @@ var walls = []wall{
 		deny:  []string{"go.etcd.io/bbolt", "/queue/embedded", "/queue/queuetest"},
 	},
 	{
+		why:   "what both engines share knows neither store and neither engine",
+		rooms: []string{"queue/record/...", "queue/decider/..."},
+		deny:  []string{"github.com/redis", "go.etcd.io/bbolt", "/queue/embedded", "/queue/redisq", "/queue/queuetest"},
+	},
+	{
 		why:   "the suite knows the port only; an engine's own tests call it",
 		rooms: []string{"queue/queuetest/..."},
 		deny:  []string{"github.com/redis", "go.etcd.io/bbolt", "/queue/embedded", "/queue/redisq"},

@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
 	"greenlane/internal/instant"
 	"greenlane/internal/seal"
+	"greenlane/queue/record"
 )
 
 // schemaVersion names the layout of the file. A file of another version is
@@ -24,29 +24,26 @@ const schemaVersion = 3
 // journal does not open it any more.
 const versionWithoutJournal = 2
 
-// bucketID names a bucket of the file.
-type bucketID uint8
+// bucketID names a bucket of the file: there is one for each kind of record.
+type bucketID = record.Kind
 
 const (
-	bucketMeta bucketID = iota
-	bucketCalls
-	bucketAgents
-	bucketOffers
-	bucketCallbacks
-	bucketQueues
-	bucketCohorts
-	bucketTotals
-	bucketRequests
-	bucketOwners
-	bucketSwitches
-	bucketEvents
-	bucketCount
+	bucketMeta      = record.Meta
+	bucketCalls     = record.Calls
+	bucketOffers    = record.Offers
+	bucketCallbacks = record.Callbacks
+	bucketCohorts   = record.Cohorts
+	bucketRequests  = record.Requests
+	bucketEvents    = record.Events
+	bucketCount     = record.Kinds
 )
 
-var bucketNames = [bucketCount][]byte{
-	[]byte("meta"), []byte("calls"), []byte("agents"), []byte("offers"), []byte("callbacks"), []byte("queues"),
-	[]byte("cohorts"), []byte("totals"), []byte("requests"), []byte("owners"), []byte("switches"), []byte("events"),
-}
+var bucketNames = func() (names [bucketCount][]byte) {
+	for id := range names {
+		names[id] = []byte(bucketID(id).String())
+	}
+	return names
+}()
 
 // fillPercent says how full bbolt leaves a page it splits. Records that are only
 // ever appended fill their pages; those that grow after they were appended keep
@@ -66,50 +63,20 @@ var (
 	keyJournal  = []byte("journal")
 )
 
-var (
-	encoder = must(cbor.EncOptions{
-		Sort: cbor.SortNone, // a struct's fields go out in their order: deterministic, and no map is stored
-	}.UserBufferEncMode())
-
-	decoder = must(cbor.DecOptions{
-		MaxNestedLevels:   16,
-		MaxArrayElements:  1 << 24, // a value's own bytes bound it long before
-		MaxMapPairs:       1 << 10,
-		IndefLength:       cbor.IndefLengthForbidden,
-		TagsMd:            cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-		// Text that came in from outside may be no UTF-8. It was stored, so it must
-		// be readable: a restart is the wrong moment to find fault with it.
-		UTF8: cbor.UTF8DecodeInvalid,
-	}.DecMode())
-
-	// peeker reads single fields of a record and skips the rest.
-	peeker = must(cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode())
-)
-
-func must[T any](v T, err error) T {
+// peeker reads single fields of a record and skips the rest.
+var peeker = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode()
 	if err != nil {
 		panic(err)
 	}
-	return v
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-const sumBytes = 4
-
-func checksum(key, body []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
-}
+	return mode
+}()
 
 // writes is what one commit puts and deletes, encoded as a record of the
 // journal, so that the records may change as soon as it is built.
 type writes struct {
-	buf bytes.Buffer
-
-	sealer *seal.Store // nil: records are stored as they are
-	plain  bytes.Buffer
-	place  []byte
+	buf     bytes.Buffer
+	records record.Encoder
 }
 
 // Each put or delete begins with its bucket and the lengths of its key and
@@ -132,43 +99,20 @@ func (w *writes) reset() {
 	w.buf.Write(header[:])
 }
 
-// put encodes record under the key that the caller has just written to buf, from
+// put encodes a record under the key that the caller has just written to buf, from
 // offset from on.
-func (w *writes) put(bucket bucketID, from int, record any) error {
+func (w *writes) put(bucket bucketID, from int, r any) error {
 	key := w.buf.Len()
-	var room [sumBytes]byte
-	w.buf.Write(room[:])
-	err := w.encode(bucket, w.buf.Bytes()[from+writeHeader:key], record)
-	all := w.buf.Bytes()
-	if size := key - from - writeHeader; err == nil && size > mostKey {
-		err = fmt.Errorf("the key has %d bytes, at most %d are allowed", size, mostKey)
+	name := w.buf.Bytes()[from+writeHeader : key]
+	err := w.records.Append(&w.buf, bucket, name, r)
+	if err == nil && len(name) > mostKey {
+		err = fmt.Errorf("the key has %d bytes, at most %d are allowed", len(name), mostKey)
 	}
 	if err != nil {
-		return fmt.Errorf("encode %s %x: %w", bucketNames[bucket], all[from+writeHeader:key], err)
+		return fmt.Errorf("encode %s %x: %w", bucketNames[bucket], name, err)
 	}
-	binary.BigEndian.PutUint32(all[key:], checksum(all[from+writeHeader:key], all[key+sumBytes:]))
 	w.head(bucket, from, key)
 	return nil
-}
-
-// encode appends a record, sealed when there is a key for it.
-func (w *writes) encode(bucket bucketID, key []byte, record any) error {
-	if w.sealer == nil || bucket == bucketMeta {
-		return encoder.MarshalToBuffer(record, &w.buf)
-	}
-	w.plain.Reset()
-	if err := encoder.MarshalToBuffer(record, &w.plain); err != nil {
-		return err
-	}
-	w.place = appendPlace(w.place[:0], bucket, key)
-	w.buf.Grow(w.plain.Len() + seal.Overhead)
-	w.buf.Write(w.sealer.Seal(w.buf.AvailableBuffer(), w.plain.Bytes(), w.place))
-	return nil
-}
-
-// appendPlace names where a record is kept: sealed, it can be opened there only.
-func appendPlace(b []byte, bucket bucketID, key []byte) []byte {
-	return append(append(append(b, bucketNames[bucket]...), 0), key...)
 }
 
 // mark puts a word into the bucket meta.
@@ -235,42 +179,43 @@ func parseWrites(list []write, data []byte) ([]write, error) {
 
 var errWrites = errors.New("a record of the journal is none this program wrote")
 
-// cohort writes a cohort's key: by start first, so that the ones that are
-// counted now stand side by side, and so do those that are trimmed.
-func (w *writes) cohort(start instant.Instant, tier uint8, queue string) (from int) {
-	from = w.number(uint64(start))
-	w.buf.WriteByte(tier)
-	w.buf.WriteString(queue)
-	return from
+// key begins a write of a record. Cohorts and totals are named by start first, so
+// that those that are counted now stand side by side, and so do those that are
+// trimmed.
+func (w *writes) key(k record.Key) (from int) {
+	switch {
+	case k.Kind.Numbered():
+		return w.number(k.Number)
+	case k.Kind.Counted():
+		from = w.number(k.Number)
+		w.buf.WriteByte(k.Tier)
+		w.buf.WriteString(k.Name)
+		return from
+	default:
+		return w.name(k.Name)
+	}
 }
 
 // numberKey returns the key of the record with sequence number n.
 func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// errDamaged says that a value is not what was written under its key.
-var errDamaged = errors.New("damaged: its checksum is wrong")
-
-// bodyOf returns the encoded record of a value, opened when it is sealed, or
-// errDamaged.
-func bodyOf(s *seal.Store, bucket bucketID, key, value []byte) ([]byte, error) {
-	if len(value) < sumBytes || binary.BigEndian.Uint32(value) != checksum(key, value[sumBytes:]) {
-		return nil, errDamaged
+// sealerOf returns what opens records, nil when none is sealed.
+func sealerOf(s *seal.Store) record.Sealer {
+	if s == nil {
+		return nil
 	}
-	body := value[sumBytes:]
-	if s == nil || !seal.Sealed(body) {
-		return body, nil
-	}
-	var room [64]byte
-	return s.Open(make([]byte, 0, len(body)), body, appendPlace(room[:0], bucket, key))
+	return s
 }
 
-// decode reads a stored value into record.
-func decode(s *seal.Store, bucket bucketID, key, value []byte, record any) error {
-	body, err := bodyOf(s, bucket, key, value)
-	if err != nil {
-		return err
-	}
-	return decoder.Unmarshal(body, record)
+// bodyOf returns the encoded record of a value, opened when it is sealed, or
+// record.ErrDamaged.
+func bodyOf(s *seal.Store, bucket bucketID, key, value []byte) ([]byte, error) {
+	return record.Body(sealerOf(s), bucket, key, value)
+}
+
+// decode reads a stored value into r.
+func decode(s *seal.Store, bucket bucketID, key, value []byte, r any) error {
+	return record.Decode(sealerOf(s), bucket, key, value, r)
 }
 
 // eventAt reads only the instant of a stored event.

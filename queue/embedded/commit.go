@@ -6,25 +6,26 @@ import (
 
 	"greenlane/internal/instant"
 	"greenlane/queue"
+	"greenlane/queue/decider"
 )
 
 // batch is what shares one commit: requests that were decided, what they
 // changed, and the events they wrote.
 type batch struct {
-	requests []*request
+	requests []*decider.Request
 	now      instant.Instant
 	dirty    bool // there is something to write
 	erased   bool // somebody was erased
 	writes   writes
-	events   []queue.Event // the machine's own, good until the next batch
-	agents   []agentView   // as they are after it
-	gone     []string      // agents that are forgotten
-	took     time.Duration // to decide and encode
+	events   []queue.Event  // the machine's own, good until the next batch
+	agents   []decider.View // as they are after it
+	gone     []string       // agents that are forgotten
+	took     time.Duration  // to decide and encode
 }
 
 // seal encodes what the machine's commands changed.
 func (b *batch) seal(m *queue.Machine) error {
-	m.TouchedAgents(func(a *queue.Agent, o *queue.Offer) { b.agents = append(b.agents, viewOf(a, o)) })
+	m.TouchedAgents(func(a *queue.Agent, o *queue.Offer) { b.agents = append(b.agents, decider.ViewOf(a, o)) })
 	c := m.TakeChanges()
 	if b.dirty = !c.Empty(); !b.dirty {
 		return nil
@@ -59,7 +60,7 @@ func (e *Engine) commit(b *batch) error {
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	e.views.show(b.agents, b.gone) // first: who reads an event finds its agent as it left him
+	e.views.Show(b.agents, b.gone) // first: who reads an event finds its agent as it left him
 	e.log.publish(b.events)
 	if e.opts.Observe != nil {
 		e.opts.Observe(len(b.requests), b.took, time.Since(begin))

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+
+	"greenlane/queue/record"
 )
 
 // someFile returns a file with something of every kind in it, and its state.
@@ -145,7 +147,7 @@ func TestForeignFiles(t *testing.T) {
 		"has no schema version":            func(tx *bbolt.Tx) error { return metaBucket(tx).Delete(keySchema) },
 		`belongs to site "other"`:          func(tx *bbolt.Tx) error { return metaBucket(tx).Put(keySite, []byte("other")) },
 		"is no Greenlane database":         func(tx *bbolt.Tx) error { return tx.DeleteBucket(bucketNames[bucketMeta]) },
-		"bucket agents is missing":         func(tx *bbolt.Tx) error { return tx.DeleteBucket(bucketNames[bucketAgents]) },
+		"bucket agents is missing":         func(tx *bbolt.Tx) error { return tx.DeleteBucket(bucketNames[record.Agents]) },
 		"event log: it ends at":            put(bucketEvents, uint64(9), struct{}{}),
 		"unknown field":                    put(bucketCalls, uint64(1), map[int]string{999: "of a later version"}),
 		"calls 0000000000000002: damaged:": func(tx *bbolt.Tx) error { return tx.Bucket(bucketNames[bucketCalls]).Put(numberKey(2), []byte("xyz")) },

@@ -7,6 +7,7 @@ import (
 
 	"greenlane/internal/instant"
 	"greenlane/queue"
+	"greenlane/queue/decider"
 )
 
 // The timer is looked after at least once a second, since a wall clock that is
@@ -21,11 +22,11 @@ const (
 // run is the decider's life: batch after batch, until the mailbox was closed and
 // is empty, or the engine has failed.
 func (e *Engine) run() {
-	for e.Err() == nil && !e.mail.drained() {
+	for e.Err() == nil && !e.mail.Drained() {
 		e.arm()
 		ticked := false
 		select {
-		case <-e.mail.ready:
+		case <-e.mail.Ready():
 		case <-e.timer.C:
 			e.armed, ticked = 0, true
 		case <-e.checkpoints.done: // the event log may want trimming
@@ -61,7 +62,7 @@ func (e *Engine) closeFiles() error {
 func (e *Engine) gather() {
 	for n := -1; ; {
 		runtime.Gosched()
-		more := e.mail.waiting()
+		more := e.mail.Waiting()
 		if more <= n || more >= e.opts.MaxBatch {
 			return
 		}
@@ -76,7 +77,7 @@ func (e *Engine) turn(ticked bool) {
 	b.reset()
 	begin := time.Now()
 	b.now = e.clock.Now()
-	b.requests = e.mail.take(b.requests, e.opts.MaxBatch)
+	b.requests = e.mail.Take(b.requests, e.opts.MaxBatch)
 	err := guard(func() error {
 		if ticked {
 			if err := e.tick(b.now); err != nil {
@@ -96,24 +97,24 @@ func (e *Engine) turn(ticked bool) {
 		err = e.fail(err)
 	}
 	for _, r := range b.requests {
-		r.answer(err)
+		r.Answer(err)
 	}
 }
 
-func (e *Engine) decide(r *request, now instant.Instant) {
-	if r.ask != nil {
-		r.ask(e.machine, now)
+func (e *Engine) decide(r *decider.Request, now instant.Instant) {
+	if r.Ask != nil {
+		r.Ask(e.machine, now)
 		return
 	}
-	res, err := e.machine.Apply(now, r.cmd)
+	res, err := e.machine.Apply(now, r.Cmd)
 	if err != nil {
-		r.err = err
+		r.Err = err
 		return
 	}
-	if _, is := r.cmd.(*queue.EraseCaller); is {
+	if _, is := r.Cmd.(*queue.EraseCaller); is {
 		e.batch.erased = true
 	}
-	r.res = res.Clone() // the machine's own records change with the next command
+	r.Res = res.Clone() // the machine's own records change with the next command
 }
 
 // tick fires the timers that are due, and begins a piece of trimming when that
@@ -167,7 +168,7 @@ func (e *Engine) refuseRest() {
 	if reason == nil {
 		reason = queue.ErrClosed
 	}
-	for _, r := range e.mail.take(nil, -1) {
-		r.answer(reason)
+	for _, r := range e.mail.Take(nil, -1) {
+		r.Answer(reason)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"greenlane/internal/instant"
 	"greenlane/queue"
+	"greenlane/queue/decider"
 )
 
 // What a failed commit must leave behind, whichever way it failed.
@@ -135,7 +136,7 @@ func TestPanicInADecision(t *testing.T) {
 	t.Parallel()
 	e := open(t, t.TempDir(), Options{})
 	mustDo(t, e, arrive("c1"))
-	_, err := ask(context.Background(), e, func(*queue.Machine, instant.Instant) (int, error) { panic("boom") })
+	_, err := decider.Ask(context.Background(), e.Port, func(*queue.Machine, instant.Instant) (int, error) { panic("boom") })
 	if !errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "boom") {
 		t.Errorf("got %v", err)
 	}

@@ -7,20 +7,22 @@ import (
 	"sync"
 	"time"
 
-	"greenlane/callback"
 	"greenlane/internal/instant"
 	"greenlane/queue"
+	"greenlane/queue/decider"
 )
 
 // Engine is one site in one file. It implements queue.Engine.
 type Engine struct {
+	decider.Port
+
 	opts  Options
 	store *store
 	clock *clock
 	log   *eventLog
-	views *agentViews
+	views *decider.Views
 	keep  keepEvents
-	mail  *mailbox
+	mail  *decider.Mailbox
 
 	journal     *journal
 	checkpoints *checkpoints
@@ -85,7 +87,7 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 	if opts.NoSync {
 		opts.Logger.Warn("commits are not synced: what is acknowledged may be lost with the power", "file", s.path)
 	}
-	views, err := newAgentViews(m)
+	views, err := decider.NewViews(m)
 	if err != nil {
 		return nil, openError("restore", s.path, err)
 	}
@@ -95,12 +97,13 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 		clock:   newClock(opts.Now, floor),
 		journal: s.journal,
 		keep:    keepEvents{age: site.Keep.EventsAge, number: uint64(site.Keep.Events), seal: s.seal},
-		mail:    newMailbox(opts.MaxPending),
+		mail:    decider.NewMailbox(opts.MaxPending),
 		failed:  make(chan struct{}),
 		stopped: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
-	e.batch.writes.sealer = s.seal
+	e.Port = decider.NewPort(e.mail)
+	e.batch.writes.records.Sealer = sealerOf(s.seal)
 	e.checkpoints = newCheckpoints(&e.opts)
 	e.log = newEventLog(s, ends, opts.RecentEvents, e.checkpoint)
 	if err := e.catchUp(); err != nil {
@@ -112,79 +115,12 @@ func start(s *store, site queue.Site, opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// Do implements queue.Engine. cmd must not be changed any more.
-//
-// When ctx ends before the decider has taken the command, Do returns ctx's error
-// and nothing has happened, nor will it. When ctx ends later, the error is both
-// ctx's and ErrUnavailable: the command may have happened, and repeating it with
-// the same request id is safe.
-func (e *Engine) Do(ctx context.Context, cmd queue.Command) (queue.Result, error) {
-	if cmd == nil {
-		return queue.Result{}, &queue.Error{Kind: queue.ErrInvalid, Field: "command", Detail: "must be set"}
-	}
-	r := &request{cmd: cmd, done: make(chan struct{})}
-	if err := e.serve(ctx, r); err != nil {
-		return queue.Result{}, err
-	}
-	return r.res, r.err
-}
-
-// serve brings r to the decider and waits for the answer. An error means that
-// r's fields must not be read.
-func (e *Engine) serve(ctx context.Context, r *request) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := e.mail.put(ctx, r); err != nil {
-		return err
-	}
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-	}
-	if r.claim() {
-		return ctx.Err()
-	}
-	select {
-	case <-r.done: // both at once
-		return nil
-	default:
-	}
-	return fmt.Errorf("%w: the answer was not waited for: %w", queue.ErrUnavailable, ctx.Err())
-}
-
 // Now implements queue.Engine.
 func (e *Engine) Now() instant.Instant { return e.clock.Now() }
 
-// ask has the decider answer a question between two batches.
-func ask[T any](ctx context.Context, e *Engine, question func(m *queue.Machine, now instant.Instant) (T, error)) (answer T, err error) {
-	r := &request{done: make(chan struct{})}
-	var given T
-	var refused error
-	r.ask = func(m *queue.Machine, now instant.Instant) { given, refused = question(m, now) }
-	if err := e.serve(ctx, r); err != nil {
-		return answer, err
-	}
-	if r.err != nil {
-		return answer, r.err
-	}
-	return given, refused
-}
-
-// Snapshot implements queue.Engine.
-func (e *Engine) Snapshot(ctx context.Context) (*queue.Snapshot, error) {
-	return ask(ctx, e, func(m *queue.Machine, now instant.Instant) (*queue.Snapshot, error) { return m.Snapshot(now), nil })
-}
-
-// Statistics implements queue.Engine.
-func (e *Engine) Statistics(ctx context.Context) (*queue.Snapshot, error) {
-	return ask(ctx, e, func(m *queue.Machine, now instant.Instant) (*queue.Snapshot, error) { return m.Statistics(now), nil })
-}
-
 // Call implements queue.Engine.
 func (e *Engine) Call(ctx context.Context, id string) (*queue.CallInfo, error) {
-	info, err := ask(ctx, e, func(m *queue.Machine, _ instant.Instant) (*queue.CallInfo, error) { return m.Call(id) })
+	info, err := decider.Ask(ctx, e.Port, func(m *queue.Machine, _ instant.Instant) (*queue.CallInfo, error) { return m.Call(id) })
 	if err != nil {
 		return nil, err
 	}
@@ -195,52 +131,13 @@ func (e *Engine) Call(ctx context.Context, id string) (*queue.CallInfo, error) {
 	return info, nil
 }
 
-type page[T any] struct {
-	items []T
-	next  string
-}
-
-func paged[T any](items []T, next string, err error) (page[T], error) {
-	return page[T]{items, next}, err
-}
-
-// Calls implements queue.Engine.
-func (e *Engine) Calls(ctx context.Context, f queue.CallFilter) ([]queue.Call, string, error) {
-	p, err := ask(ctx, e, func(m *queue.Machine, _ instant.Instant) (page[queue.Call], error) { return paged(m.Calls(f)) })
-	return p.items, p.next, err
-}
-
 // Agent implements queue.Engine. It does not wait for the decider: it shows the
 // agent as the last commit left it.
 func (e *Engine) Agent(ctx context.Context, id string) (*queue.Agent, *queue.Offer, error) {
 	if err := errors.Join(ctx.Err(), e.over()); err != nil {
 		return nil, nil, err
 	}
-	return e.views.get(id)
-}
-
-// Agents implements queue.Engine.
-func (e *Engine) Agents(ctx context.Context, f queue.AgentFilter) ([]queue.Agent, string, error) {
-	p, err := ask(ctx, e, func(m *queue.Machine, _ instant.Instant) (page[queue.Agent], error) { return paged(m.Agents(f)) })
-	return p.items, p.next, err
-}
-
-// Callbacks implements queue.Engine.
-func (e *Engine) Callbacks(ctx context.Context, f queue.CallbackFilter) ([]callback.Callback, string, error) {
-	p, err := ask(ctx, e, func(m *queue.Machine, _ instant.Instant) (page[callback.Callback], error) {
-		return paged(m.Callbacks(f))
-	})
-	return p.items, p.next, err
-}
-
-// Positions implements queue.Engine.
-func (e *Engine) Positions(ctx context.Context, switchID string) ([]queue.Position, error) {
-	return ask(ctx, e, func(m *queue.Machine, _ instant.Instant) ([]queue.Position, error) { return m.Positions(switchID), nil })
-}
-
-// Cohorts implements queue.Engine.
-func (e *Engine) Cohorts(ctx context.Context, from, to instant.Instant) ([]queue.Cohort, error) {
-	return ask(ctx, e, func(m *queue.Machine, _ instant.Instant) ([]queue.Cohort, error) { return m.Cohorts(from, to), nil })
+	return e.views.Get(id)
 }
 
 // Events implements queue.Engine. A limit of 0 means 1,000; 10,000 is the most
@@ -332,7 +229,7 @@ func (e *Engine) fail(cause error) error {
 		}
 		e.opts.Logger.Error("the engine has failed and acknowledges nothing any more; restart the daemon when the cause is mended", attrs...)
 		close(e.failed)
-		e.mail.close(e.unavailable())
+		e.mail.Close(e.unavailable())
 	})
 	return e.unavailable()
 }
@@ -341,7 +238,7 @@ func (e *Engine) fail(cause error) error {
 // then the file is closed. When ctx ends first Close returns its error and the
 // rest happens on its own. After a failure there is nothing left to finish.
 func (e *Engine) Close(ctx context.Context) error {
-	e.mail.close(queue.ErrClosed)
+	e.mail.Close(queue.ErrClosed)
 	select {
 	case <-e.closed:
 		return e.closeErr

@@ -13,6 +13,7 @@ import (
 
 	"greenlane/internal/instant"
 	"greenlane/queue"
+	"greenlane/queue/decider"
 )
 
 func TestConcurrentClients(t *testing.T) {
@@ -84,7 +85,7 @@ func TestAnswersWaitForTheCommit(t *testing.T) {
 		return commit()
 	}})
 	mustDo(t, e, &queue.RenewOwner{Owner: "d1"})
-	if _, err := ask(context.Background(), e, func(*queue.Machine, instant.Instant) (int, error) { hold = true; return 0, nil }); err != nil {
+	if _, err := decider.Ask(context.Background(), e.Port, func(*queue.Machine, instant.Instant) (int, error) { hold = true; return 0, nil }); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
@@ -152,7 +153,7 @@ func TestContextEnds(t *testing.T) {
 	ctx2, cancel2 := context.WithCancel(context.Background())
 	second := make(chan error, 1)
 	go func() { _, err := e.Do(ctx2, arrive("waiting")); second <- err }()
-	for e.mail.waiting() == 0 {
+	for e.mail.Waiting() == 0 {
 		select {
 		case err := <-second:
 			t.Fatal(err)
@@ -194,7 +195,7 @@ func TestCloseFinishesWhatWasSubmitted(t *testing.T) {
 		go func() { _, err := e.Do(context.Background(), arrive(fmt.Sprint("c", i))); done <- err }()
 	}
 	<-entered
-	for e.mail.waiting() < 2 {
+	for e.mail.Waiting() < 2 {
 	}
 	waiter := make(chan error, 1)
 	go func() { _, err := e.Events(context.Background(), 0, 100); waiter <- err }()

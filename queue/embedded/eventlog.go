@@ -11,6 +11,7 @@ import (
 
 	"greenlane/internal/seal"
 	"greenlane/queue"
+	"greenlane/queue/decider"
 )
 
 // How many events one call of Events returns when the caller does not say, and
@@ -34,14 +35,14 @@ type eventLog struct {
 	mu      sync.Mutex
 	ends    logEnds
 	stored  uint64 // the last event in the file
-	recent  ring
+	recent  decider.Ring
 	changed chan struct{} // closed when events are published
 }
 
 func newEventLog(s *store, ends logEnds, recent int, checkpoint func() error) *eventLog {
 	return &eventLog{
 		store: s, checkpoint: checkpoint,
-		ends: ends, stored: ends.last, recent: newRing(recent, ends.last), changed: make(chan struct{}),
+		ends: ends, stored: ends.last, recent: decider.NewRing(recent, ends.last), changed: make(chan struct{}),
 	}
 }
 
@@ -73,7 +74,7 @@ func (l *eventLog) publish(events []queue.Event) {
 	if l.ends.first > l.ends.last {
 		l.ends.firstAt = events[0].At
 	}
-	l.recent.push(events)
+	l.recent.Push(events)
 	l.ends.last = events[len(events)-1].Seq
 	close(l.changed)
 	l.changed = make(chan struct{})
@@ -111,9 +112,9 @@ func (l *eventLog) read(after uint64, limit int) (events []queue.Event, wait <-c
 	case after == ends.last:
 		defer l.mu.Unlock()
 		return nil, l.changed, nil
-	case l.recent.has(after + 1):
+	case l.recent.Has(after + 1):
 		defer l.mu.Unlock()
-		return l.recent.copy(after, min(uint64(limit), ends.last-after)), nil, nil
+		return l.recent.Copy(after, min(uint64(limit), ends.last-after)), nil, nil
 	}
 	l.mu.Unlock()
 	events, err = l.readFile(after, int(min(uint64(limit), ends.last-after)))
@@ -193,8 +194,8 @@ func (l *eventLog) only(seqs []uint64) ([]queue.Event, error) {
 	for _, seq := range seqs {
 		switch {
 		case seq < l.ends.first || seq > l.ends.last:
-		case l.recent.has(seq):
-			events = append(events, l.recent.at(seq))
+		case l.recent.Has(seq):
+			events = append(events, l.recent.At(seq))
 		default:
 			older = append(older, seq)
 		}

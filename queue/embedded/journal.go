@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"sync"
+
+	"greenlane/queue/record"
 )
 
 // A commit does not wait for the database: it appends what it writes to the
@@ -154,7 +155,7 @@ func (w *writes) seal(id, seq uint64) []byte {
 	order.PutUint64(r[8:], id)
 	order.PutUint64(r[16:], seq)
 	order.PutUint32(r[24:], uint32(length))
-	order.PutUint32(r[4:], crc32.Checksum(r[8:recordHeader+length], castagnoli))
+	order.PutUint32(r[4:], record.Checksum(nil, r[8:recordHeader+length]))
 	return r
 }
 
@@ -176,7 +177,7 @@ func readRecord(data []byte) (r journalRecord, ok bool) {
 		return r, false
 	}
 	end := recordHeader + int(length)
-	if order.Uint32(data[4:]) != crc32.Checksum(data[8:end], castagnoli) {
+	if order.Uint32(data[4:]) != record.Checksum(nil, data[8:end]) {
 		return r, false
 	}
 	size := end + (recordAlign-end%recordAlign)%recordAlign

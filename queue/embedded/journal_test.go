@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"greenlane/queue/record"
 )
 
 // journalled returns the files of a site whose last n arrivals are in the journal
@@ -236,7 +238,7 @@ func FuzzJournal(f *testing.F) {
 	var w writes
 	w.reset()
 	w.delete(bucketCalls, w.number(7))
-	w.delete(bucketAgents, w.name("anna"))
+	w.delete(record.Agents, w.name("anna"))
 	f.Add(bytes.Clone(w.seal(5, 1)))
 	f.Add(append(bytes.Clone(w.seal(5, 1)), w.seal(5, 3)...))
 	f.Fuzz(func(t *testing.T, data []byte) {

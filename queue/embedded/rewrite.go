@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"greenlane/internal/seal"
+	"greenlane/queue/record"
 )
 
 // unlock makes the file's sealed records readable, and what is written from now on
@@ -150,8 +151,8 @@ func (c *copying) record(to *bbolt.Bucket, id bucketID, key, value []byte) error
 	if err != nil {
 		return err
 	}
-	c.place = appendPlace(c.place[:0], id, key)
-	out := c.from.seal.Seal(make([]byte, sumBytes, sumBytes+len(body)+seal.Overhead), body, c.place)
-	binary.BigEndian.PutUint32(out, checksum(key, out[sumBytes:]))
+	c.place = record.Place(c.place[:0], id, key)
+	out := c.from.seal.Seal(make([]byte, record.SumBytes, record.SumBytes+len(body)+seal.Overhead), body, c.place)
+	binary.BigEndian.PutUint32(out, record.Checksum(key, out[record.SumBytes:]))
 	return to.Put(key, out)
 }

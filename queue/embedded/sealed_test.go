@@ -11,6 +11,7 @@ import (
 
 	"greenlane/internal/seal"
 	"greenlane/queue"
+	"greenlane/queue/record"
 	"greenlane/tiering"
 )
 
@@ -203,7 +204,7 @@ func TestARecordThatWasMovedIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := writes{sealer: s}
+	w := writes{records: record.Encoder{Sealer: s}}
 	if err := w.put(bucketCalls, w.number(7), &queue.Call{ID: "c", Caller: canary}); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"greenlane/callback"
 	"greenlane/internal/instant"
 	"greenlane/queue"
+	"greenlane/queue/decider"
 	"greenlane/tiering"
 )
 
@@ -405,5 +406,5 @@ func (f files) write(t testing.TB) (dir string) {
 
 // askState asks the decider for something of the machine's state.
 func askState[T any](e *Engine, f func(st *queue.State) T) (T, error) {
-	return ask(context.Background(), e, func(m *queue.Machine, _ instant.Instant) (T, error) { return f(m.State()), nil })
+	return decider.Ask(context.Background(), e.Port, func(m *queue.Machine, _ instant.Instant) (T, error) { return f(m.State()), nil })
 }

@@ -45,6 +45,22 @@ func CloneState(st *queue.State) *queue.State {
 	return out
 }
 
+// CloneChanges returns a copy that shares nothing with c, without its events.
+func CloneChanges(c *queue.Changes) *queue.Changes {
+	st := CloneState(&queue.State{
+		Meta: c.Meta, Calls: c.Calls, Agents: c.Agents, Offers: c.Offers, Callbacks: c.Callbacks, Queues: c.Queues,
+		Cohorts: c.Cohorts, Totals: c.Totals, Requests: c.Requests, Owners: c.Owners, Switches: c.Switches,
+	})
+	return &queue.Changes{
+		Meta: st.Meta, Calls: st.Calls, Agents: st.Agents, Offers: st.Offers, Callbacks: st.Callbacks, Queues: st.Queues,
+		Cohorts: st.Cohorts, Totals: st.Totals, Requests: st.Requests, Owners: st.Owners, Switches: st.Switches,
+		GoneCalls: slices.Clone(c.GoneCalls), GoneAgents: slices.Clone(c.GoneAgents), GoneOffers: slices.Clone(c.GoneOffers),
+		GoneCallbacks: slices.Clone(c.GoneCallbacks), GoneCohorts: slices.Clone(c.GoneCohorts),
+		GoneRequests: slices.Clone(c.GoneRequests), GoneOwners: slices.Clone(c.GoneOwners),
+		GoneSwitches: slices.Clone(c.GoneSwitches), NoTotals: slices.Clone(c.NoTotals), NoQueues: slices.Clone(c.NoQueues),
+	}
+}
+
 func cloneRecords[T any](list []*T) []*T {
 	var out []*T
 	for _, r := range list {

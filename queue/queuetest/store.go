@@ -22,7 +22,7 @@ type Store struct {
 	callbacks map[uint64]*callback.Callback
 	queues    map[string]*queue.QueueRecord
 	cohorts   map[queue.CohortKey]*queue.Cohort
-	totals    map[queue.CohortKey]*queue.Totals
+	totals    map[queue.TotalsKey]*queue.Totals
 	requests  map[uint64]*queue.RequestRecord
 	owners    map[string]*queue.OwnerRecord
 	switches  map[string]*queue.SwitchRecord
@@ -33,7 +33,7 @@ func NewStore() *Store {
 	return &Store{
 		calls: map[uint64]*queue.Call{}, agents: map[string]*queue.Agent{}, offers: map[uint64]*queue.OfferRecord{},
 		callbacks: map[uint64]*callback.Callback{}, queues: map[string]*queue.QueueRecord{},
-		cohorts: map[queue.CohortKey]*queue.Cohort{}, totals: map[queue.CohortKey]*queue.Totals{},
+		cohorts: map[queue.CohortKey]*queue.Cohort{}, totals: map[queue.TotalsKey]*queue.Totals{},
 		requests: map[uint64]*queue.RequestRecord{}, owners: map[string]*queue.OwnerRecord{}, switches: map[string]*queue.SwitchRecord{},
 	}
 }
@@ -52,15 +52,13 @@ func (s *Store) Apply(c *queue.Changes) {
 		copied.Result = r.Result.Clone()
 		s.requests[r.Seq] = &copied
 	}
-	put(s.offers, c.Offers, func(r *queue.OfferRecord) uint64 { return r.Epoch })
-	put(s.callbacks, c.Callbacks, func(r *callback.Callback) uint64 { return r.Seq })
-	put(s.queues, c.Queues, func(r *queue.QueueRecord) string { return r.Name })
-	put(s.cohorts, c.Cohorts, func(r *queue.Cohort) queue.CohortKey {
-		return queue.CohortKey{Queue: r.Queue, Tier: r.Tier, Start: r.Start}
-	})
-	put(s.totals, c.Totals, func(r *queue.Totals) queue.CohortKey { return queue.CohortKey{Queue: r.Queue, Tier: r.Tier} })
-	put(s.owners, c.Owners, func(r *queue.OwnerRecord) string { return r.Owner })
-	put(s.switches, c.Switches, func(r *queue.SwitchRecord) string { return r.Switch })
+	put(s.offers, c.Offers, offerKey)
+	put(s.callbacks, c.Callbacks, callbackKey)
+	put(s.queues, c.Queues, queueKey)
+	put(s.cohorts, c.Cohorts, cohortKey)
+	put(s.totals, c.Totals, totalsKey)
+	put(s.owners, c.Owners, ownerKey)
+	put(s.switches, c.Switches, switchKey)
 
 	drop(s.calls, c.GoneCalls)
 	drop(s.agents, c.GoneAgents)

@@ -3,9 +3,10 @@ package redisq
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,40 +14,62 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"greenlane/internal/instant"
+	"greenlane/internal/seal"
 	"greenlane/queue"
+	"greenlane/queue/decider"
+	"greenlane/queue/record"
 )
 
 // Engine is one site in one Redis, as one of its daemons sees it. It implements
 // queue.Engine.
 type Engine struct {
+	decider.Port
+
 	opts    Options
-	site    queue.Site
+	name    string // of the site
 	client  redis.UniversalClient
 	keys    []string
 	keyArgs []any
-	print   atomic.Pointer[string] // of the settings that commands are decided by
-	own     atomic.Pointer[string] // of the settings that this daemon brought
-	vault   vault
+	sealed  *seal.Shared // nil: records are stored as they are
+	id      string       // this daemon, among those of the site
 
-	nonceBase  string
-	nonces     atomic.Uint64
-	jobs       chan *job
-	together   atomic.Int64 // how many commands a batch takes now
-	latest     atomic.Int64 // the latest instant that a command was decided at
-	zonesUntil atomic.Int64 // how far the tables of clock changes reach
-	health     *health
-	timers     *timers
-	log        *eventLog
+	mail   *decider.Mailbox
+	views  atomic.Pointer[decider.Views]
+	log    *eventLog
+	health *health
+	latest atomic.Int64  // the latest instant that a command was decided at
+	keep   atomic.Int64  // for how many milliseconds events are kept
+	news   chan struct{} // has an element when Redis may have more than the copy
+	seen   atomic.Uint64 // the version of the copy
+	told   atomic.Uint64 // the version that Redis is known to have
+
+	late, worst atomic.Int64 // how many commits were too late, and how many in a row at most
+
+	// The decider's own.
+	site      queue.Site     // the settings in force
+	print     string         // of them
+	machine   *queue.Machine // the copy; nil: it must be read anew
+	at        place          // where it stands, but for what unsettled names
+	counters  queue.Meta     // of that place
+	unsettled string         // fields that a commit of unknown outcome wrote, packed
+	rebuild   bool           // there are other settings than the machine has
+	revive    []string       // agents that are to be ready again, see mend.go
+	foreign   bool           // something was read that the current key has not sealed
+	lostEnd   bool           // the end of the history was lost
+	entry     uint64         // digest of the last entry of the log; zero: not known
+	fresh     bool           // since the batch at hand was taken the copy was at the head
+	mine      bool           // the last commit was this daemon's
+	batch     batch
+	timer     *time.Timer
+	troubled  bool // the last exchange failed
+	nonces    uint64
 
 	failOnce  sync.Once
 	failure   error         // set before failed is closed
 	failed    chan struct{} // closed by fail
 	closeOnce sync.Once
 	closing   chan struct{} // closed when Close begins
-	stop      context.CancelFunc
-	working   sync.WaitGroup // senders
-	serving   sync.WaitGroup // everything else that runs
-	closed    chan struct{}  // closed when nothing runs any more
+	closed    chan struct{} // closed when nothing runs any more
 }
 
 var _ queue.Engine = (*Engine)(nil)
@@ -65,97 +88,106 @@ func Open(ctx context.Context, client redis.UniversalClient, site queue.Site, op
 	if err != nil {
 		return nil, err
 	}
-	var base [9]byte
-	if _, err := rand.Read(base[:]); err != nil {
+	var id [9]byte
+	if _, err := rand.Read(id[:]); err != nil {
 		return nil, err
 	}
 	e := &Engine{
-		opts: opts, site: site, client: client, keys: keysOf(opts.Prefix, site.Name), nonceBase: hex.EncodeToString(base[:]) + ".",
-		jobs: make(chan *job, opts.MaxPending), health: newHealth(), timers: newTimers(),
-		failed: make(chan struct{}), closing: make(chan struct{}), closed: make(chan struct{}),
+		opts: opts, name: site.Name, site: site, client: client, keys: keysOf(opts.Prefix, site.Name),
+		id: base64.RawURLEncoding.EncodeToString(id[:]), mail: decider.NewMailbox(opts.MaxPending), health: newHealth(),
+		news: make(chan struct{}, 1), failed: make(chan struct{}), closing: make(chan struct{}), closed: make(chan struct{}),
+		log: newEventLog(min(opts.RecentEvents, site.Keep.Events), 0),
 	}
 	for _, k := range e.keys {
 		e.keyArgs = append(e.keyArgs, k)
 	}
 	if opts.Keys != nil {
-		e.vault = vault{opts.Keys.Numbers("queue " + site.Name)}
+		e.sealed = opts.Keys.Shared("queue " + site.Name)
 	}
-	e.together.Store(int64(opts.batchRuns))
-	none := ""
-	e.print.Store(&none)
-	if err := e.install(ctx); err != nil {
+	e.batch.out.records.Sealer = e.sealer()
+	e.Port = decider.NewPort(e.mail)
+	if err := e.start(ctx); err != nil {
 		return nil, fmt.Errorf("redisq: %w", err)
-	}
-	if err := e.unlock(ctx); err != nil {
-		return nil, fmt.Errorf("redisq: %w", err)
-	}
-	last, err := e.LastEvent(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("redisq: %w", err)
-	}
-	e.log = newEventLog(min(opts.RecentEvents, site.Keep.Events), last)
-	var running context.Context
-	running, e.stop = context.WithCancel(context.Background())
-	for range opts.Senders {
-		e.working.Go(e.sender)
-	}
-	e.serving.Go(func() { e.follow(running) })
-	if !opts.NoTimers {
-		e.serving.Go(func() { e.fireTimers(running) })
-		e.serving.Go(func() { e.scan(running) })
 	}
 	return e, nil
 }
 
-// Do implements queue.Engine. cmd must not be changed any more.
-//
-// When ctx ends before the command went to Redis, Do returns ctx's error and
-// nothing has happened, nor will it. When ctx ends later, the error is both ctx's
-// and ErrUnavailable: the command may have happened, and repeating it with the
-// same request id is safe. A Reconcile of many calls is sent in parts; when it
-// fails, the parts before have happened.
-func (e *Engine) Do(ctx context.Context, cmd queue.Command) (queue.Result, error) {
-	if cmd == nil {
-		return queue.Result{}, &queue.Error{Kind: queue.ErrInvalid, Field: "command", Detail: "must be set"}
+func (e *Engine) start(ctx context.Context) error {
+	if err := e.install(ctx); err != nil {
+		return err
 	}
-	if err := e.over(); err != nil {
-		return queue.Result{}, err
-	}
-	now := e.Now()
-	switch c := cmd.(type) {
-	case *queue.Tick:
-		return queue.Result{}, e.tick(ctx, now)
-	case *queue.Reconcile:
-		return e.reconcile(ctx, now, c)
-	case *queue.EraseCaller:
-		return e.erase(ctx, now, c)
-	}
-	s, args, err := e.argsOf(cmd)
+	stale, err := e.unlock(ctx)
 	if err != nil {
-		return queue.Result{}, err
+		return err
 	}
-	return e.decide(ctx, now, s, queue.RequestOf(cmd), args)
-}
-
-// heard takes up what a reply says beside the answer.
-func (e *Engine) heard(r *reply) {
-	e.health.answered()
-	for {
-		was := e.latest.Load()
-		if int64(r.now) <= was || e.latest.CompareAndSwap(was, int64(r.now)) {
-			break
+	if err := e.settle(); err != nil {
+		return err
+	}
+	if e.sealed != nil && (stale || e.foreign) {
+		if err := e.sealAll(ctx); err != nil {
+			return fmt.Errorf("site %s: encrypt what is stored: %w", e.name, err)
 		}
 	}
-	e.timers.heard(r.next)
-	e.log.heard(r.last)
-	for _, name := range r.damaged {
-		e.opts.Logger.Error("a record could not be read: it is set aside", "record", name, "in", e.keys[keyDamaged])
+	if len(e.revive) > 0 {
+		e.turn(false, false)
+	}
+	e.timer = time.NewTimer(longestTimer)
+	running, stop := context.WithCancel(context.Background())
+	var following sync.WaitGroup
+	following.Go(func() { e.listen(running) })
+	go func() {
+		e.live()
+		stop()
+		following.Wait()
+		close(e.closed)
+	}()
+	return nil
+}
+
+// sealer returns what opens records, nil when none is sealed.
+func (e *Engine) sealer() record.Sealer {
+	if e.sealed == nil {
+		return nil
+	}
+	return e.sealed
+}
+
+// heardNow takes up an instant that something was decided at.
+func (e *Engine) heardNow(now instant.Instant) {
+	if int64(now) > e.latest.Load() {
+		e.latest.Store(int64(now))
 	}
 }
 
 // Now implements queue.Engine: the clock, and never before what was decided last.
 func (e *Engine) Now() instant.Instant {
 	return max(instant.Of(e.opts.Now()), instant.Instant(e.latest.Load()))
+}
+
+// Call implements queue.Engine.
+func (e *Engine) Call(ctx context.Context, id string) (*queue.CallInfo, error) {
+	info, err := decider.Ask(ctx, e.Port, func(m *queue.Machine, _ instant.Instant) (*queue.CallInfo, error) { return m.Call(id) })
+	if err != nil {
+		return nil, err
+	}
+	// Its events are in the log by now.
+	if info.Events, err = e.only(ctx, info.Call.Events); err != nil {
+		return nil, err
+	}
+	return info, nil
+}
+
+// Agent implements queue.Engine. It does not wait for the decider: it shows the
+// agent as the last commit that this daemon knows of left it, which is at least
+// what the events that it has shown tell.
+func (e *Engine) Agent(ctx context.Context, id string) (*queue.Agent, *queue.Offer, error) {
+	if err := errors.Join(ctx.Err(), e.over()); err != nil {
+		return nil, nil, err
+	}
+	if ok, _, err := e.health.state(); !ok {
+		return nil, nil, e.unavailable(err)
+	}
+	return e.views.Load().Get(id)
 }
 
 // Failed implements queue.Engine. A Redis that can't be reached is no failure:
@@ -173,12 +205,39 @@ func (e *Engine) Err() error {
 	}
 }
 
-func (e *Engine) fail(cause error) {
+// fail ends the engine for the first cause it is given, and returns what everyone
+// is told.
+func (e *Engine) fail(cause error) error {
 	e.failOnce.Do(func() {
 		e.failure = fmt.Errorf("redisq: the engine has stopped: %w", cause)
-		e.opts.Logger.Error("the engine has failed and acknowledges nothing any more", "site", e.site.Name, "error", cause)
+		attrs := []any{"site", e.name, "error", cause}
+		if p, ok := errors.AsType[*panicError](cause); ok {
+			attrs = append(attrs, "stack", string(p.stack))
+		}
+		e.opts.Logger.Error("the engine has failed and acknowledges nothing any more", attrs...)
 		close(e.failed)
 	})
+	err := e.over()
+	e.mail.Close(err)
+	return err
+}
+
+// panicError is a panic of the decider. Nothing is decided after it: the copy may
+// be half of something.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+func guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{value: p, stack: debug.Stack()}
+		}
+	}()
+	return f()
 }
 
 // Healthy reports whether Redis answers, and if not, what it says; changed is
@@ -203,12 +262,7 @@ func (e *Engine) over() error {
 func (e *Engine) Close(ctx context.Context) error {
 	e.closeOnce.Do(func() {
 		close(e.closing)
-		e.stop()
-		go func() {
-			e.working.Wait()
-			e.serving.Wait()
-			close(e.closed)
-		}()
+		e.mail.Close(queue.ErrClosed)
 	})
 	select {
 	case <-e.closed:
@@ -219,13 +273,6 @@ func (e *Engine) Close(ctx context.Context) error {
 	case <-e.closed:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("redisq: close site %s: %w", e.site.Name, ctx.Err())
+		return fmt.Errorf("redisq: close site %s: %w", e.name, ctx.Err())
 	}
 }
-
-// isOver reports whether err only says that somebody stopped waiting.
-func isOver(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, queue.ErrClosed)
-}
-
-func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

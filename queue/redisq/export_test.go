@@ -3,5 +3,9 @@ package redisq
 // Keys lists the keys of the engine's site.
 func (e *Engine) Keys() []string { return e.keys }
 
-// AlwaysTogether has even single commands decided by the script of a batch.
-func (o Options) AlwaysTogether() Options { o.leastRuns = 1; return o }
+// Prefix begins the names of them.
+func (e *Engine) Prefix() string { return e.opts.Prefix }
+
+// Conflicts tells how often a commit of this engine was too late, and how often in
+// a row. It is asked when nothing is under way.
+func (e *Engine) Conflicts() (all, worst int) { return int(e.late.Load()), int(e.worst.Load()) }

@@ -207,6 +207,10 @@ func TestTwoDaemons(t *testing.T) {
 			last = ev.Seq
 			if ev.Type == queue.EventCallOffered {
 				offer = ev.Offer
+				// Whoever has seen the event finds the agent as it left him.
+				if _, o, err := two.Agent(ctxOf(t), "a1"); err != nil || o == nil || o.Epoch != offer || o.Call.ID != "c1" {
+					t.Errorf("the agent has %+v, %v", o, err)
+				}
 			}
 		}
 	}
@@ -261,56 +265,113 @@ func TestForeignKeysStopTheStart(t *testing.T) {
 	}
 }
 
-// TestDamage: what can't be read is set aside under its name, and the rest goes on.
+// key returns the name of one of an engine's keys.
+func key(e *redisq.Engine, name string) string {
+	for _, k := range e.Keys() {
+		if strings.HasSuffix(k, ":"+name) {
+			return k
+		}
+	}
+	panic("there is no key " + name)
+}
+
+// TestDamage: what can't be read is set aside under its name, every daemon hears of
+// it, and the rest goes on.
 func TestDamage(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
 	log := &lines{}
-	e := open(t, client, redisq.Options{Logger: log.logger()})
-	do(t, e, arrive("c1"))
-	do(t, e, arrive("c2"))
-	keys := e.Keys()
-	if err := client.HSet(ctxOf(t), keys[1], "c1", "\xc1rubbish").Err(); err != nil {
-		t.Fatal(err)
+	running := open(t, client, redisq.Options{})
+	do(t, running, arrive("c1"))
+	do(t, running, arrive("c2"))
+	do(t, running, arrive("c3"))
+	calls := key(running, "calls")
+	whole := client.HGet(ctxOf(t), calls, "2").Val()
+	for field, value := range map[string]string{"1": "\xc1rubbish", "3": whole} { // rubbish, and another's record
+		if err := client.HSet(ctxOf(t), calls, field, value).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
+	e := open(t, client, redisq.Options{Logger: log.logger()})
 	onDuty(t, e, "a1")
 	if o := offerOf(t, e, "a1"); o.Call.ID != "c2" {
 		t.Errorf("offered %s", o.Call.ID)
 	}
-	aside := client.HGetAll(ctxOf(t), keys[len(keys)-1]).Val()
-	if aside[keys[1]+" c1"] != "\xc1rubbish" {
+	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); len(aside) != 2 || aside["calls 1"] != "\xc1rubbish" || aside["calls 3"] != whole {
 		t.Errorf("set aside: %q", aside)
 	}
-	if !log.has("c1") {
+	if !log.has("calls 1") || !log.has("calls 3") {
 		t.Error("nobody was told")
+	}
+	if _, err := running.Call(ctxOf(t), "c1"); !errors.Is(err, queue.ErrCallNotFound) {
+		t.Errorf("the daemon that runs on: %v", err)
+	}
+	do(t, running, &queue.Accept{Agent: "a1", Offer: offerOf(t, e, "a1").Epoch})
+}
+
+// TestDamagedCounters: they are made up so that no number is given twice.
+func TestDamagedCounters(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	first := open(t, client, redisq.Options{})
+	onDuty(t, first, "a1")
+	do(t, first, arrive("c1"))
+	do(t, first, arrive("c2"))
+	offer := offerOf(t, first, "a1")
+	last, err := first.LastEvent(ctxOf(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.HSet(ctxOf(t), key(first, "site"), "meta", "rubbish").Err(); err != nil {
+		t.Fatal(err)
+	}
+	log := &lines{}
+	e := open(t, client, redisq.Options{Logger: log.logger()})
+	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); aside["meta counters"] != "rubbish" || !log.has("counters") {
+		t.Errorf("set aside: %q", aside)
+	}
+	if res := do(t, e, arrive("c3")); res.Call.Seq != 3 {
+		t.Errorf("c3 has place %d", res.Call.Seq)
+	}
+	do(t, e, &queue.Accept{Agent: "a1", Offer: offer.Epoch})
+	do(t, e, &queue.Complete{Agent: "a1", Call: "c1"})
+	if next := offerOf(t, e, "a1"); next.Epoch <= offer.Epoch {
+		t.Errorf("epoch %d after %d", next.Epoch, offer.Epoch)
+	}
+	if events, err := first.Events(ctxOf(t), last, 1); err != nil || events[0].Seq != last+1 {
+		t.Errorf("%+v, %v", events, err)
 	}
 }
 
-// TestMend: a call left active without a line, an offer or a timer comes back.
+// TestMend: what is left active without an offer comes back when the site is read.
 func TestMend(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
-	e := open(t, client, redisq.Options{NoTimers: true})
-	onDuty(t, e, "a1")
-	do(t, e, arrive("c1")) // offered
-	do(t, e, arrive("c2"))
-	keys := e.Keys()
-	offer := offerOf(t, e, "a1").Epoch
-	names := map[string]string{}
-	for _, k := range keys {
-		names[k[strings.LastIndex(k, ":")+1:]] = k
-	}
-	client.HDel(ctxOf(t), names["offers"], fmt.Sprint(offer))
-	client.Del(ctxOf(t), names["lines"], names["timers"])
-	if err := e.Mend(ctxOf(t)); err != nil {
+	was := open(t, client, redisq.Options{NoTimers: true})
+	onDuty(t, was, "a1")
+	onDuty(t, was, "a2")
+	do(t, was, arrive("c1")) // offered
+	do(t, was, arrive("c2")) // offered and answered
+	do(t, was, arrive("c3"))
+	do(t, was, &queue.Accept{Agent: "a2", Offer: offerOf(t, was, "a2").Epoch})
+	offer := offerOf(t, was, "a1")
+	if err := was.Close(ctxOf(t)); err != nil {
 		t.Fatal(err)
 	}
-	for i, id := range []string{"c1", "c2"} {
-		info, err := e.Call(ctxOf(t), id)
-		if err != nil || info.Call.State != queue.CallWaiting || info.Position != i+1 {
-			t.Errorf("%s is %v at %d, %v", id, info.Call.State, info.Position, err)
+	client.HDel(ctxOf(t), key(was, "offers"), fmt.Sprint(offer.Epoch))
+	client.HDel(ctxOf(t), key(was, "calls"), "2")
+	log := &lines{}
+	e := open(t, client, redisq.Options{NoTimers: true, Logger: log.logger()})
+	// Both are ready again, and get who waits, in the old order.
+	for agent, want := range map[string]string{"a1": "c1", "a2": "c3"} {
+		if o := offerOf(t, e, agent); o.Call.ID != want || o.Epoch <= offer.Epoch {
+			t.Errorf("%s is offered %s by %d, want %s", agent, o.Call.ID, o.Epoch, want)
 		}
 	}
-	if n := client.ZCard(ctxOf(t), names["timers"]).Val(); n != 2 {
-		t.Errorf("%d timers", n)
+	for _, what := range []string{"call c1 was offered without an offer", "agent a2 talked without a call"} {
+		if !log.has(what) {
+			t.Errorf("nobody was told that %s", what)
+		}
+	}
+	if _, err := e.Do(ctxOf(t), &queue.Accept{Agent: "a1", Offer: offer.Epoch}); err == nil {
+		t.Error("the lost offer is accepted")
 	}
 }
 
@@ -346,9 +407,12 @@ func TestALogThatWasCut(t *testing.T) {
 func TestUnconfirmed(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
 	e := open(t, client, redisq.Options{MinReplicas: 1, ConfirmWithin: 20 * time.Millisecond})
-	_, err := e.Do(ctxOf(t), arrive("c1"))
-	if !errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "0 of 1") {
-		t.Errorf("without a replica: %v", err)
+	// The repeat changes nothing, and yet nobody has confirmed what it acknowledges.
+	for _, what := range []string{"a commit", "its repeat"} {
+		_, err := e.Do(ctxOf(t), arrive("c1"))
+		if !errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "0 of 1") {
+			t.Errorf("%s without a replica: %v", what, err)
+		}
 	}
 }
 

@@ -1,92 +1,102 @@
 package redisq
 
-import "fmt"
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"greenlane/queue/record"
+)
 
 // DefaultPrefix begins the name of every key.
 const DefaultPrefix = "greenlane"
 
 // schemaVersion names the layout of the keys and records. A site of another
 // version is refused.
-const schemaVersion = "2"
+const schemaVersion = "3"
 
-// keyNames are the keys of a site in the order in which scripts get them. Every
-// script gets all of them: which ones it touches depends on what is due and who
-// waits, and Redis wants to know all keys beforehand. Scripts know them as
-// key_<name>.
-var keyNames = [...]string{
-	"site",        // hash: schema, print, config, words, zones, meta; queue:<name>, state:<name>
-	"calls",       // hash: call id -> call
-	"agents",      // hash: agent id -> agent
-	"offers",      // hash: epoch -> offer
-	"callbacks",   // hash: callback id -> callback
-	"lines",       // sorted set: every line, see lua/lib/line.lua
-	"idle",        // sorted set by name: the idle agents of every queue and level
-	"live",        // sorted set: the live offers that a VIP may take back, by queue
-	"held",        // sorted set by name: calls that wait for their preferred agent
-	"declined",    // sorted set: those in line that somebody declined, placed as in lines
-	"timers",      // sorted set: class, sequence and id of every record with a deadline
-	"callers",     // hash: caller's number -> a waiting call
-	"samecaller",  // sorted set by name: number and id of its other waiting calls
-	"promised",    // hash: queue and number -> the open callback
-	"promises",    // sorted set: open callbacks by due time and by deadline
-	"ended",       // sorted set: ended calls by their end
-	"endedbacks",  // sorted set: ended callbacks by their end
-	"requests",    // hash: kind and request id -> the first answer
-	"requestlist", // list: instant, sequence, kind and request id, oldest first
-	"daemons",     // hash: o:<owner> -> lease, s:<switch> -> attachment
-	"streams",     // sorted set by name: agents whose stream lives by a daemon's lease
-	"ringing",     // set: agents whose phone switches ring
-	"totals",      // hash: queue number/tier/counter -> number
-	"cohorts",     // hash: interval or day/queue number/tier -> counters
-	"log",         // stream: event <sequence>-0 -> e
-	"damaged",     // hash: key and field -> what could not be read
+// Places of a site's keys in the order in which scripts get them. Every script
+// gets all of them: which ones it touches depends on what was committed, and Redis
+// wants to know all keys beforehand.
+const (
+	keySite    = iota // hash: schema, print, settings, seal; version and nonce of the last commit, meta, turn
+	keyCommits        // stream: commit <version>-0 -> n: its nonce, k: the fields it wrote, by kind
+	keyLog            // stream: entry <last event>-0 -> e: the events of one commit
+	keyDamaged        // hash: key and field -> what could not be read
+	keyKinds          // the first of the hashes that hold records, field -> record
+)
+
+// kinds are the records in the order of their keys; of each there is a hash.
+var kinds = [...]record.Kind{
+	record.Calls, record.Agents, record.Offers, record.Callbacks, record.Queues, record.Cohorts, record.Totals,
+	record.Requests, record.Owners, record.Switches,
 }
 
-// Places of the keys that are also read without a script.
-const (
-	keySite = iota
-	keyCalls
-	keyAgents
-	keyOffers
-	keyCallbacks
-	keyLines
-	keyIdle
-	keyLive
-	keyHeld
-	keyDeclined
-	keyTimers
-	keyCallers
-	keySameCaller
-	keyPromised
-	keyPromises
-	keyEnded
-	keyEndedBacks
-	keyRequests
-	keyRequestList
-	keyDaemons
-	keyStreams
-	keyRinging
-	keyTotals
-	keyCohorts
-	keyLog
-	keyDamaged
-)
+// placeOf is where a kind stands among the kinds.
+var placeOf = func() (places [record.Kinds]int) {
+	for i, k := range kinds {
+		places[k] = i
+	}
+	return places
+}()
 
 // keysOf builds the keys of a site. The braces make a Cluster keep all of them
 // on one server.
 func keysOf(prefix, site string) []string {
-	keys := make([]string, len(keyNames))
-	for i, name := range keyNames {
+	keys := []string{"site", "commits", "log", "damaged"}
+	for _, k := range kinds {
+		keys = append(keys, k.String())
+	}
+	for i, name := range keys {
 		keys[i] = prefix + ":{" + site + "}:" + name
 	}
 	return keys
 }
 
-// keyPlaces maps the names of keys in the scripts to where they are found.
-var keyPlaces = func() map[string]string {
-	places := map[string]string{}
-	for i, name := range keyNames {
-		places["key_"+name] = fmt.Sprintf("KEYS[%d]", i+1)
+// appendField spells what a record is named by: a number in decimal, a name as it
+// is, a cohort as start/tier/queue and totals as tier/queue.
+func appendField(b []byte, k record.Key) []byte {
+	switch {
+	case k.Kind.Numbered():
+		return strconv.AppendUint(b, k.Number, 10)
+	case k.Kind == record.Cohorts:
+		b = append(strconv.AppendUint(b, k.Number, 10), '/')
+		fallthrough
+	case k.Kind == record.Totals:
+		b = append(strconv.AppendUint(b, uint64(k.Tier), 10), '/')
 	}
-	return places
-}()
+	return append(b, k.Name...)
+}
+
+// errField says that a field is none that appendField spells.
+var errField = errors.New("it is no name of a record")
+
+// parseField is the opposite of appendField.
+func parseField(kind record.Kind, field string) (k record.Key, err error) {
+	k.Kind = kind
+	next := func(bits int) (n uint64) {
+		head, rest, found := strings.Cut(field, "/")
+		if !found {
+			err = errField
+		}
+		n, fault := strconv.ParseUint(head, 10, bits)
+		if field = rest; fault != nil {
+			err = errField
+		}
+		return n
+	}
+	switch {
+	case kind.Numbered():
+		if k.Number, err = strconv.ParseUint(field, 10, 64); err != nil {
+			err = errField
+		}
+		return k, err
+	case kind == record.Cohorts:
+		k.Number = next(64)
+		fallthrough
+	case kind == record.Totals:
+		k.Tier = uint8(next(8))
+	}
+	k.Name = field
+	return k, err
+}

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"hash/maphash"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/internal/instant"
 	"greenlane/queue"
+	"greenlane/queue/decider"
+	"greenlane/queue/record"
 )
 
 // How many events one call of Events returns when the caller does not say, and
@@ -22,76 +24,74 @@ const (
 	mostEvents  = 10_000
 )
 
-// eventLog is the youngest part of the site's log in memory. One reader fills it
-// from Redis, whatever daemon wrote the events, and everybody here reads it.
+// eventLog is the youngest part of the site's log in memory. The decider fills it,
+// whatever daemon wrote the events, and everybody here reads it.
 type eventLog struct {
 	mu      sync.Mutex
 	size    int
-	recent  []queue.Event // without a gap, the last one is last
-	last    uint64        // the last event that was read
-	lastRaw string        // as Redis has it, to see whether the log is still the same
-	told    uint64        // the last event that a reply told of
+	recent  decider.Ring
+	end     uint64        // the last event
 	cuts    int           // how often the log was found to be another one
 	changed chan struct{} // closed when there are more, or the log was cut
 }
 
 func newEventLog(size int, last uint64) *eventLog {
-	return &eventLog{size: size, last: last, changed: make(chan struct{})}
+	return &eventLog{size: size, recent: decider.NewRing(size, last), end: last, changed: make(chan struct{})}
 }
 
-func (l *eventLog) push(events []queue.Event, lastRaw string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.recent = append(l.recent, events...)
-	if over := len(l.recent) - l.size; over > l.size/2 || over > 0 && len(events) > l.size {
-		l.recent = append(make([]queue.Event, 0, 2*l.size), l.recent[over:]...)
+// push adds the events that follow the last one.
+func (l *eventLog) push(events []queue.Event) {
+	if len(events) == 0 {
+		return
 	}
-	l.last, l.lastRaw = events[len(events)-1].Seq, lastRaw
-	l.wakeLocked()
-}
-
-// cut starts anew after the given event: what followed it is gone.
-func (l *eventLog) cut(last uint64, raw string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.recent, l.last, l.lastRaw, l.told = nil, last, raw, 0
-	l.cuts++
-	l.wakeLocked()
+	l.recent.Push(events)
+	l.end = events[len(events)-1].Seq
+	l.wake()
 }
 
-func (l *eventLog) wakeLocked() {
+// skip goes on after an event, those before it being in Redis only.
+func (l *eventLog) skip(last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recent, l.end = decider.NewRing(l.size, last), last
+	l.wake()
+}
+
+// cut goes on after an event of another log: what was known of it is lost.
+func (l *eventLog) cut(last uint64) {
+	l.mu.Lock()
+	l.cuts++
+	l.mu.Unlock()
+	l.skip(last)
+}
+
+// wake is called with mu held.
+func (l *eventLog) wake() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-func (l *eventLog) end() (last uint64, raw string) {
+func (l *eventLog) last() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.last, l.lastRaw
-}
-
-// heard takes up from a reply which event is the last one.
-func (l *eventLog) heard(last uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.told = max(l.told, last)
+	return l.end
 }
 
 // look returns up to limit events after the given one from memory. With none
-// there, older says whether Redis may have some; else wait is closed when there
-// is more to see.
+// there, older says whether Redis has some; else wait is closed when there is
+// more to see.
 func (l *eventLog) look(after uint64, limit int) (events []queue.Event, older bool, cuts int, wait <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	recent := l.recent[max(0, len(l.recent)-l.size):]
-	if l.last < l.told && l.last < after+uint64(limit) && after < l.told {
-		return nil, false, l.cuts, l.changed // a moment, and there is more: whoever was told of an event finds it
+	switch {
+	case after >= l.end:
+		return nil, false, l.cuts, l.changed
+	case l.recent.Has(after + 1):
+		return l.recent.Copy(after, uint64(limit)), false, l.cuts, nil
 	}
-	if len(recent) > 0 && after+1 >= recent[0].Seq && after < l.last {
-		from := int(after + 1 - recent[0].Seq)
-		return slices.Clone(recent[from:min(len(recent), from+limit)]), false, l.cuts, nil
-	}
-	return nil, after < l.last, l.cuts, l.changed
+	return nil, true, l.cuts, l.changed
 }
 
 // Events implements queue.Engine. A limit of 0 means 1,000; 10,000 is the most
@@ -111,24 +111,22 @@ func (e *Engine) Events(ctx context.Context, after uint64, limit int) ([]queue.E
 		events, older, cutsNow, wait := e.log.look(after, limit)
 		switch {
 		case cutsNow != cuts:
-			last, _ := e.log.end()
-			return nil, cutError(after, last)
+			return nil, cutError(after, e.log.last())
 		case len(events) > 0:
 			return events, nil
 		case older:
 			return e.readEvents(ctx, after, limit)
-		case !asked:
-			if last, _ := e.log.end(); after > last {
-				// This daemon's reader may only be behind.
-				asked = true
-				last, err := e.LastEvent(ctx)
-				if err != nil {
-					return nil, err
-				}
-				if after > last {
-					return nil, cutError(after, last)
-				}
+		case !asked && after > e.log.last():
+			// This daemon may only be behind.
+			asked = true
+			last, err := e.LastEvent(ctx)
+			if err != nil {
+				return nil, err
 			}
+			if after > last {
+				return nil, cutError(after, last)
+			}
+			continue
 		}
 		select {
 		case <-wait:
@@ -157,24 +155,37 @@ func (e *Engine) readEvents(ctx context.Context, after uint64, limit int) ([]que
 	if err != nil {
 		return nil, e.asked(ctx, err)
 	}
-	events, err := e.eventsOf(list)
-	if err != nil {
-		return nil, err
+	events := e.eventsOf(list, after)
+	if len(events) > 0 && events[0].Seq == after+1 {
+		return events[:min(limit, len(events))], nil
 	}
-	if len(events) == 0 || events[0].Seq != after+1 {
-		oldest, err := node.XRangeN(ctx, e.keys[keyLog], "-", "+", 1).Result()
-		if err != nil {
-			return nil, e.asked(ctx, err)
+	first := e.log.last() + 1
+	oldest, err := node.XRangeN(ctx, e.keys[keyLog], "-", "+", 1).Result()
+	if err != nil {
+		return nil, e.asked(ctx, err)
+	}
+	if kept := e.eventsOf(oldest, 0); len(kept) > 0 {
+		first = kept[0].Seq
+	}
+	return nil, &queue.Error{
+		Kind: queue.ErrTrimmed, Field: "after", Oldest: first,
+		Detail: fmt.Sprintf("the events after %d are no longer kept; the oldest kept is %d", after, first),
+	}
+}
+
+// only returns the given events, leaving out those that are trimmed.
+func (e *Engine) only(ctx context.Context, seqs []uint64) ([]queue.Event, error) {
+	var events []queue.Event
+	for _, seq := range seqs {
+		list, older, _, _ := e.log.look(seq-1, 1)
+		if older {
+			var err error
+			list, err = e.readEvents(ctx, seq-1, 1)
+			if err != nil && !errors.Is(err, queue.ErrTrimmed) {
+				return nil, err
+			}
 		}
-		first, _ := e.log.end()
-		first++
-		if len(oldest) > 0 {
-			first = seqOf(oldest[0].ID)
-		}
-		return nil, &queue.Error{
-			Kind: queue.ErrTrimmed, Field: "after", Oldest: first,
-			Detail: fmt.Sprintf("the events after %d are no longer kept; the oldest kept is %d", after, first),
-		}
+		events = append(events, list...)
 	}
 	return events, nil
 }
@@ -190,6 +201,8 @@ func (e *Engine) asked(ctx context.Context, err error) error {
 	return e.unavailable(err)
 }
 
+// entryID names the entry of the log that ends with an event. Entries are named by
+// their last event, so that the one which holds an event is found from it on.
 func entryID(seq uint64) string { return strconv.FormatUint(seq, 10) + "-0" }
 
 func seqOf(id string) uint64 {
@@ -202,139 +215,66 @@ func rawOf(m *redis.XMessage) string {
 	return raw
 }
 
-// eventsOf reads entries of the log. One that can't be read is reported with its
-// name and keeps its number, without contents: nobody may think that nothing was
-// there.
-func (e *Engine) eventsOf(list []redis.XMessage) ([]queue.Event, error) {
-	events := make([]queue.Event, 0, len(list))
+// eventsOf reads the events of entries that come after the given one. One that
+// can't be read is reported with its entry's name and keeps its number, without
+// contents: nobody may think that nothing was there.
+func (e *Engine) eventsOf(list []redis.XMessage, after uint64) []queue.Event {
+	var events []queue.Event
 	for i := range list {
-		var r eventRecord
-		if err := unpack([]byte(rawOf(&list[i])), &r); err != nil {
-			e.opts.Logger.Error("an event could not be read", "key", e.keys[keyLog], "entry", list[i].ID, "error", err)
-			r = eventRecord{}
+		next := after + 1
+		if n := len(events); n > 0 {
+			next = events[n-1].Seq + 1
 		}
-		events = append(events, r.event(seqOf(list[i].ID)))
+		rest := []byte(rawOf(&list[i]))
+		last := seqOf(list[i].ID)
+		for len(rest) > 0 {
+			var ev queue.Event
+			var err error
+			if rest, err = record.Unmarshal(rest, &ev); err != nil || ev.Seq > last {
+				break
+			}
+			if ev.Seq > after {
+				events = append(events, ev)
+				next = ev.Seq + 1
+			}
+		}
+		if len(events) == 0 && last-next > mostFilled {
+			next = last // trimmed before it
+		}
+		if next <= last {
+			e.opts.Logger.Error("events could not be read", "key", e.keys[keyLog], "entry", list[i].ID, "from", next, "to", last)
+			for ; next <= last; next++ {
+				events = append(events, queue.Event{Seq: next})
+			}
+		}
 	}
-	return events, nil
+	return events
 }
 
 // LastEvent implements queue.Engine.
 func (e *Engine) LastEvent(ctx context.Context) (uint64, error) {
-	if err := e.over(); err != nil {
-		return 0, err
-	}
-	node, err := e.node(ctx)
-	if err != nil {
-		return 0, e.unavailable(err)
-	}
-	meta, err := e.readMeta(ctx, node)
-	if err != nil {
-		return 0, e.asked(ctx, err)
-	}
-	return meta.LastEvent, nil
+	return decider.Ask(ctx, e.Port, func(*queue.Machine, instant.Instant) (uint64, error) { return e.log.last(), nil })
 }
 
-// How long the reader of the log waits in Redis, and how long after a failure.
-const (
-	followBlock = time.Second
-	followPause = 50 * time.Millisecond
-)
+// mostFilled is how many events that can't be read are made up for at the beginning
+// of a list, where it is not known which was the first.
+const mostFilled = 4096
 
-// follow reads the log as it grows, on a connection of its own.
-func (e *Engine) follow(ctx context.Context) {
-	sure := false // that the log is the one we know
-	for ctx.Err() == nil {
-		var err error
-		if !sure {
-			err = e.checkLog(ctx)
-		}
-		if err == nil {
-			sure, err = e.followOnce(ctx)
-		}
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		sure = false
-		e.health.failed(err)
-		select {
-		case <-time.After(followPause):
-		case <-ctx.Done():
-		}
-	}
-}
+// digests tell whether an entry of the log is still the same.
+var digestSeed = maphash.MakeSeed()
 
-// followOnce waits for events once. When none came it is no longer sure that
-// the log is the same: its server may have been replaced.
-func (e *Engine) followOnce(ctx context.Context) (sure bool, err error) {
-	node, err := e.node(ctx)
-	if err != nil {
-		return false, err
-	}
-	conn := node.Conn()
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	id, err := conn.ClientID(ctx).Result()
-	if err != nil {
-		return false, err
-	}
-	// Close does not wait for the time-out: it has the connection unblocked.
-	stop := context.AfterFunc(ctx, func() {
-		bye, cancel := context.WithTimeout(context.Background(), followBlock)
-		defer cancel()
-		_ = node.ClientUnblock(bye, id).Err()
-	})
-	defer stop()
-	last, _ := e.log.end()
-	streams, err := conn.XRead(ctx, &redis.XReadArgs{
-		Streams: []string{e.keys[keyLog], entryID(last)}, Count: usualEvents, Block: followBlock,
-	}).Result()
-	if errors.Is(err, redis.Nil) {
-		e.health.answered()
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	e.health.answered()
-	list := streams[0].Messages
-	events, err := e.eventsOf(list)
-	if err != nil {
-		return false, err
-	}
-	if first := events[0].Seq; first != last+1 {
-		// Trimmed under a reader that was away, or another log.
-		e.log.cut(first-1, "")
-	}
-	e.log.push(events, rawOf(&list[len(list)-1]))
-	e.timers.peekSoon()
-	return true, nil
-}
+func digestOf[T string | []byte](raw T) uint64 { return maphash.String(digestSeed, string(raw)) }
 
-// checkLog finds out whether the log in Redis is still the one that was read so
-// far. A failover may have lost its end, and written another one since.
-func (e *Engine) checkLog(ctx context.Context) error {
-	node, err := e.node(ctx)
+// sameLog reports whether the log in Redis, which ends with the given event, is
+// still the one that was read so far.
+func (e *Engine) sameLog(ctx context.Context, node *redis.Client, end uint64) (bool, error) {
+	last := e.log.last()
+	if end < last || last == 0 || e.entry == 0 {
+		return end >= last, nil
+	}
+	entry, err := node.XRangeN(ctx, e.keys[keyLog], entryID(last), entryID(last), 1).Result()
 	if err != nil {
-		return err
+		return false, err
 	}
-	meta, err := e.readMeta(ctx, node)
-	if err != nil {
-		return err
-	}
-	last, raw := e.log.end()
-	if meta.LastEvent >= last && raw == "" {
-		return nil
-	}
-	same := false
-	if meta.LastEvent >= last {
-		entry, err := node.XRangeN(ctx, e.keys[keyLog], entryID(last), entryID(last), 1).Result()
-		if err != nil {
-			return err
-		}
-		same = len(entry) == 0 || rawOf(&entry[0]) == raw // it may be trimmed
-	}
-	if !same {
-		e.opts.Logger.Warn("the event log was cut: Redis has lost its end", "known", last, "found", meta.LastEvent)
-		e.log.cut(meta.LastEvent, "")
-	}
-	return nil
+	return len(entry) == 0 || digestOf(rawOf(&entry[0])) == e.entry, nil // it may be trimmed
 }

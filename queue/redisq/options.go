@@ -13,69 +13,48 @@ import (
 type Options struct {
 	// Prefix begins the name of every key. "" = DefaultPrefix.
 	Prefix string
-	// Now is the clock; nil is time.Now. It is read once for each command.
+	// Now is the clock; nil is time.Now. It is read once for each batch.
 	Now func() time.Time
 	// Logger gets what an operator should know; nil discards it.
 	Logger *slog.Logger
-	// Keys seal callers' numbers, attributes and notes. What is stored otherwise is
-	// sealed when the engine is opened. nil stores them as they are.
+	// Keys seal what is stored. What is stored otherwise is sealed when the engine is
+	// opened. nil stores records as they are.
 	Keys *seal.Keys
-	// MinReplicas is how many replicas must have a command before it is
-	// acknowledged. 0 = none: OK means that the script ran.
+	// MinReplicas is how many replicas must have a commit before it is
+	// acknowledged. 0 = none: OK means that Redis has it.
 	MinReplicas int
 	// ConfirmWithin is how long the replicas may take. 0 = 1 s.
 	ConfirmWithin time.Duration
 	// Timeout bounds one exchange with Redis. 0 = 3 s.
 	Timeout time.Duration
-	// Senders is how many connections send commands at once. 0 = 2; 8 with
-	// MinReplicas, since each then waits for the replicas.
-	Senders int
-	// MaxBatch is how many commands share one exchange at most. 0 = 64.
+	// MaxBatch is how many commands and questions share one commit at most. 0 = 64.
 	MaxBatch int
-	// MaxPending is how many commands may wait for a sender; more of them wait in
-	// Do until there is room or their context ends. 0 = 8192.
+	// MaxPending is how many may wait for the decider; more of them wait in Do until
+	// there is room or their context ends. 0 = 8192.
 	MaxPending int
 	// RecentEvents is how many events are kept in memory for readers that keep
 	// up; older ones are read from Redis. 0 = 16,384. It is never more than the
 	// site keeps.
 	RecentEvents int
-	// Observe is told of each exchange with Redis: how many commands it carried,
-	// how long it took, and what went wrong with the first that failed. It must not
-	// block. nil: nobody is.
+	// Observe is told of each exchange with Redis: how many commands and questions it
+	// was for, how long it took, and what went wrong. It must not block. nil: nobody is.
 	Observe func(commands int, took time.Duration, err error)
 	// NoTimers leaves it to commands (queue.Tick is one) to fire the timers that
-	// are due, and starts no scan: for tests whose clock goes its own way.
+	// are due: for tests whose clock goes its own way.
 	NoTimers bool
-
-	batchRuns int // commands that one run of a script decides at most
-	leastRuns int // and at least: fewer are decided by scripts of their own
 }
-
-// One run is to stay well below a millisecond: it takes no further command when
-// runBudget is used up.
-const (
-	usualBatchRuns = 8
-	usualLeastRuns = 2
-)
 
 func (o Options) withDefaults() (Options, error) {
 	var faults []error
-	senders := 2
-	if o.MinReplicas > 0 {
-		senders = 8
-	}
 	for _, n := range []struct {
 		name  string
 		value *int
 		usual int
 	}{
 		{"MinReplicas", &o.MinReplicas, 0},
-		{"Senders", &o.Senders, senders},
 		{"MaxBatch", &o.MaxBatch, 64},
 		{"MaxPending", &o.MaxPending, 8192},
 		{"RecentEvents", &o.RecentEvents, 16_384},
-		{"batchRuns", &o.batchRuns, usualBatchRuns},
-		{"leastRuns", &o.leastRuns, usualLeastRuns},
 	} {
 		if *n.value < 0 {
 			faults = append(faults, fmt.Errorf("redisq: %s: %d must not be negative (0 = %d)", n.name, *n.value, n.usual))

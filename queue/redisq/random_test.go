@@ -30,11 +30,11 @@ func TestRandomAgainstModel(t *testing.T) {
 		t.Run(strconv.Itoa(shard), func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, redistest.Options{})
-			opts := redisq.Options{}
+			open := openForSuite
 			if shard%2 == 1 {
-				opts = opts.AlwaysTogether()
+				open = openByTurns
 			}
-			queuetest.Random(t, openForSuite(server.Client(), opts), *firstSeed+shard*(n/shards), n/shards, *commands)
+			queuetest.Random(t, open(server.Client(), redisq.Options{}), *firstSeed+shard*(n/shards), n/shards, *commands)
 		})
 	}
 }

@@ -7,137 +7,107 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"greenlane/queue"
+	"greenlane/queue/record"
 )
 
-// markField of the site's hash says under which keys numbers are sealed.
+// markField of the site's hash says under which keys records are sealed.
 const markField = "seal"
 
-// resealStep is how many records one script seals anew.
-const resealStep = 64
+// sealStep is about how many records one commit seals anew.
+const sealStep = 256
 
-// unlock holds the keys against what the site was sealed with, and seals anew what
-// is stored otherwise. Daemons of a site must have the keys of all of them: when a
-// key is to replace another, every daemon gets it as a further one first.
-func (e *Engine) unlock(ctx context.Context) error {
+// unlock holds the keys against what the site was sealed with; stale reports whether
+// what is stored must be sealed anew. Daemons of a site must have the keys of all
+// of them: when a key is to replace another, every daemon gets it as a further one
+// first.
+func (e *Engine) unlock(ctx context.Context) (stale bool, err error) {
 	node, err := e.node(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	mark, err := node.HGet(ctx, e.keys[keySite], markField).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return err
+		return false, err
 	}
-	if e.vault.numbers == nil {
+	if e.opts.Keys == nil {
 		if mark != "" {
 			id, _, _ := strings.Cut(mark, " ")
-			return fmt.Errorf("site %s is encrypted: privacy.keys must name the key %s", e.site.Name, id)
+			return false, fmt.Errorf("site %s is encrypted: privacy.keys must name the key %s", e.name, id)
 		}
-		return nil
+		return false, nil
 	}
-	current := false
-	if mark != "" {
-		if current, err = e.vault.numbers.CheckMark(mark); err != nil {
-			return fmt.Errorf("site %s: %w", e.site.Name, err)
-		}
+	if mark == "" {
+		return true, nil
 	}
-	if current {
-		return nil
+	current, err := e.opts.Keys.Numbers("queue " + e.name).CheckMark(mark)
+	if err != nil {
+		return false, fmt.Errorf("site %s: %w", e.name, err)
 	}
-	if err := e.resealAll(ctx); err != nil {
-		return fmt.Errorf("site %s: encrypt what is stored: %w", e.site.Name, err)
-	}
-	return node.HSet(ctx, e.keys[keySite], markField, e.vault.numbers.Mark()).Err()
+	return !current, nil
 }
 
-// resealAll seals every record that the current key has not sealed.
-func (e *Engine) resealAll(ctx context.Context) error {
-	list, err := e.notCurrent(ctx)
-	if err != nil {
-		return err
-	}
-	if len(list) > 0 {
-		e.opts.Logger.Info("what is stored is encrypted anew", "site", e.site.Name, "records", len(list))
-	}
-	return e.reseal(ctx, list)
-}
-
-// notCurrent lists those records as lua/reseal.lua reads them.
-func (e *Engine) notCurrent(ctx context.Context) ([]any, error) {
-	var list []any
-	var faults []error
-	err := e.eachField(ctx, keyCalls, func(id, raw string) {
-		var r callRecord
-		if err := unpack([]byte(raw), &r); err != nil || e.vault.currentCall(&r) {
-			return // a script sets aside what can't be read
-		}
-		old := r.Caller
-		if err := e.vault.openCall(&r); err != nil {
-			faults = append(faults, fmt.Errorf("call %s: %w", id, err))
-			return
-		}
-		e.vault.sealCall(&r)
-		if r.Attributes == nil {
-			r.Attributes = []string{}
-		}
-		list = append(list, []any{"c", id, old, r.Caller, r.Attributes})
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = e.eachField(ctx, keyCallbacks, func(id, raw string) {
-		var r callbackRecord
-		if err := unpack([]byte(raw), &r); err != nil || e.vault.currentCallback(&r) {
-			return
-		}
-		old := r.Caller
-		if err := e.vault.openCallback(&r); err != nil {
-			faults = append(faults, fmt.Errorf("callback %s: %w", id, err))
-			return
-		}
-		e.vault.sealCallback(&r)
-		list = append(list, []any{"b", id, old, r.Caller, r.Note})
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = e.eachAnswer(ctx, func(calls []*callRecord, backs []*callbackRecord) (changed bool) {
-		for _, r := range calls {
-			if !e.vault.currentCall(r) && e.vault.openCall(r) == nil {
-				e.vault.sealCall(r)
-				changed = true
-			}
-		}
-		for _, r := range backs {
-			if !e.vault.currentCallback(r) && e.vault.openCallback(r) == nil {
-				e.vault.sealCallback(r)
-				changed = true
-			}
-		}
-		return changed
-	}, func(field, old, now string) { list = append(list, []any{"r", field, old, now}) })
-	return list, errors.Join(append(faults, err)...)
-}
-
-// reseal gives records the form that notCurrent found for them.
-func (e *Engine) reseal(ctx context.Context, list []any) error {
+// sealAll seals every record anew that the current key has not sealed, then marks
+// the site. The records are read a part at a time and written by ordinary commits,
+// which change nothing else. Nobody decides yet: the engine is being opened.
+func (e *Engine) sealAll(ctx context.Context) error {
 	node, err := e.node(ctx)
 	if err != nil {
 		return err
 	}
-	for len(list) > 0 {
-		part, _ := cut(&list, resealStep)
-		records, err := packed(part)
-		if err != nil {
-			return err
-		}
-		// Nobody sends yet: the engine is being opened.
-		reply, err := node.Eval(ctx, scripts()["reseal"].source, e.keys, int64(e.Now()), *e.print.Load(), "-", records).Slice()
-		if err != nil {
-			return err
-		}
-		if len(reply) == 0 || reply[0] != "OK" {
-			return errors.New("another daemon was opened meanwhile with other settings: open this one again")
+	e.opts.Logger.Info("what is stored is encrypted anew", "site", e.name)
+	for k := range kinds {
+		for cursor := uint64(0); ; {
+			next, err := e.sealPart(ctx, node, k, cursor)
+			switch {
+			case errors.Is(err, errAgain): // somebody else was faster
+				if err := e.settle(); err != nil {
+					return err
+				}
+				continue
+			case err != nil:
+				return err
+			}
+			if cursor = next; cursor == 0 {
+				break
+			}
 		}
 	}
-	return nil
+	return node.HSet(ctx, e.keys[keySite], markField, e.opts.Keys.Numbers("queue "+e.name).Mark()).Err()
+}
+
+// sealPart seals the records of one reading. What is read is what the commit
+// replaces: it is written only if nobody has committed since the copy's own version.
+func (e *Engine) sealPart(ctx context.Context, node *redis.Client, k int, cursor uint64) (next uint64, err error) {
+	list, next, err := node.HScan(ctx, e.keys[keyKinds+k], cursor, "", sealStep).Result()
+	if err != nil {
+		return 0, err
+	}
+	b := &e.batch
+	b.requests, b.events, b.agents, b.gone, b.meta = b.requests[:0], nil, nil, nil, e.counters
+	b.out.reset()
+	for i := 0; i+1 < len(list); i += 2 {
+		field, value := []byte(list[i]), []byte(list[i+1])
+		if e.current(list[i+1]) {
+			continue
+		}
+		body, err := record.Body(e.sealer(), kinds[k], field, value)
+		if err != nil {
+			return 0, fmt.Errorf("%s %s: %w", kinds[k], field, err)
+		}
+		b.out.again(k, field, body)
+	}
+	if len(b.out.sets[k]) == 0 {
+		return next, nil
+	}
+	if err := b.out.close(&queue.Changes{Meta: e.counters}); err != nil {
+		return 0, err
+	}
+	return next, e.commit(b, patience)
+}
+
+// current reports whether a record as it is kept needs no sealing anew.
+func (e *Engine) current(value string) bool {
+	return len(value) > record.SumBytes && e.sealed.Current([]byte(value[record.SumBytes:]))
 }

@@ -3,6 +3,7 @@ package redisq_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -201,4 +202,35 @@ func TestErasedInRedis(t *testing.T) {
 		}
 	})
 	s.clean(true)
+}
+
+// TestADaemonWithoutTheKey that runs on while another one seals with it must not
+// take what it can't read for damage: it ends, and everything stays where it is.
+func TestADaemonWithoutTheKey(t *testing.T) {
+	for name, old := range map[string]*seal.Keys{"none": nil, "an older one": keysOf(t, 1, "k1")} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealedSite(t)
+			running, err := s.try(old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer running.Close(context.Background())
+			s.push(running)
+			s.with(keysOf(t, 1, "k2", "k1"), func(e *redisq.Engine) {
+				s.know(e)
+				if _, err := running.Do(t.Context(), &queue.Tick{}); !errors.Is(err, queue.ErrUnavailable) {
+					t.Errorf("it goes on: %v", err)
+				}
+				select {
+				case <-running.Failed():
+				case <-time.After(limit):
+					t.Error("it has not failed")
+				}
+				if n := s.server.Client().HLen(t.Context(), key(e, "damaged")).Val(); n != 0 {
+					t.Errorf("%d records were set aside", n)
+				}
+				s.know(e)
+			})
+		})
+	}
 }

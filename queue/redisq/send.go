@@ -1,343 +1,129 @@
 package redisq
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync/atomic"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"greenlane/internal/instant"
 	"greenlane/queue"
 )
 
-// job is one or more scripts that go to Redis together, one right after the
-// other: a command and, before it, the tick that fires what is due.
-type job struct {
-	runs  []*run
-	taken atomic.Bool   // by a sender, or by a caller who waits no longer
-	done  chan struct{} // closed when every run has its answer
-}
+var (
+	errMixedUp     = errors.New("the reply belongs to another command")
+	errUnconfirmed = errors.New("it is there, but was not confirmed in time")
+	errReply       = errors.New("redis answered in a way this program does not know")
+)
 
-// run is one run of a script.
-type run struct {
-	script *script
-	args   []any // as the script takes them
-	nonce  string
-	reply  reply
-	err    error
-}
-
-// reply is what every script answers.
+// reply is what a script answers: its status, the nonce it was given, and whatever
+// belongs to the status.
 type reply struct {
-	status  string
-	nonce   string // of the run it answers
-	now     instant.Instant
-	next    instant.Instant // when the next timer is due; zero: none is armed
-	last    uint64          // the last event
-	body    string
-	damaged []string // records that could not be read: key and field
+	status string
+	list   []any
 }
 
-// newRun prepares a run of a script at an instant; args follow the common ones.
-func (e *Engine) newRun(s *script, now instant.Instant, args ...any) *run {
-	n := e.nonces.Add(1)
-	r := &run{script: s, nonce: e.nonceBase + fmt.Sprintf("%x", n)}
-	r.args = append(make([]any, 0, 3+len(args)), int64(now), *e.print.Load(), r.nonce)
-	r.args = append(r.args, args...)
-	return r
+// nonce names one run of a script: no other run, of whatever daemon, has it.
+func (e *Engine) nonce() string {
+	e.nonces++
+	return e.id + strconv.FormatUint(e.nonces, 36)
 }
 
-// send has the runs carried out one after the other. An error means that the
-// runs must not be looked at: ctx ended first. What happened to each run is in
-// the run.
-func (e *Engine) send(ctx context.Context, runs ...*run) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	j := &job{runs: runs, done: make(chan struct{})}
-	select {
-	case e.jobs <- j:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.closing:
-		return queue.ErrClosed
-	}
-	select {
-	case <-j.done:
-		return nil
-	case <-ctx.Done():
-	case <-e.closed:
-		select {
-		case <-j.done:
-			return nil
-		default:
-		}
-		return queue.ErrClosed
-	}
-	if j.taken.CompareAndSwap(false, true) {
-		return ctx.Err() // nothing has happened, nor will it
-	}
-	select {
-	case <-j.done: // both at once
-		return nil
-	default:
-	}
-	return fmt.Errorf("%w: the answer was not waited for: %w", queue.ErrUnavailable, ctx.Err())
+// begin returns the arguments of a run as far as they are the same for all.
+func (e *Engine) begin(args []any) []any {
+	args = append(args[:0], "evalsha", "", len(e.keys))
+	return append(args, e.keyArgs...)
 }
 
-// sender takes jobs and sends those that wait together.
-func (e *Engine) sender() {
-	batch := make([]*run, 0, e.opts.MaxBatch)
-	var jobs []*job
-	for {
-		select {
-		case j := <-e.jobs:
-			batch, jobs = e.gather(j, batch[:0], jobs[:0])
-		case <-e.closing:
-			// Finish what was submitted.
-			select {
-			case j := <-e.jobs:
-				batch, jobs = e.gather(j, batch[:0], jobs[:0])
-			default:
-				return
-			}
-		}
-		if len(batch) > 0 {
-			e.exchange(batch)
-		}
-		for _, j := range jobs {
-			close(j.done)
-		}
-	}
-}
-
-// gather takes the first job and whatever else waits.
-func (e *Engine) gather(first *job, batch []*run, jobs []*job) ([]*run, []*job) {
-	for j := first; ; {
-		if j.taken.CompareAndSwap(false, true) {
-			batch, jobs = append(batch, j.runs...), append(jobs, j)
-		}
-		if len(batch) >= e.opts.MaxBatch {
-			return batch, jobs
-		}
-		select {
-		case j = <-e.jobs:
-		default:
-			return batch, jobs
-		}
-	}
-}
-
-// exchange sends runs in one pipeline and gives each its answer.
-func (e *Engine) exchange(batch []*run) {
+// run has Redis run a script. nonce is the one among args. With confirm it waits
+// for the replicas, and the error is errUnconfirmed when too few have it in time.
+// After any other error it is unknown whether the script ran.
+func (e *Engine) run(s *script, nonce string, args []any, confirm bool) (reply, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.opts.Timeout+e.opts.ConfirmWithin)
 	defer cancel()
 	node, err := e.node(ctx)
 	if err != nil {
-		e.lost(batch, err)
-		return
+		return reply{}, err
 	}
 	conn := node.Conn()
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	begin := time.Now()
-	for left := batch; len(left) > 0; left = e.leftOver(left) {
-		shipped := e.ship(left)
-		e.pipeline(ctx, conn, shipped)
+	args[0], args[1] = "evalsha", s.hash
+	r, err := e.exchange(ctx, conn, nonce, args, confirm)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		// Scripts vanish when a server starts or another takes over. Nothing has
 		// happened then, and the source can be sent.
-		var again []*shipment
-		for _, s := range shipped {
-			if err := s.runs[0].err; err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-				s.args[0], s.args[1] = "eval", s.script.source
-				again = append(again, s)
-			}
-		}
-		if len(again) > 0 {
-			e.pipeline(ctx, conn, again)
-		}
+		args[0], args[1] = "eval", s.source
+		r, err = e.exchange(ctx, conn, nonce, args, confirm)
 	}
-	took := time.Since(begin)
-	var first error
-	for _, r := range batch {
-		if r.err != nil {
-			first = cmp.Or(first, r.err)
-			if redis.HasErrorPrefix(r.err, "ERR user_script") || redis.HasErrorPrefix(r.err, "ERR Error compiling") {
-				e.opts.Logger.Error("a script failed; this is a defect", "script", r.script.name, "error", r.err)
-			}
-			r.err = e.unavailable(r.err)
-		}
+	if redis.HasErrorPrefix(err, "ERR user_script") || redis.HasErrorPrefix(err, "ERR Error compiling") {
+		e.opts.Logger.Error("a script failed; this is a defect", "script", s.name, "error", err)
 	}
-	if e.opts.Observe != nil {
-		e.opts.Observe(len(batch), took, first)
-	}
+	return r, err
 }
 
-// leftOver returns those of the runs that a batch had no time for, and has the
-// next batches take fewer, or more when all were decided.
-func (e *Engine) leftOver(batch []*run) (left []*run) {
-	for _, r := range batch {
-		if r.err == nil && r.reply.status == "LATER" {
-			left = append(left, r)
-		}
+func (e *Engine) exchange(ctx context.Context, conn *redis.Conn, nonce string, args []any, confirm bool) (reply, error) {
+	if !confirm || e.opts.MinReplicas == 0 {
+		cmd := redis.NewCmd(ctx, args...)
+		_ = conn.Process(ctx, cmd)
+		return e.parse(ctx, conn, nonce, cmd)
 	}
-	size := e.together.Load()
-	if len(left) > 0 {
-		size = max(2, size/2)
-	} else {
-		size++
-	}
-	e.together.Store(min(size, int64(e.opts.batchRuns)))
-	return left
-}
-
-// shipment is one run of a script in Redis: of a command's own, or of a batch.
-type shipment struct {
-	script *script
-	runs   []*run
-	args   []any // as EVALSHA takes them
-	cmd    *redis.Cmd
-}
-
-// ship puts runs that can be decided together into one shipment. Jobs have no
-// order among themselves; within one, the tick comes first.
-func (e *Engine) ship(batch []*run) []*shipment {
-	slices.SortStableFunc(batch, func(a, b *run) int { return cmp.Compare(a.script.turn(), b.script.turn()) })
-	var out []*shipment
-	most := int(e.together.Load())
-	for first := 0; first < len(batch); {
-		next := first + 1
-		s := &shipment{script: batch[first].script}
-		if together := s.script.batch; together != nil {
-			for next < len(batch) && next-first < most && batch[next].script.batch == together && batch[next].args[1] == batch[first].args[1] {
-				next++
-			}
-			if next-first >= e.opts.leastRuns {
-				s.script = together
-			}
-		}
-		s.runs = batch[first:next]
-		s.args = append(make([]any, 0, 3+len(e.keyArgs)+12*len(s.runs)), "evalsha", s.script.hash, len(e.keyArgs))
-		s.args = append(s.args, e.keyArgs...)
-		if s.script == s.runs[0].script {
-			s.args = append(s.args, s.runs[0].args...)
-		} else {
-			s.args = append(s.args, s.runs[0].args[1])
-			for _, r := range s.runs {
-				s.args = append(append(s.args, r.script.name, len(r.args)), r.args...)
-			}
-		}
-		out = append(out, s)
-		first = next
-	}
-	return out
-}
-
-// take gives each run of a shipment its answer.
-func (s *shipment) take() (mixedUp bool) {
-	list, err := s.cmd.Slice()
-	if err == nil && s.script != s.runs[0].script && len(list) != len(s.runs) {
-		err = errMixedUp
-	}
-	for i, r := range s.runs {
-		one := list
-		if err == nil && s.script != r.script {
-			one, _ = list[i].([]any)
-		}
-		if r.err = err; err == nil {
-			r.reply, r.err = parseReply(one)
-		}
-		if r.err == nil && r.reply.nonce != r.nonce {
-			r.err = errMixedUp
-		}
-		mixedUp = mixedUp || errors.Is(r.err, errMixedUp)
-	}
-	return mixedUp
-}
-
-// pipeline sends shipments on one connection, and with MinReplicas waits until so
-// many replicas have what they wrote.
-func (e *Engine) pipeline(ctx context.Context, conn *redis.Conn, shipped []*shipment) {
 	p := conn.Pipeline()
-	for _, s := range shipped {
-		s.cmd = p.Do(ctx, s.args...)
-	}
-	var confirmed *redis.Cmd
-	if e.opts.MinReplicas > 0 {
-		confirmed = p.Do(ctx, "wait", e.opts.MinReplicas, e.opts.ConfirmWithin.Milliseconds())
-	}
+	cmd := p.Do(ctx, args...)
+	confirmed := p.Do(ctx, "wait", e.opts.MinReplicas, e.opts.ConfirmWithin.Milliseconds())
 	_, _ = p.Exec(ctx) // each command has its own error
-	mixedUp := false
-	var batch []*run
-	for _, s := range shipped {
-		mixedUp = s.take() || mixedUp
-		for _, r := range s.runs {
-			if mixedUp {
-				r.err = errMixedUp
-			}
-			batch = append(batch, r)
-		}
+	r, err := e.parse(ctx, conn, nonce, cmd)
+	if err != nil || r.status != statusOK {
+		return r, err
 	}
-	if mixedUp {
+	if n, err := confirmed.Int(); err != nil || n < e.opts.MinReplicas {
+		return r, errors.Join(fmt.Errorf("%w: %d of %d replicas have it", errUnconfirmed, n, e.opts.MinReplicas), err)
+	}
+	return r, nil
+}
+
+func (e *Engine) parse(ctx context.Context, conn *redis.Conn, nonce string, cmd *redis.Cmd) (reply, error) {
+	list, err := cmd.Slice()
+	if err != nil && cmd.Err() != nil {
+		return reply{}, err
+	}
+	r, err := replyOf(list, nonce)
+	if errors.Is(err, errMixedUp) {
 		// The connection is out of step for good: end it, so that nobody gets it.
 		e.opts.Logger.Error("redis answered another command than the one asked: the connection is dropped")
 		_ = conn.Do(ctx, "quit").Err()
-		return
 	}
-	if confirmed == nil {
-		return
-	}
-	if n, err := confirmed.Int(); err != nil || n < e.opts.MinReplicas {
-		for _, r := range batch {
-			if r.err == nil {
-				r.err = errors.Join(fmt.Errorf("%w: %d of %d replicas have it", errUnconfirmed, n, e.opts.MinReplicas), err)
-			}
-		}
-	}
+	return r, err
 }
 
-var (
-	errMixedUp     = errors.New("the reply belongs to another command")
-	errUnconfirmed = errors.New("it ran, but was not confirmed in time")
-)
-
-func parseReply(list []any) (reply, error) {
-	var out reply
+// replyOf reads a reply. One that does not repeat the nonce is nobody's.
+func replyOf(list []any, nonce string) (reply, error) {
 	if len(list) < 2 {
-		return out, errMixedUp
+		return reply{}, errMixedUp
 	}
-	out.status, _ = list[0].(string)
-	out.nonce, _ = list[1].(string)
-	number := func(i int) int64 {
-		if i >= len(list) {
-			return 0
-		}
-		n, _ := list[i].(int64)
-		return n
+	status, _ := list[0].(string)
+	if got, _ := list[1].(string); got != nonce || status == "" {
+		return reply{}, errMixedUp
 	}
-	out.now, out.next, out.last = instant.Instant(number(2)), instant.Instant(number(3)), uint64(number(4))
-	if len(list) > 5 {
-		out.body, _ = list[5].(string)
-	}
-	if len(list) > 6 {
-		names, _ := list[6].([]any)
-		for _, n := range names {
-			if s, ok := n.(string); ok {
-				out.damaged = append(out.damaged, s)
-			}
-		}
-	}
-	return out, nil
+	return reply{status, list[2:]}, nil
 }
 
-func (e *Engine) lost(batch []*run, err error) {
-	for _, r := range batch {
-		r.err = e.unavailable(err)
+// text and number return an element of a reply; nothing where there is none.
+func (r *reply) text(i int) string {
+	if i >= len(r.list) {
+		return ""
 	}
+	s, _ := r.list[i].(string)
+	return s
+}
+
+func (r *reply) number(i int) int64 {
+	if i >= len(r.list) {
+		return 0
+	}
+	n, _ := r.list[i].(int64)
+	return n
 }
 
 // unavailable is what a caller is told of a failed exchange.
@@ -346,6 +132,13 @@ func (e *Engine) unavailable(err error) error {
 		e.health.failed(err)
 	}
 	return fmt.Errorf("%w: redis: %w", queue.ErrUnavailable, err)
+}
+
+// observe tells of an exchange that began then.
+func (e *Engine) observe(requests int, began time.Time, err error) {
+	if e.opts.Observe != nil {
+		e.opts.Observe(requests, time.Since(began), err)
+	}
 }
 
 // node returns the client of the one server that holds the site now.
