@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,17 +24,23 @@ func measureSealed(ctx context.Context, b *bench) (figures []Figure, err error) 
 		return nil, err
 	}
 	var crowds []*crowd
+	var closing []func() error
+	defer func() {
+		for _, end := range slices.Backward(closing) {
+			err = errors.Join(err, end())
+		}
+	}()
 	for i, more := range []string{"audit: {enabled: false}\n", privacy + "audit: {enabled: false}\n", ""} {
 		d, conn, err := b.start(ctx, bigConfig+more, nil, nil)
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, conn.Close(), b.end(d)) }()
+		closing = append(closing, func() error { return errors.Join(conn.Close(), b.end(d)) })
 		c, err := newCrowd(d.Addr(), clients)
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, c.close()) }()
+		closing = append(closing, c.close)
 		c.apart(i)
 		crowds = append(crowds, c)
 	}
