@@ -15,6 +15,7 @@ const (
 	EndAttempts = "attempts" // failed: MaxAttempts were used up
 	EndDeadline = "deadline" // missed
 	EndAnswered = "answered" // cancelled: the caller rang again and was answered
+	EndErased   = "erased"   // cancelled: the caller was erased
 )
 
 // Callback is the record of one promise. It holds no pointer: an assignment
@@ -61,6 +62,9 @@ type Callback struct {
 	// EscalatedAt is when the callback began to rank as a mid-tier call; zero
 	// until then. It is a fact, written by Escalate; Escalated is the rule.
 	EscalatedAt instant.Instant `cbor:"23,keyasint,omitempty"`
+	// EraseAtEnd: the caller was erased while somebody held the claim. It is not tried
+	// again, and the engine erases it when it ends.
+	EraseAtEnd bool `cbor:"24,keyasint,omitempty"`
 }
 
 // New returns a pending callback whose deadline is now+Deadline. now is when

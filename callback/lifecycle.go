@@ -65,9 +65,9 @@ func (c *Callback) Claim(now instant.Instant, by string, lease time.Duration) er
 //
 //   - reached, refused: Done.
 //   - no answer, busy: Cancelled with EndAnswered when the caller was served
-//     meanwhile; else Failed when this was attempt MaxAttempts; else Pending,
-//     due as NextDue says. With no moment left DueAt becomes Deadline, and the
-//     deadline marks it missed.
+//     meanwhile, with EndErased when the caller was erased; else Failed when this
+//     was attempt MaxAttempts; else Pending, due as NextDue says. With no moment
+//     left DueAt becomes Deadline, and the deadline marks it missed.
 //
 // A late report is taken as long as the claim has not lapsed, after the
 // deadline too: the caller was rung. Errors: ErrResult; ErrState when it is
@@ -91,6 +91,8 @@ func (c *Callback) Report(p Policy, now instant.Instant, by string, r Result) er
 		c.end(StateDone, now, EndRefused)
 	case c.ServedMeanwhile:
 		c.end(StateCancelled, now, EndAnswered)
+	case c.EraseAtEnd:
+		c.end(StateCancelled, now, EndErased)
 	case c.Attempts >= p.MaxAttempts:
 		c.end(StateFailed, now, EndAttempts)
 	default:
@@ -150,4 +152,4 @@ func (c *Callback) Answered(now instant.Instant) (cancelled bool) {
 
 // Erase takes out of an ended record what tells of a person: the number and the
 // note. Counts, times and results stay.
-func (c *Callback) Erase() { c.Caller, c.Note = "", "" }
+func (c *Callback) Erase() { c.Caller, c.Note, c.EraseAtEnd = "", "", false }

@@ -16,7 +16,7 @@ const (
 	ChangeDeferred         // Due or Pending -> Pending: the window has closed, DueAt is its next opening
 	ChangeEscalated        // ranks as a mid-tier call from now on; the state stays
 	ChangeLapsed           // Claimed -> Due: nobody reported in time
-	ChangeCancelled        // Claimed -> Cancelled: nobody reported in time, and the caller was served meanwhile
+	ChangeCancelled        // Claimed -> Cancelled: nobody reported in time, and the caller was served or erased meanwhile; EndReason says which
 	ChangeMissed           // Pending, Due or Offered -> Missed
 )
 
@@ -182,6 +182,10 @@ func (c *Callback) ClaimLapsed(now instant.Instant) error {
 func (c *Callback) lapse(now instant.Instant) Change {
 	if c.ServedMeanwhile {
 		c.end(StateCancelled, now, EndAnswered)
+		return ChangeCancelled
+	}
+	if c.EraseAtEnd {
+		c.end(StateCancelled, now, EndErased)
 		return ChangeCancelled
 	}
 	c.release(StateDue, min(now, c.Deadline))

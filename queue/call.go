@@ -60,6 +60,7 @@ type Call struct {
 	State          CallState       `cbor:"10,keyasint"`
 	Late           bool            `cbor:"11,keyasint,omitempty"` // passed the threshold before an answer
 	Tombstone      bool            `cbor:"30,keyasint,omitempty"` // the hang-up came before the arrival
+	EraseAtEnd     bool            `cbor:"31,keyasint,omitempty"` // its caller was erased while it was under way
 	PreferredAgent string          `cbor:"12,keyasint,omitempty"`
 	Attributes     []Attribute     `cbor:"13,keyasint,omitempty"` // sorted by key
 	Reason         string          `cbor:"14,keyasint,omitempty"` // why it is in its terminal state

@@ -58,6 +58,7 @@ type rareCall struct {
 	DeclinedBy     []string
 	OverflowedFrom string
 	Callback       string
+	EraseAtEnd     bool
 }
 
 // noRare is what a call without rare facts has. Nobody writes to it.
@@ -184,7 +185,7 @@ func (c *call) record(r *room) *Call {
 	out.Agent, out.Offer, out.Offers = c.Agent, c.Offer, int(c.Offers)
 	few := c.few()
 	out.PreferredAgent, out.Attributes, out.HeldUntil = few.PreferredAgent, few.Attributes, few.HeldUntil
-	out.DeclinedBy, out.OverflowedFrom, out.Callback = few.DeclinedBy, few.OverflowedFrom, few.Callback
+	out.DeclinedBy, out.OverflowedFrom, out.Callback, out.EraseAtEnd = few.DeclinedBy, few.OverflowedFrom, few.Callback, few.EraseAtEnd
 	out.Events = nil
 	if n := len(r.events); n > from {
 		out.Events = r.events[from:n:n]
@@ -203,10 +204,10 @@ func (c *call) take(r *Call, from *origin) {
 	for _, seq := range r.Events {
 		c.addEvent(seq)
 	}
-	if r.PreferredAgent != "" || len(r.Attributes) > 0 || r.HeldUntil != 0 || len(r.DeclinedBy) > 0 || r.OverflowedFrom != "" || r.Callback != "" {
+	if r.PreferredAgent != "" || len(r.Attributes) > 0 || r.HeldUntil != 0 || len(r.DeclinedBy) > 0 || r.OverflowedFrom != "" || r.Callback != "" || r.EraseAtEnd {
 		c.rare = &rareCall{
 			PreferredAgent: r.PreferredAgent, Attributes: r.Attributes, HeldUntil: r.HeldUntil,
-			DeclinedBy: r.DeclinedBy, OverflowedFrom: r.OverflowedFrom, Callback: r.Callback,
+			DeclinedBy: r.DeclinedBy, OverflowedFrom: r.OverflowedFrom, Callback: r.Callback, EraseAtEnd: r.EraseAtEnd,
 		}
 	}
 }

@@ -34,7 +34,7 @@ func ParseOfferID(id string) (epoch uint64, ok bool) {
 // says so. There is at most one open callback for a number and queue: the
 // promise already given stands.
 func (m *Machine) earnCallback(c *call) *callback.Callback {
-	if ok, _ := m.site.Callback.Earns(c.Tier, c.Caller, c.wait(m.now)); !ok {
+	if ok, _ := m.site.Callback.Earns(c.Tier, c.Caller, c.wait(m.now)); !ok || c.few().EraseAtEnd {
 		return nil
 	}
 	if open := m.openCallbacks[callbackKey{c.Caller, c.queueName()}]; open != nil {
@@ -125,7 +125,7 @@ var changeEvents = map[callback.Change]Event{
 	callback.ChangeDeferred:  {Type: EventCallbackRescheduled, Reason: ReasonWindowClosed},
 	callback.ChangeEscalated: {Type: EventCallbackEscalated},
 	callback.ChangeLapsed:    {Type: EventCallbackReturned, Reason: ReasonClaimLapsed},
-	callback.ChangeCancelled: {Type: EventCallbackCancelled, Reason: ReasonAnswered},
+	callback.ChangeCancelled: {Type: EventCallbackCancelled},
 	callback.ChangeMissed:    {Type: EventCallbackMissed, Reason: callback.EndDeadline},
 }
 
@@ -151,6 +151,9 @@ func (m *Machine) pass(cb *cbRecord) (freed *agent) {
 		e := changeEvents[change]
 		if change == callback.ChangeDeferred {
 			m.forgiveAll(cb)
+		}
+		if change == callback.ChangeCancelled {
+			e.Reason = cb.EndReason
 		}
 		if change == callback.ChangeLapsed || change == callback.ChangeCancelled {
 			if a := m.claimingAgent(cb, claimant); a != nil {
@@ -224,6 +227,9 @@ func (m *Machine) noteEnd(cb *cbRecord) {
 		t.Reached++
 	}
 	m.keepEndedCallback(cb)
+	if cb.EraseAtEnd {
+		m.overdue.callbacks = append(m.overdue.callbacks, cb)
+	}
 }
 
 // acceptCallback: the agent claims the callback he was offered.

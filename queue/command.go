@@ -349,8 +349,9 @@ type Result struct {
 	Items         []Item // one per item of a batch
 	Duplicate     bool   // the first answer, or the call as it stands: nothing was changed now
 
-	// Of EraseCaller: what was erased, and what was left because it is under way.
-	ErasedCalls, ErasedCallbacks, Live int
+	// Of EraseCaller: what was erased, and what was left because it is under way: Live
+	// until the command is repeated, AtEnd until it ends.
+	ErasedCalls, ErasedCallbacks, Live, AtEnd int
 
 	lasting bool // a first answer that is kept: nobody changes what it points to
 }

@@ -57,6 +57,8 @@ type Machine struct {
 	spareOffers []*offer // room of forgotten ones, to be used again
 	goneOffers  []*offer // forgotten by the command at hand, which may still hold them
 
+	overdue overdue // what is over, and to be erased before the command at hand is
+
 	timers   timers
 	talkLane *lane
 	ackLane  *lane
@@ -185,11 +187,13 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 	m.meta.Now = m.now
 	m.shown.reset()
 	m.fireDue()
+	m.eraseOver(nil)
 	m.trim()
 	m.layGhosts()
 	req := cmd.request()
 	if req.ID == "" {
 		res, err := m.decide(cmd)
+		m.eraseOver(&res)
 		m.layGhosts()
 		return res, err
 	}
@@ -203,6 +207,7 @@ func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
 		return res, nil
 	}
 	res, err := m.decide(cmd)
+	m.eraseOver(&res)
 	m.layGhosts()
 	if err == nil {
 		return m.remember(key, req.Print, &res), nil

@@ -123,6 +123,10 @@ type Changes struct {
 	GoneOwners    []string
 	GoneSwitches  []string
 
+	// Erased says that a person was erased from some of the records: what a store
+	// keeps of how they were is to go, too.
+	Erased bool
+
 	// For Sync alone: there is no record under these keys. No command makes one go,
 	// but one that is taken back may have been the first to count something.
 	NoTotals []TotalsKey

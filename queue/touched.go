@@ -168,6 +168,7 @@ func reset[T any](list []T) []T {
 }
 
 func (c *Changes) reset() {
+	c.Erased = false
 	c.room.reset()
 	c.Calls, c.Agents, c.Offers, c.Callbacks = reset(c.Calls), reset(c.Agents), reset(c.Offers), reset(c.Callbacks)
 	c.Queues, c.Cohorts, c.Totals = reset(c.Queues), reset(c.Cohorts), reset(c.Totals)

@@ -11,6 +11,9 @@ const trimStep = 16
 // keepEnded remembers an ended call, in order of (EndedAt, Seq). It drops the
 // links that only a live call needs, which the collector would follow.
 func (m *Machine) keepEnded(c *call) {
+	if c.few().EraseAtEnd {
+		m.overdue.calls = append(m.overdue.calls, c)
+	}
 	if c.q != nil {
 		c.q.open--
 	}

@@ -70,6 +70,14 @@ func (e Entry) Stored() Tier {
 	return Ordinary
 }
 
+// Lapsed reports whether an entry was changed last before an instant, and has no end
+// that is still to come at now: who gave it one has said how long it is to be kept.
+// The zero Entry has not.
+func (e Entry) Lapsed(before, now instant.Instant) bool {
+	ahead := e.Blacklisted && e.BlacklistEnds > now || e.Grade != TierUnset && e.GradeEnds > now
+	return e != (Entry{}) && e.UpdatedAt < before && !ahead
+}
+
 // Op is what a Change does.
 type Op uint8
 
@@ -89,6 +97,10 @@ const (
 	OpPardon
 	// OpForget removes all that is known of a caller.
 	OpForget
+	// OpLapse removes an entry that has Lapsed, and leaves every other one alone: one
+	// that somebody changes meanwhile stays. It leaves the caller's ratings, which
+	// have an end of their own.
+	OpLapse
 )
 
 // Change is one change of one caller's entry, made at the instant At.
@@ -98,7 +110,8 @@ type Change struct {
 	Tier   Tier            // for OpSet and OpGrade
 	Ends   instant.Instant // for OpSet and OpGrade: when Tier ends; zero for never
 	Flags  Flags           // for OpSet and OpGrade
-	Note   string          // not for OpForget
+	Note   string          // not for OpForget and OpLapse
+	Before instant.Instant // for OpLapse: what was changed last before this lapses
 	At     instant.Instant
 }
 
@@ -110,12 +123,14 @@ func (c Change) Check() error {
 	}
 	gives := c.Op == OpSet || c.Op == OpGrade
 	switch {
-	case c.Op < OpSet || c.Op > OpForget:
+	case c.Op < OpSet || c.Op > OpLapse:
 		return fmt.Errorf("%w: operation %d is unknown", ErrEntry, c.Op)
 	case gives && !c.Tier.Valid():
 		return fmt.Errorf("%w: tier is %v: vip, mid, ordinary or blacklist is allowed", ErrEntry, c.Tier)
 	case c.At <= 0:
 		return fmt.Errorf("%w: the instant of the change is missing", ErrEntry)
+	case c.Op == OpLapse && (c.Before <= 0 || c.Before > c.At):
+		return fmt.Errorf("%w: the instant before which it lapses is missing, or lies ahead", ErrEntry)
 	case c.Ends < 0:
 		return fmt.Errorf("%w: the end lies before 1970", ErrEntry)
 	case len(c.Note) > MaxNoteBytes:
@@ -137,6 +152,11 @@ func (c Change) Apply(old Entry) (_ Entry, keep bool) {
 	switch {
 	case c.Op == OpForget:
 		return Entry{}, false
+	case c.Op == OpLapse:
+		if old.Lapsed(c.Before, c.At) {
+			return Entry{}, false
+		}
+		return old, old != Entry{}
 	case c.Op == OpPardon:
 		if !old.Blacklisted {
 			return old, old != Entry{}

@@ -55,6 +55,9 @@ func TestApply(t *testing.T) {
 	lapsed := barred
 	lapsed.BlacklistEnds = t0
 	mid := Entry{Grade: Mid, GradedAt: t0, GradeEnds: t0 + 7, Flags: 2, Note: "why", UpdatedAt: t0}
+	plain := Entry{Grade: VIP, GradedAt: t0 - 9, UpdatedAt: t0 - 9}
+	over := Entry{Grade: VIP, GradedAt: t0 - 9, GradeEnds: t0, Blacklisted: true, BlacklistEnds: t0 - 1, UpdatedAt: t0 - 9}
+	lapse := func(before instant.Instant) Change { return Change{Number: n, Op: OpLapse, Before: before, At: t0} }
 	change := func(op Op, tier Tier) Change {
 		return Change{Number: n, Op: op, Tier: tier, Ends: t0 + 7, Flags: 2, Note: "why", At: t0}
 	}
@@ -82,6 +85,12 @@ func TestApply(t *testing.T) {
 		"pardon after the end":              {lapsed, change(OpPardon, 0), Entry{VIP, t0 - 9, t0 + 9, false, 0, 1, "why", t0}, true},
 		"forget":                            {barred, change(OpForget, 0), Entry{}, false},
 		"forget an unknown caller":          {Entry{}, change(OpForget, 0), Entry{}, false},
+		"lapse":                             {plain, lapse(plain.UpdatedAt + 1), Entry{}, false},
+		"too young to lapse":                {plain, lapse(plain.UpdatedAt), plain, true},
+		"an end to come keeps it":           {vip, lapse(t0), vip, true},
+		"the blacklist's end to come too":   {barred, lapse(t0), barred, true},
+		"what has ended lapses":             {over, lapse(t0), Entry{}, false},
+		"lapse an unknown caller":           {Entry{}, lapse(t0), Entry{}, false},
 	} {
 		if err := c.change.Check(); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -95,7 +104,8 @@ func TestApply(t *testing.T) {
 func drawChange(t *rapid.T) Change {
 	return Change{
 		Number: "+8613800138000",
-		Op:     Op(rapid.IntRange(int(OpSet), int(OpForget)).Draw(t, "op")),
+		Op:     Op(rapid.IntRange(int(OpSet), int(OpLapse)).Draw(t, "op")),
+		Before: rapid.SampledFrom([]instant.Instant{1, 2, 3, 4, 5}).Draw(t, "before"),
 		Tier:   rapid.SampledFrom(Tiers[:]).Draw(t, "tier"),
 		Ends:   rapid.SampledFrom([]instant.Instant{0, 1, 2, 3, 4, 5}).Draw(t, "ends"),
 		Note:   rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "note"),
@@ -135,10 +145,12 @@ func TestChangeCheck(t *testing.T) {
 		"withheld":     {func(c *Change) { c.Number = Withheld }, ErrNumber},
 		"no number":    {func(c *Change) { c.Number = "abc" }, ErrNumber},
 		"no operation": {func(c *Change) { c.Op = 0 }, ErrEntry},
-		"unknown op":   {func(c *Change) { c.Op = OpForget + 1 }, ErrEntry},
+		"unknown op":   {func(c *Change) { c.Op = OpLapse + 1 }, ErrEntry},
 		"no tier":      {func(c *Change) { c.Tier = TierUnset }, ErrEntry},
 		"unknown tier": {func(c *Change) { c.Op, c.Tier = OpGrade, 9 }, ErrEntry},
 		"no instant":   {func(c *Change) { c.At = 0 }, ErrEntry},
+		"lapse never":  {func(c *Change) { c.Op = OpLapse }, ErrEntry},
+		"lapse ahead":  {func(c *Change) { c.Op, c.Before = OpLapse, t0+1 }, ErrEntry},
 		"negative end": {func(c *Change) { c.Ends = -1 }, ErrEntry},
 		"long note":    {func(c *Change) { c.Note += "n" }, ErrEntry},
 		"broken note":  {func(c *Change) { c.Note = "\xff" }, ErrEntry},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -228,22 +229,40 @@ func pkiServerCommand() *cobra.Command {
 
 func pkiRevokeCommand() *cobra.Command {
 	f := pkiFlags{lasts: pkiLasts}
+	var name string
 	cmd := &cobra.Command{
-		Use:     "revoke CERTIFICATE",
-		Short:   "Put a certificate on the revocation list, which the daemon takes without a restart",
-		Example: "  greenlane pki revoke pki/switch.crt",
-		Args:    cobra.ExactArgs(1),
+		Use:   "revoke [FILE]",
+		Short: "Take back a certificate, a token, or all tokens of a name",
+		Long: `revoke puts the certificate or the token of a file, or with --name every token that
+was issued to a name so far, on the directory's lists, which the daemon takes without a
+restart.`,
+		Example: "  greenlane pki revoke pki/switch.crt\n  greenlane pki revoke pki/switch.token\n  greenlane pki revoke --name 7001",
+		Args:    cobra.MaximumNArgs(1),
 	}
 	f.register(cmd, false)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.Flags().StringVar(&name, "name", "", "`name` whose tokens are taken back")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		d, err := f.open()
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(args[0]); err != nil {
+		if (name == "") == (len(args) == 0) {
+			return usageErrorf("either a file or --name must be given")
+		}
+		if name != "" {
+			return d.RevokeName(name)
+		}
+		text, err := os.ReadFile(args[0])
+		if err != nil {
 			return usageError{err}
 		}
-		return d.Revoke(args[0])
+		if bytes.Contains(text, []byte("-----BEGIN ")) {
+			return d.Revoke(args[0])
+		}
+		if err := d.RevokeToken(string(text)); err != nil {
+			return fmt.Errorf("%s: %w", args[0], err)
+		}
+		return nil
 	}
 	return cmd
 }

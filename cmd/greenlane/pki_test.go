@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"greenlane/internal/auth/revoked"
 	"greenlane/internal/pki"
 )
 
@@ -71,5 +73,78 @@ func TestPKI(t *testing.T) {
 	}
 	if _, err := runPKI("server", "--dir", dir+"3"); err == nil || !strings.Contains(err.Error(), "pki dev") {
 		t.Errorf("without a directory: %v", err)
+	}
+}
+
+// TestRevokeTokens: one token by its file, or all of a name.
+func TestRevokeTokens(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pki")
+	file := func(name string) string { return filepath.Join(dir, name) }
+	if _, err := runPKI("dev", "--dir", dir); err != nil {
+		t.Fatal(err)
+	}
+	read := func() *revoked.List {
+		t.Helper()
+		text, err := os.ReadFile(file("revoked.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := revoked.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	if list := read(); len(list.Tokens)+len(list.Names) != 0 {
+		t.Errorf("a new list has %+v", list)
+	}
+	for _, args := range [][]string{
+		{file("switch.token")}, {file("agent.token")}, {file("switch.token")}, {"--name", "7001"}, {"--name", "7001"}, {"--name", "a b"},
+	} {
+		if said, err := runPKI(append([]string{"revoke", "--dir", dir}, args...)...); err != nil {
+			t.Fatalf("%q: %s %v", args, said, err)
+		}
+	}
+	list := read()
+	if len(list.Tokens) != 2 || list.Tokens[0].ID == "" || list.Tokens[0].ID == list.Tokens[1].ID || !list.Tokens[0].Expires.After(time.Now()) {
+		t.Errorf("the tokens are %+v", list.Tokens)
+	}
+	if len(list.Names) != 2 || list.Names[0].Name != "7001" || time.Since(list.Names[0].IssuedBefore) > time.Minute || list.Names[1].Name != "a b" {
+		t.Errorf("the names are %+v", list.Names)
+	}
+
+	// What has expired is of no use on the list.
+	late := pki.Dir{Path: dir, Now: func() time.Time { return time.Now().Add(pkiLasts + 2*time.Hour) }}
+	if err := late.RevokeName("7001"); err != nil {
+		t.Fatal(err)
+	}
+	if list := read(); len(list.Tokens) != 0 || len(list.Names) != 2 {
+		t.Errorf("later it has %+v", list)
+	}
+
+	other := filepath.Join(t.TempDir(), "pki")
+	if _, err := runPKI("dev", "--dir", other); err != nil {
+		t.Fatal(err)
+	}
+	for what, args := range map[string][]string{
+		"another directory's token": {filepath.Join(other, "agent.token")}, "neither": {file("jwks.json")}, "a key": {file("token-key.json")},
+	} {
+		said, err := runPKI(append([]string{"revoke", "--dir", dir}, args...)...)
+		if err == nil || isUsage(err) || strings.Contains(said+err.Error(), "eyJ") {
+			t.Errorf("%s: %s %v", what, said, err)
+		}
+	}
+	for what, args := range map[string][]string{
+		"nothing": {}, "both": {file("agent.token"), "--name", "a"}, "no such file": {file("nothing")},
+	} {
+		if _, err := runPKI(append([]string{"revoke", "--dir", dir}, args...)...); !isUsage(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := os.WriteFile(file("revoked.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runPKI("revoke", "--dir", dir, "--name", "a"); err == nil || !strings.Contains(err.Error(), "revoked.json") {
+		t.Errorf("a list that is broken: %v", err)
 	}
 }

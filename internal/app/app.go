@@ -210,6 +210,7 @@ func (a *App) Start() error {
 		a.rerank.start()
 	}
 	a.server.Start()
+	a.lapseAll()
 	a.serving.Go(func() {
 		if err := a.grpc.Serve(a.listen); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			a.fail(fmt.Errorf("listen: %w", err))

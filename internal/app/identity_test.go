@@ -158,8 +158,9 @@ func TestEveryPathWithEveryCredential(t *testing.T) {
 		"nobody": "", "wrong": "x", "expired": g.token(identity.All, "x", -time.Second, "main"),
 		"switch": g.token(identity.Switch, "a", hour), "agent": g.token(identity.Agent, "a", hour), "supervisor": g.token(identity.Supervisor, "a", hour),
 		"back-office": g.token(identity.BackOffice, "a", hour), "metrics": g.token(identity.Metrics, "a", hour),
-		"elsewhere": g.token(identity.All, "a", hour, "other"),
+		"elsewhere": g.token(identity.All, "a", hour, "other"), "revoked": g.token(identity.All, "a", hour),
 	}
+	g.revoke(c, who["revoked"])
 	const all = "switch agent supervisor back-office metrics elsewhere"
 	for path, may := range map[string]string{
 		"/healthz": "open", "/readyz": "open", "/login": "open", "/ui/base.css": "open",
@@ -176,7 +177,7 @@ func TestEveryPathWithEveryCredential(t *testing.T) {
 				want = http.StatusNotFound // theirs, but not this daemon's
 			case may == "" && !strings.HasPrefix(path, "/wallboard"):
 				want = http.StatusForbidden // no rule
-			case name == "nobody" || name == "wrong" || name == "expired":
+			case name == "nobody" || name == "wrong" || name == "expired" || name == "revoked":
 				want = http.StatusUnauthorized
 			}
 			res := g.do(c, "GET", path, bearer(token), "")
@@ -210,6 +211,44 @@ func TestEveryPathWithEveryCredential(t *testing.T) {
 		if len(token) > 1 && strings.Contains(g.log.String(), token) {
 			t.Errorf("the log has the token of %s", name)
 		}
+	}
+}
+
+// revoke takes a token back, and waits until the daemon knows.
+func (g *guarded) revoke(c *http.Client, token string) {
+	g.t.Helper()
+	if err := g.pki.RevokeToken(token); err != nil {
+		g.t.Fatal(err)
+	}
+	for g.do(c, "GET", "/whoami", map[string]string{"Authorization": "Bearer " + token}, "").StatusCode != http.StatusUnauthorized {
+		runtime.Gosched()
+	}
+}
+
+// TestAWallboardEndsWithItsRevokedToken, and another of the same name goes on.
+func TestAWallboardEndsWithItsRevokedToken(t *testing.T) {
+	g := newGuarded(t, nil)
+	c := g.browser("")
+	board := func(token string) *bufio.Reader {
+		in := bufio.NewReader(g.do(c, "GET", "/wallboard/stream", map[string]string{"Authorization": "Bearer " + token}, "").Body)
+		if line, err := in.ReadString('\n'); err != nil || line != "event: hello\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+		return in
+	}
+	lost, kept := g.token(identity.Supervisor, "anna", time.Hour), g.token(identity.Supervisor, "anna", time.Hour)
+	one, other := board(lost), board(kept)
+	g.revoke(c, lost)
+	io.Copy(io.Discard, one) // ends
+	if _, err := other.ReadString('\n'); err != nil {
+		t.Errorf("the other one ended, too: %v", err)
+	}
+	if err := g.pki.RevokeName("anna"); err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, other)
+	if !strings.Contains(g.log.String(), "CREDENTIAL_REVOKED") || strings.Contains(g.log.String(), lost) || strings.Contains(g.log.String(), kept) {
+		t.Error("the log does not say that somebody was refused, or it has the token")
 	}
 }
 

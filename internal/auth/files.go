@@ -164,6 +164,9 @@ func (a *Authority) look() {
 	}
 	if a.tokens != nil {
 		changed = a.told(a.tokens.keys.name, a.tokens.keys.look) || changed
+		if r := a.tokens.revoked; r != nil {
+			changed = a.told(r.name, r.look) || changed
+		}
 	}
 	if changed {
 		a.tellChanged()

@@ -24,6 +24,8 @@ type TokenOptions struct {
 	JWKSFile string
 	// SharedKeyFile has a secret of at least 32 bytes, for HMAC.
 	SharedKeyFile string
+	// RevokedFile lists tokens that count no more, a revoked.List; empty: none.
+	RevokedFile string
 	// Issuer must be the token's iss; empty: anybody's.
 	Issuer string
 	// Audience must be among the token's aud.
@@ -66,6 +68,7 @@ type tokens struct {
 	opts       TokenOptions
 	algorithms []jose.SignatureAlgorithm
 	keys       *kept[keys]
+	revoked    *kept[revocations] // nil: there is no list
 	cache      *lru.Cache[[sha256.Size]byte, *believed]
 }
 
@@ -74,6 +77,10 @@ type believed struct {
 	by    *keys
 	known Known
 	from  time.Time // not before; zero: whenever
+
+	// What a list of revoked tokens knows it by; empty and zero where it does not say.
+	id, subject string
+	issued      time.Time
 }
 
 func newTokens(opts TokenOptions) (*tokens, error) {
@@ -82,10 +89,15 @@ func newTokens(opts TokenOptions) (*tokens, error) {
 	if opts.SharedKeyFile != "" {
 		t.algorithms, file, read = sharedAlgorithms, opts.SharedKeyFile, readShared
 	}
-	var err error
-	if t.keys, err = open("auth.tokens", []string{file}, read); err != nil {
+	var keysErr, listErr error
+	t.keys, keysErr = open("auth.tokens", []string{file}, read)
+	if opts.RevokedFile != "" {
+		t.revoked, listErr = open("auth.tokens: revoked tokens", []string{opts.RevokedFile}, readRevocations)
+	}
+	if err := errors.Join(keysErr, listErr); err != nil {
 		return nil, err
 	}
+	var err error
 	t.cache, err = lru.New[[sha256.Size]byte, *believed](manyTokens)
 	return t, err
 }
@@ -168,6 +180,8 @@ func (t *tokens) prove(token string, now time.Time) (Known, *Refusal) {
 		return Known{}, &Refusal{Reason: ReasonExpired, Detail: "the token has expired", Name: b.known.Name}
 	case now.Before(b.from):
 		return Known{}, &Refusal{Reason: ReasonInvalid, Detail: "the token is not valid yet", Name: b.known.Name}
+	case t.revoked != nil && t.revoked.now().take(b):
+		return Known{}, &Refusal{Reason: ReasonRevoked, Detail: "the token is revoked", Name: b.known.Name}
 	}
 	return b.known, nil
 }
@@ -203,7 +217,10 @@ func (t *tokens) read(token string, by *keys) (*believed, *Refusal) {
 	if !sound(name) {
 		return nil, badToken("its %s is no name: 1 to 128 bytes without control characters are allowed", t.opts.NameClaim)
 	}
-	b := &believed{by: by, known: Known{Until: claims.Expiry.Time().Add(t.opts.Leeway)}}
+	b := &believed{by: by, known: Known{Until: claims.Expiry.Time().Add(t.opts.Leeway)}, id: claims.ID, subject: claims.Subject}
+	if claims.IssuedAt != nil {
+		b.issued = claims.IssuedAt.Time()
+	}
 	if claims.NotBefore != nil {
 		b.from = claims.NotBefore.Time().Add(-t.opts.Leeway)
 	}

@@ -54,6 +54,7 @@ var measurements = []measurement{
 	{"tiers", "callers' tiers in Redis", measureTiers},
 	{"redisq", "the Redis engine", measureRedisq},
 	{"mtls", "what mutual TLS costs a request", measureMTLS},
+	{"sealed", "what encryption at rest costs a request", measureSealed},
 	{"abuse", "a legitimate caller under attack", measureAbuse},
 }
 

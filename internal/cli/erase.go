@@ -9,7 +9,8 @@ import (
 	pb "greenlane/proto/greenlane/v1"
 )
 
-// errLive says that something of the person is under way, and was told so.
+// errLive says that something of the person is under way that the daemon's engine
+// can't erase when it ends.
 var errLive = errors.New("calls or callbacks of this number are under way and keep it: run the command again once they are over")
 
 func eraseCommand() *cobra.Command {
@@ -23,8 +24,8 @@ is kept, with their attributes and notes. Open callbacks are cancelled. Counts,
 reports and the event log, which have no numbers, stay true. It cannot be undone.
 
 What is under way (a call that waits or talks, a callback that somebody has claimed)
-keeps the number until it is over; the command then ends with exit code 5 and is to
-be run again.`,
+keeps the number until it is over, and is erased by itself then. Where the engine
+can't do that, the command ends with exit code 5 and is to be run again.`,
 		Example: "  greenlane erase --caller 13800138000 --yes",
 		Args:    cobra.NoArgs,
 	}
@@ -43,12 +44,13 @@ be run again.`,
 			return err
 		}
 		err = s.show(res, func(t *table) {
-			t.head = []string{"CALLS", "CALLBACKS", "TIER", "STILL UNDER WAY"}
+			t.head = []string{"CALLS", "CALLBACKS", "TIER", "DAMAGED", "WHEN OVER", "STILL UNDER WAY"}
 			tier := "was not known"
 			if res.GetTier() {
 				tier = "forgotten"
 			}
-			t.add(cell{text: itoa(res.GetCalls())}, cell{text: itoa(res.GetCallbacks())}, cell{text: tier}, cell{text: itoa(res.GetLive())})
+			t.add(cell{text: itoa(res.GetCalls())}, cell{text: itoa(res.GetCallbacks())}, cell{text: tier}, cell{text: itoa(res.GetDamaged())},
+				cell{text: itoa(res.GetAtEnd())}, cell{text: itoa(res.GetLive())})
 		})
 		if err == nil && res.GetLive() > 0 {
 			return errLive

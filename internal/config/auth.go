@@ -54,6 +54,7 @@ type Subject struct {
 type Tokens struct {
 	JWKSFile      string      `yaml:"jwks_file"`
 	SharedKeyFile string      `yaml:"shared_key_file"`
+	RevokedFile   string      `yaml:"revoked_file"`
 	Issuer        string      `yaml:"issuer"`
 	Audience      string      `yaml:"audience"`
 	Leeway        Duration    `yaml:"leeway"`
@@ -88,7 +89,7 @@ func (c *Config) AuthOptions() auth.Options {
 		Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA, ClientCRL: c.TLS.ClientCRL,
 		TrustDomain: c.Auth.Certificates.TrustDomain,
 		Tokens: auth.TokenOptions{
-			JWKSFile: t.JWKSFile, SharedKeyFile: t.SharedKeyFile, Issuer: t.Issuer, Audience: t.Audience, Leeway: t.Leeway.D(),
+			JWKSFile: t.JWKSFile, SharedKeyFile: t.SharedKeyFile, RevokedFile: t.RevokedFile, Issuer: t.Issuer, Audience: t.Audience, Leeway: t.Leeway.D(),
 			NameClaim: t.Claims.Name, RolesClaim: t.Claims.Roles, SitesClaim: t.Claims.Sites,
 		},
 	}
@@ -122,6 +123,7 @@ func (c *Config) checkAuth() error {
 		{tokens.JWKSFile != "" && tokens.SharedKeyFile != "", "auth.tokens: one of jwks_file and shared_key_file is allowed, not both"},
 		{tokens.on() && tokens.Audience == "", "auth.tokens.audience: must be given: a token that was made for something else would open this too"},
 		{tokens.Issuer != "" && !tokens.on(), "auth.tokens.issuer: needs jwks_file or shared_key_file"},
+		{tokens.RevokedFile != "" && !tokens.on(), "auth.tokens.revoked_file: needs jwks_file or shared_key_file"},
 		{tokens.Claims.Name == "" || tokens.Claims.Roles == "" || tokens.Claims.Sites == "", "auth.tokens.claims: name, roles and sites must name a claim each"},
 	} {
 		if f.wrong {

@@ -104,6 +104,7 @@ func TestEveryKeyArrives(t *testing.T) {
 		{"blacklist", east.RejectBlacklist, true}, {"preemption", east.Preemption, false}, {"max_waiting", east.MaxWaiting, 5000},
 		{"short_abandon", east.Callback.ShortAbandon, 3 * time.Second}, {"keep.callbacks_age", east.Keep.CallbacksAge, 720 * h},
 		{"keep.cohorts_age", east.Keep.CohortsAge, 84 * h}, {"keep.agents_age", east.Keep.AgentsAge, 8 * h},
+		{"keep.tiers_age", c.Sites[0].Keep.TiersAge.D(), 730 * 24 * h},
 		{"callback.window_from", east.Callback.WindowFrom, 8*h + 30*time.Minute}, {"callback.tiers", east.Callback.Tiers, []tiering.Tier{tiering.VIP, tiering.Mid}},
 		{"targets", east.Queues[0].Targets, map[tiering.Tier]float64{tiering.VIP: 0.95, tiering.Mid: 0.9, tiering.Blacklist: 0.5}},
 		{"overflow", east.Queues[0].Overflow, queue.Overflow{After: 2 * time.Minute, To: "night"}},

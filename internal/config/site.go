@@ -45,7 +45,14 @@ type Keep struct {
 	Events       int      `yaml:"events"`
 	CohortsAge   Duration `yaml:"cohorts_age"`
 	AgentsAge    Duration `yaml:"agents_age"`
+	// TiersAge is how long a caller's tier is kept after its last change; 0: until it
+	// is changed or erased.
+	TiersAge Duration `yaml:"tiers_age"`
 }
+
+// minTiersAge is how young no tier lapses: whoever keeps tiers must be able to renew
+// them in between.
+const minTiersAge = 24 * time.Hour
 
 // Callback says who is called back, and when.
 type Callback struct {
@@ -124,6 +131,9 @@ func (s *Site) Build() (queue.Site, error) {
 			EventsAge: s.Keep.EventsAge.D(), Events: s.Keep.Events,
 			CohortsAge: s.Keep.CohortsAge.D(), AgentsAge: s.Keep.AgentsAge.D(),
 		},
+	}
+	if age := s.Keep.TiersAge.D(); age != 0 && age < minTiersAge {
+		bad("keep.tiers_age: %v must be 0 or at least %v", s.Keep.TiersAge, Duration(minTiersAge))
 	}
 	if s.Blacklist != BlacklistLast && s.Blacklist != BlacklistReject {
 		bad("blacklist: %q is unknown: %s or %s is allowed", s.Blacklist, BlacklistLast, BlacklistReject)

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"greenlane/internal/auth/revoked"
 	"greenlane/internal/identity"
 )
 
@@ -20,6 +22,7 @@ const (
 	caCert, caKey = "ca.crt", "ca.key"
 	crlFile       = "crl.pem"
 	jwksFile      = "jwks.json"
+	revokedFile   = "revoked.json"
 	tokenKey      = "token-key.json"
 	configFile    = "greenlaned.yaml"
 )
@@ -110,6 +113,7 @@ func (d Dir) Make(lasts time.Duration, sites []string, hosts ...string) error {
 	err = errors.Join(
 		d.writePair("ca", own), d.writePair("server", server), d.write(crlFile, list, 0o644),
 		d.write(tokenKey, secret, 0o600), d.write(jwksFile, public, 0o644), d.write(configFile, []byte(d.Config()), 0o644),
+		d.writeRevoked(new(revoked.List)),
 	)
 	for _, c := range Clients() {
 		if err == nil && !c.token {
@@ -147,10 +151,11 @@ auth:
     trust_domain: %[5]s
   tokens:
     jwks_file: %[6]q
+    revoked_file: %[9]q
     issuer: %[7]s
     audience: %[8]s
 `, filepath.Join(at, "server.crt"), filepath.Join(at, "server.key"), filepath.Join(at, caCert), filepath.Join(at, crlFile),
-		TrustDomain, filepath.Join(at, jwksFile), Issuer, Audience)
+		TrustDomain, filepath.Join(at, jwksFile), Issuer, Audience, filepath.Join(at, revokedFile))
 }
 
 func (d Dir) ca() (*CA, error) {
@@ -193,8 +198,15 @@ func (d Dir) Server(lasts time.Duration, hosts ...string) error {
 	return d.writePair("server", p)
 }
 
-// Token signs a token with the directory's key.
+// Token signs a token with the directory's key. It gets an id of its own and says
+// when it was issued, unless t does.
 func (d Dir) Token(t Token) (string, error) {
+	if t.ID == "" {
+		t.ID = rand.Text()
+	}
+	if t.Issued.IsZero() {
+		t.Issued = d.Now()
+	}
 	text, err := os.ReadFile(d.file(tokenKey))
 	if err != nil {
 		return "", fmt.Errorf("%w (greenlane pki dev makes the directory)", err)

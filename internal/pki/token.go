@@ -61,6 +61,8 @@ type Token struct {
 	Name      string
 	Roles     identity.Role
 	Sites     []string
+	ID        string    // jti; empty: it has none, and cannot be revoked singly
+	Issued    time.Time // zero: it does not say
 	NotBefore time.Time // zero: at once
 	Until     time.Time // zero: it does not say
 	Issuer    string    // empty: Issuer
@@ -88,7 +90,8 @@ func SignShared(key []byte, t Token) (string, error) {
 func (t Token) sign(signer jose.Signer) (string, error) {
 	claims := jwt.Claims{
 		Issuer: Issuer, Subject: t.Name, Audience: jwt.Audience{Audience},
-		Expiry: jwt.NewNumericDate(t.Until), NotBefore: jwt.NewNumericDate(t.NotBefore),
+		ID:       t.ID,
+		IssuedAt: jwt.NewNumericDate(t.Issued), Expiry: jwt.NewNumericDate(t.Until), NotBefore: jwt.NewNumericDate(t.NotBefore),
 	}
 	if t.Issuer != "" {
 		claims.Issuer = t.Issuer

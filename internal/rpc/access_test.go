@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
 	"greenlane/internal/identity"
@@ -20,8 +22,11 @@ import (
 	"greenlane/queue"
 )
 
-// lasting opens everything that lasts, and returns how each ends.
-func (l *locked) lasting(agent, sw, sup *grpc.ClientConn) map[string]func() error {
+// lasting opens everything that lasts, with connections of a kind, and returns how
+// each ends.
+func (l *locked) lasting(as func(identity.Role, string) *grpc.ClientConn) map[string]func() error {
+	l.t.Helper()
+	agent, sw, sup, crm := as(identity.Agent, "7001"), as(identity.Switch, "pbx-1"), as(identity.Supervisor, "boss"), as(identity.BackOffice, "crm")
 	t, ctx := l.t, l.ctx()
 	session := must(pb.NewAgentServiceClient(agent).Session(ctx))(t)
 	hello := &pb.SessionHello{AgentId: "7001", SignIn: &pb.SignInRequest{Queues: []*pb.AgentQueue{{Queue: "default"}}}}
@@ -38,8 +43,19 @@ func (l *locked) lasting(agent, sw, sup *grpc.ClientConn) map[string]func() erro
 	must(watch.Recv())(t)
 	events := must(pb.NewSupervisorServiceClient(sup).StreamEvents(ctx, &pb.StreamEventsRequest{}))(t)
 	must(events.Recv())(t)
+	batch := must(pb.NewTierServiceClient(crm).BatchSet(ctx))(t) // of which nothing comes
+	if err := batch.Send(&pb.TierServiceBatchSetRequest{Caller: "13800138000", Tier: pb.Tier_TIER_MID, DryRun: true}); err != nil {
+		t.Fatal(err)
+	}
+	reflection := must(reflectionpb.NewServerReflectionClient(sup).ServerReflectionInfo(ctx))(t)
+	if err := reflection.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}); err != nil {
+		t.Fatal(err)
+	}
+	must(reflection.Recv())(t)
 	return map[string]func() error{
-		"session": func() error { return recvEnd(t, session.Recv) }, "connect": func() error { return recvEnd(t, connect.Recv) },
+		"batch":      func() error { return batch.RecvMsg(new(pb.TierServiceBatchSetResponse)) },
+		"reflection": func() error { return recvEnd(t, reflection.Recv) },
+		"session":    func() error { return recvEnd(t, session.Recv) }, "connect": func() error { return recvEnd(t, connect.Recv) },
 		"watch": func() error { return recvEnd(t, watch.Recv) }, "events": func() error { return recvEnd(t, events.Recv) },
 	}
 }
@@ -74,9 +90,14 @@ func TestStreamsEndWithTheirCertificate(t *testing.T) {
 }
 
 func (l *locked) lasts(as func(identity.Role, string) *grpc.ClientConn, until time.Time) {
-	agent := as(identity.Agent, "7001")
-	ends := l.lasting(agent, as(identity.Switch, "pbx-1"), as(identity.Supervisor, "boss"))
-	l.wantEnds(ends, "CREDENTIAL_EXPIRED")
+	var agent *grpc.ClientConn
+	l.wantEnds(l.lasting(func(role identity.Role, name string) *grpc.ClientConn {
+		conn := as(role, name)
+		if role == identity.Agent {
+			agent = conn
+		}
+		return conn
+	}), "CREDENTIAL_EXPIRED")
 	if late := time.Since(until); late < 0 {
 		l.t.Errorf("a stream ended %v before its credential", -late)
 	}
@@ -102,17 +123,33 @@ func TestALongPollEndsWithItsToken(t *testing.T) {
 // TestStreamsEndWhenTheirCredentialIsTakenBack, and others stay.
 func TestStreamsEndWhenTheirCredentialIsTakenBack(t *testing.T) {
 	l := newLocked(t)
-	agent, sw, sup := l.cert(identity.Agent, "7001"+"", "main"), l.cert(identity.Switch, "pbx-1", "main"), l.cert(identity.Supervisor, "boss", "main")
-	byCert := l.lasting(l.as("", agent), l.as("", sw), l.as("", sup))
+	var certs []*x509.Certificate
+	byCert := l.lasting(func(role identity.Role, name string) *grpc.ClientConn {
+		p := l.cert(role, name, "main")
+		certs = append(certs, p.X509)
+		return l.as("", p)
+	})
 	stays := must(pb.NewSupervisorServiceClient(l.as("", l.cert(identity.Supervisor, "other", "main"))).Watch(l.ctx(), &pb.WatchRequest{}))(t)
 	must(stays.Recv())(t)
-	l.write("crl.pem", must(l.ca.CRL(nil, time.Now(), time.Now().Add(time.Hour), agent.X509, sw.X509, sup.X509))(t))
+	l.write("crl.pem", must(l.ca.CRL(nil, time.Now(), time.Now().Add(time.Hour), certs...))(t))
 	l.wantEnds(byCert, "CREDENTIAL_REVOKED")
 
-	byToken := l.lasting(l.as(l.token(identity.Agent, "7001", "main"), nil), l.as(l.token(identity.Switch, "pbx-1", "main"), nil),
-		l.as(l.token(identity.Supervisor, "boss", "main"), nil))
+	// One token, then all that were issued to some names, then all of a key.
+	single := l.lasting(func(role identity.Role, name string) *grpc.ClientConn {
+		return l.as(l.tokenWithID("lost-"+name, role, name, "main"), nil)
+	})
+	ids, names := []string{"lost-7001", "lost-pbx-1", "lost-boss", "lost-crm"}, []string{"7001", "pbx-1", "boss", "crm"}
+	l.write("revoked.json", revokedList(ids, nil))
+	l.wantEnds(single, "CREDENTIAL_REVOKED")
+	byToken := func(role identity.Role, name string) *grpc.ClientConn { return l.as(l.token(role, name, "main"), nil) }
+	named := l.lasting(byToken)
+	l.write("revoked.json", revokedList(ids, names))
+	l.wantEnds(named, "CREDENTIAL_REVOKED")
+	l.write("revoked.json", []byte("{}"))
+	l.untilAllowed(byToken(identity.Supervisor, "boss"))
+	keyed := l.lasting(byToken)
 	l.write("jwks.json", must(pki.JWKS(must(pki.NewTokenKey())(t)))(t))
-	l.wantEnds(byToken, "CREDENTIAL_INVALID")
+	l.wantEnds(keyed, "CREDENTIAL_INVALID")
 
 	// What stays is told of what happens now.
 	conn := l.as("", l.cert(identity.Switch, "pbx-2", "main"))

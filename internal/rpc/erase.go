@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"greenlane/internal/audit"
@@ -20,7 +21,7 @@ func (s *supervisorService) EraseCaller(ctx context.Context, req *pb.EraseCaller
 		return nil, err
 	}
 	req.Site = st.name
-	cmd := &queue.EraseCaller{Request: requestOf(req, &req.RequestId), Caller: caller}
+	cmd := &queue.EraseCaller{Request: requestOf(req, &req.RequestId), Caller: caller, AtEnd: true}
 	masked, keyed := s.opts.Audit.Caller(st.name, caller)
 	rec := audit.Record{
 		Action: "caller.erase", Site: st.name, Who: s.whoOf(ctx), RequestID: cmd.Request.ID,
@@ -34,7 +35,7 @@ func (s *supervisorService) EraseCaller(ctx context.Context, req *pb.EraseCaller
 		n := func(v int32) string { return strconv.Itoa(int(v)) }
 		return values{
 			"calls": n(out.GetCalls()), "callbacks": n(out.GetCallbacks()), "live": n(out.GetLive()),
-			"tier": strconv.FormatBool(out.GetTier()),
+			"at_end": n(out.GetAtEnd()), "tier": strconv.FormatBool(out.GetTier()), "damaged": n(out.GetDamaged()),
 		}, nil
 	})
 	if err != nil {
@@ -46,12 +47,8 @@ func (s *supervisorService) EraseCaller(ctx context.Context, req *pb.EraseCaller
 // erase forgets the caller's tier, then erases the site's records. The directory
 // comes first: a call that comes in between is of nobody who is known.
 func (s *Server) erase(ctx context.Context, st *site, cmd *queue.EraseCaller) (*pb.EraseCallerResponse, error) {
-	_, known, err := s.opts.Directory.Lookup(ctx, st.name, cmd.Caller)
+	known, damaged, err := s.forget(ctx, st, cmd.Caller)
 	if err != nil {
-		return nil, toError(s.log, err)
-	}
-	// Also when it is not known: something may lie aside that could not be read.
-	if _, err := s.opts.Directory.Set(ctx, st.name, tiering.Change{Number: cmd.Caller, Op: tiering.OpForget, At: st.now()}); err != nil {
 		return nil, toError(s.log, err)
 	}
 	res, err := st.engine.Do(ctx, cmd)
@@ -60,5 +57,22 @@ func (s *Server) erase(ctx context.Context, st *site, cmd *queue.EraseCaller) (*
 	}
 	return &pb.EraseCallerResponse{
 		Calls: int32(res.ErasedCalls), Callbacks: int32(res.ErasedCallbacks), Tier: known, Live: int32(res.Live),
+		AtEnd: int32(res.AtEnd), Damaged: int32(damaged),
 	}, nil
+}
+
+// forget removes what the directory has of a caller, and returns whether it was
+// known, and how much lay aside that could not be read.
+func (s *Server) forget(ctx context.Context, st *site, n tiering.Number) (known bool, damaged int, err error) {
+	_, known, err = s.opts.Directory.Lookup(ctx, st.name, n)
+	if err != nil && !errors.Is(err, tiering.ErrCorrupt) { // which is aside by now
+		return false, 0, err
+	}
+	if q, ok := s.opts.Directory.(tiering.Quarantine); ok {
+		if damaged, err = q.EraseAside(ctx, st.name, n); err != nil {
+			return false, 0, err
+		}
+	}
+	_, err = s.opts.Directory.Set(ctx, st.name, tiering.Change{Number: n, Op: tiering.OpForget, At: st.now()})
+	return known, damaged, err
 }

@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -9,8 +10,10 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"greenlane/internal/rpc"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
+	"greenlane/tiering"
 )
 
 func TestEraseCaller(t *testing.T) {
@@ -22,22 +25,30 @@ func TestEraseCaller(t *testing.T) {
 	before := must(r.sup.GetSnapshot(r.ctx(), &pb.GetSnapshotRequest{}))(t).GetQueues()[0].GetTiers()
 	req := &pb.EraseCallerRequest{RequestId: "e1", Caller: "138 0013 8001"}
 	res := must(r.sup.EraseCaller(r.ctx(), req))(t)
-	if want := (&pb.EraseCallerResponse{Calls: 1, Callbacks: 1, Tier: true, Live: 1}); !proto.Equal(res, want) {
+	if want := (&pb.EraseCallerResponse{Calls: 1, Callbacks: 1, Tier: true, AtEnd: 1}); !proto.Equal(res, want) {
 		t.Errorf("%v, want %v", res, want)
 	}
 	again := must(r.sup.EraseCaller(r.ctx(), req))(t)
-	if again.GetCalls() != 1 || again.GetLive() != 1 {
+	if again.GetCalls() != 1 || again.GetAtEnd() != 1 {
 		t.Errorf("the repeated request is answered %v", again)
 	}
-	must(r.sw.CallAbandoned(r.ctx(), &pb.CallAbandonedRequest{SwitchId: "sw", CallId: "c2"}))(t)
+	ended := []pb.CallState{pb.CallState_CALL_STATE_ABANDONED}
+	end := &pb.CallAbandonedRequest{SwitchId: "sw", CallId: "c2", RequestId: "gone"}
+	for range 2 { // the second one is answered from what is kept of the first
+		if said := must(r.sw.CallAbandoned(r.ctx(), end))(t); said.GetCall().GetCaller() != "" || said.GetCallback() != nil {
+			t.Errorf("its end is answered %v", said)
+		}
+	}
+	if calls := must(r.sup.ListCalls(r.ctx(), &pb.ListCallsRequest{Caller: "13800138001", States: ended}))(t).GetCalls(); len(calls) != 0 {
+		t.Errorf("over, it is kept with its number: %v", calls)
+	}
 	res = must(r.sup.EraseCaller(r.ctx(), &pb.EraseCallerRequest{Caller: "13800138001"}))(t)
-	if res.GetCalls() != 1 || res.GetLive() != 0 || res.GetTier() {
-		t.Errorf("%v", res)
+	if !proto.Equal(res, &pb.EraseCallerResponse{}) {
+		t.Errorf("erased again: %v", res)
 	}
 	if known := must(r.tier.Lookup(r.ctx(), &pb.TierServiceLookupRequest{Caller: "13800138001"}))(t).GetKnown(); known {
 		t.Error("the directory knows the caller still")
 	}
-	ended := []pb.CallState{pb.CallState_CALL_STATE_ABANDONED}
 	if calls := must(r.sup.ListCalls(r.ctx(), &pb.ListCallsRequest{Caller: "13800138001", States: ended}))(t).GetCalls(); len(calls) != 0 {
 		t.Errorf("%v", calls)
 	}
@@ -86,5 +97,42 @@ func mustHideNumber(t *testing.T, what string, err error) {
 	}
 	if text := st.Proto().String(); strings.Contains(text, "13912345678") {
 		t.Errorf("%s: %s", what, text)
+	}
+}
+
+// unreadable is a directory that can't read one caller's tier.
+type unreadable struct {
+	tiering.Directory
+	caller tiering.Number
+	erased int
+}
+
+func (u *unreadable) Lookup(ctx context.Context, site string, n tiering.Number) (tiering.Entry, bool, error) {
+	if n == u.caller && u.erased == 0 {
+		return tiering.Entry{}, false, tiering.ErrCorrupt
+	}
+	return u.Directory.Lookup(ctx, site, n)
+}
+
+// EraseAside implements tiering.Quarantine.
+func (u *unreadable) EraseAside(_ context.Context, _ string, n tiering.Number) (int, error) {
+	if n != u.caller || u.erased > 0 {
+		return 0, nil
+	}
+	u.erased = 2
+	return u.erased, nil
+}
+
+// TestWhatCannotBeReadIsErased, and keeps nothing else from being erased.
+func TestWhatCannotBeReadIsErased(t *testing.T) {
+	r := newRig(t, func(_ *queue.Site, o *rpc.Options) {
+		o.Directory = &unreadable{caller: "+8613800138001"}
+	})
+	r.arrive("c1", "13800138001")
+	must(r.sw.CallAbandoned(r.ctx(), &pb.CallAbandonedRequest{SwitchId: "sw", CallId: "c1"}))(t)
+	for _, want := range []*pb.EraseCallerResponse{{Calls: 1, Damaged: 2}, {}} {
+		if res := must(r.sup.EraseCaller(r.ctx(), &pb.EraseCallerRequest{Caller: "13800138001"}))(t); !proto.Equal(res, want) {
+			t.Errorf("%v, want %v", res, want)
+		}
 	}
 }

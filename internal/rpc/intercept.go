@@ -73,7 +73,8 @@ func (i *interceptor) admitted(ctx context.Context, req any, info *grpc.UnarySer
 }
 
 // foreign ends a stream of somebody else's service (health, reflection) when the
-// daemon stops: such a service does not know of it, and would hold the stop up.
+// daemon stops or the stream's credential ends: such a service does not know of it,
+// and would hold the stop up.
 // The handler ends a moment later, when its stream is gone.
 func (i *interceptor) foreign(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	done := make(chan error, 1)
@@ -86,6 +87,8 @@ func (i *interceptor) foreign(srv any, stream grpc.ServerStream, info *grpc.Stre
 	select {
 	case err := <-done:
 		return err
+	case <-stream.Context().Done():
+		return context.Cause(stream.Context())
 	case <-i.stopping:
 	}
 	// What it has to say about the stop, it may still say.

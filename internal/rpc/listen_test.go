@@ -159,7 +159,7 @@ func TestListsOfOneCaller(t *testing.T) {
 	must(r.sw.CallAbandoned(r.ctx(), &pb.CallAbandonedRequest{SwitchId: "sw", CallId: "c2"}))(t)
 	ended := []pb.CallState{pb.CallState_CALL_STATE_ABANDONED}
 	calls := must(r.sup.ListCalls(r.ctx(), &pb.ListCallsRequest{Caller: "138 0013 8001", States: ended, MaskCallers: true}))(t).GetCalls()
-	if len(calls) != 1 || calls[0].GetCallId() != "c2" || calls[0].GetCaller() != "**********8001" {
+	if len(calls) != 1 || calls[0].GetCallId() != "c2" || calls[0].GetCaller() != "+86*******8001" {
 		t.Errorf("%v", calls)
 	}
 	if calls := must(r.sup.ListCalls(r.ctx(), &pb.ListCallsRequest{Caller: "13800138001"}))(t).GetCalls(); len(calls) != 0 {
@@ -173,7 +173,7 @@ func TestListsOfOneCaller(t *testing.T) {
 		t.Errorf("%v", backs)
 	}
 	explained := must(r.sup.Explain(r.ctx(), &pb.ExplainRequest{CallId: "c2", MaskCallers: true}))(t)
-	if explained.GetCall().GetCaller() != "**********8001" || !slices.ContainsFunc(explained.GetReasons(), func(s string) bool { return s != "" }) {
+	if explained.GetCall().GetCaller() != "+86*******8001" || !slices.ContainsFunc(explained.GetReasons(), func(s string) bool { return s != "" }) {
 		t.Errorf("%v", explained)
 	}
 	_, err := r.sup.ListCalls(r.ctx(), &pb.ListCallsRequest{Caller: "not a number"})

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"greenlane/internal/identity"
 	"greenlane/internal/instant"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
@@ -110,11 +111,13 @@ var outcomes = map[string]pb.ReconcileOutcome{
 	queue.OutcomeFailed: pb.ReconcileOutcome_RECONCILE_OUTCOME_FAILED,
 }
 
-func (s *Server) toReconcileResult(item *queue.Item) *pb.ReconcileResult {
+// toReconcileResult says what became of one call of a list. A call of another switch
+// is refused in the words of notYours.
+func (s *Server) toReconcileResult(id identity.Identity, item *queue.Item) *pb.ReconcileResult {
 	out := &pb.ReconcileResult{CallId: item.Call, Outcome: outcomes[item.Outcome]}
 	switch {
 	case item.Err != nil:
-		st := status.Convert(toError(s.log, item.Err))
+		st := status.Convert(s.notYours(id, toError(s.log, item.Err)))
 		out.Code, out.Message = int32(st.Code()), st.Message()
 	case item.Outcome == queue.OutcomeFailed:
 		// The first answer to a repeated request is kept without its errors.

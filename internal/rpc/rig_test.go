@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -129,7 +130,12 @@ func newRig(t *testing.T, settings ...setting) *rig {
 		t.Fatal(err)
 	}
 	opts.Sites = []rpc.Site{{Config: site, Engine: r.engine, Feed: r.feed}}
-	opts.Normalizer, opts.Directory, opts.Tiers = normalizer, dir, r.tiers
+	if u, ok := opts.Directory.(*unreadable); ok {
+		u.Directory = dir
+	} else {
+		opts.Directory = dir
+	}
+	opts.Normalizer, opts.Tiers = normalizer, r.tiers
 	opts.Logger = slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelError}))
 	if r.server, err = rpc.New(opts); err != nil {
 		t.Fatal(err)
@@ -140,6 +146,7 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	}
 	r.grpc = grpc.NewServer(r.server.ServerOptions(secure, nil)...)
 	r.server.Register(r.grpc)
+	reflection.Register(r.grpc)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

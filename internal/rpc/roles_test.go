@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"greenlane/internal/auth"
+	"greenlane/internal/auth/revoked"
 	"greenlane/internal/identity"
 	"greenlane/internal/pki"
 	"greenlane/internal/rpc"
@@ -65,14 +67,17 @@ func newLocked(t *testing.T, settings ...setting) *locked {
 	server := must(l.ca.Server(now.Add(-time.Minute), now.Add(time.Hour), "127.0.0.1"))(t)
 	for name, text := range map[string][]byte{
 		"server.crt": server.Cert, "server.key": server.Key, "ca.crt": must(l.ca.PEM())(t).Cert,
-		"crl.pem": must(l.ca.CRL(nil, now, now.Add(time.Hour)))(t), "jwks.json": must(pki.JWKS(l.key))(t),
+		"crl.pem": must(l.ca.CRL(nil, now, now.Add(time.Hour)))(t), "jwks.json": must(pki.JWKS(l.key))(t), "revoked.json": []byte("{}"),
 	} {
 		l.write(name, text)
 	}
 	authority := must(auth.Open(auth.Options{
 		Cert: l.file("server.crt"), Key: l.file("server.key"), ClientCA: l.file("ca.crt"), ClientCRL: l.file("crl.pem"), TrustDomain: trust,
-		Tokens: auth.TokenOptions{JWKSFile: l.file("jwks.json"), Audience: pki.Audience, NameClaim: "sub", RolesClaim: "roles", SitesClaim: "sites"},
-		Every:  5 * time.Millisecond,
+		Tokens: auth.TokenOptions{
+			JWKSFile: l.file("jwks.json"), RevokedFile: l.file("revoked.json"), Audience: pki.Audience,
+			NameClaim: "sub", RolesClaim: "roles", SitesClaim: "sites",
+		},
+		Every: 5 * time.Millisecond,
 	}))(t)
 	l.rig = newRig(t, append(settings, func(_ *queue.Site, o *rpc.Options) {
 		o.Authenticated, o.Authority = true, authority
@@ -113,7 +118,27 @@ func (bearer) RequireTransportSecurity() bool { return true }
 
 func (l *locked) token(role identity.Role, name string, sites ...string) string {
 	l.t.Helper()
-	return must(l.key.Sign(pki.Token{Name: name, Roles: role, Sites: sites, Until: time.Now().Add(time.Hour)}))(l.t)
+	return must(l.key.Sign(pki.Token{Name: name, Roles: role, Sites: sites, Issued: time.Now(), Until: time.Now().Add(time.Hour)}))(l.t)
+}
+
+// tokenWithID is a token that can be revoked by its id.
+func (l *locked) tokenWithID(id string, role identity.Role, name string, sites ...string) string {
+	l.t.Helper()
+	return must(l.key.Sign(pki.Token{ID: id, Name: name, Roles: role, Sites: sites, Until: time.Now().Add(time.Hour)}))(l.t)
+}
+
+// revokedList is a list with some ids, and with the names to which nothing that was
+// issued so far counts.
+func revokedList(ids, names []string) []byte {
+	var list revoked.List
+	for _, id := range ids {
+		list.Tokens = append(list.Tokens, revoked.Token{ID: id})
+	}
+	for _, name := range names {
+		list.Names = append(list.Names, revoked.Name{Name: name, IssuedBefore: time.Now()})
+	}
+	text, _ := json.Marshal(list)
+	return text
 }
 
 func (l *locked) cert(role identity.Role, name string, sites ...string) *pki.Pair {
@@ -241,13 +266,25 @@ func TestEveryRPCWithEveryCredential(t *testing.T) {
 		{"a wrong token beside a good certificate", l.as("x", l.cert(identity.Supervisor, "boss", "main")), 0, "CREDENTIAL_INVALID", false},
 	}
 	bad := l.cert(identity.Supervisor, "fired", "main")
-	revoked := l.as("", bad)
-	if err := ask(l.ctx(), revoked, getSnapshot, methods(t)[getSnapshot], "", nil); err != nil {
+	taken := l.as("", bad)
+	if err := ask(l.ctx(), taken, getSnapshot, methods(t)[getSnapshot], "", nil); err != nil {
 		t.Fatal(err)
 	}
 	l.write("crl.pem", must(l.ca.CRL(nil, time.Now(), time.Now().Add(time.Hour), bad.X509))(t))
-	l.untilRefused(revoked)
-	callers = append(callers, caller{"a revoked certificate, connected before", revoked, 0, "CREDENTIAL_REVOKED", false})
+	l.untilRefused(taken)
+	callers = append(callers, caller{"a revoked certificate, connected before", taken, 0, "CREDENTIAL_REVOKED", false})
+	single, named := l.as(l.tokenWithID("lost", identity.All, "7001", "main"), nil), l.as(l.token(identity.All, "gone", "main"), nil)
+	for _, conn := range []*grpc.ClientConn{single, named} {
+		if err := ask(l.ctx(), conn, getSnapshot, methods(t)[getSnapshot], "", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.write("revoked.json", revokedList([]string{"lost"}, []string{"gone"}))
+	l.untilRefused(single)
+	callers = append(callers,
+		caller{"a revoked token, used before", single, 0, "CREDENTIAL_REVOKED", false},
+		caller{"a token of a revoked name, used before", named, 0, "CREDENTIAL_REVOKED", false},
+		caller{"a revoked token beside a good certificate", l.as(l.tokenWithID("lost", identity.All, "7001", "main"), l.cert(identity.Supervisor, "boss", "main")), 0, "CREDENTIAL_REVOKED", false})
 	for role, name := range everybody {
 		callers = append(callers,
 			caller{role.String() + " by token", l.as(l.token(role, name, "main"), nil), role, "", false},
@@ -287,13 +324,25 @@ const getSnapshot = "/greenlane.v1.SupervisorService/GetSnapshot"
 // a moment after it is made.
 func (l *locked) untilRefused(conn *grpc.ClientConn) {
 	l.t.Helper()
+	l.until(conn, codes.Unauthenticated, codes.OK)
+}
+
+// untilAllowed asks until a connection is let in again.
+func (l *locked) untilAllowed(conn *grpc.ClientConn) {
+	l.t.Helper()
+	l.until(conn, codes.OK, codes.Unauthenticated)
+}
+
+func (l *locked) until(conn *grpc.ClientConn, want, meanwhile codes.Code) {
+	l.t.Helper()
 	ctx := l.ctx()
 	for {
 		_, err := pb.NewSupervisorServiceClient(conn).GetSnapshot(ctx, &pb.GetSnapshotRequest{OmitAgents: true})
-		if status.Code(err) == codes.Unauthenticated {
+		switch status.Code(err) {
+		case want:
 			return
-		}
-		if err != nil {
+		case meanwhile:
+		default:
 			l.t.Fatal(err)
 		}
 	}

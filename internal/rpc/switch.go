@@ -258,7 +258,7 @@ func (s *switchService) Reconcile(ctx context.Context, req *pb.ReconcileRequest)
 	s.ClaimRefused(st.name, cmd.Switch, claims)
 	out := &pb.ReconcileResponse{Added: int32(res.Added), Closed: int32(res.Closed), Kept: int32(res.Kept)}
 	for i := range res.Items {
-		out.Results = append(out.Results, s.toReconcileResult(&res.Items[i]))
+		out.Results = append(out.Results, s.toReconcileResult(s.who(ctx), &res.Items[i]))
 	}
 	return out, nil
 }

@@ -26,19 +26,36 @@ const rerankers = 64
 // steps the better.
 func (s *tierService) BatchSet(stream grpc.ClientStreamingServer[pb.TierServiceBatchSetRequest, pb.TierServiceBatchSetResponse]) error {
 	b := &batch{s: s.Server, out: &pb.TierServiceBatchSetResponse{}}
+	// A client that sends nothing must not keep the stream beyond its credential.
+	came := make(chan error, 1)
+	go s.guarded("BatchSet", func(err error) { came <- err }, func() { came <- b.receive(stream) })
+	var err error
+	select {
+	case err = <-came:
+	case <-stream.Context().Done():
+		return toError(s.log, context.Cause(stream.Context()))
+	}
+	if err == nil {
+		err = b.write(stream.Context())
+	}
+	if err != nil {
+		return toError(s.log, err)
+	}
+	return stream.SendAndClose(b.out)
+}
+
+// receive takes all items.
+func (b *batch) receive(stream grpc.ClientStreamingServer[pb.TierServiceBatchSetRequest, pb.TierServiceBatchSetResponse]) error {
 	for {
 		req, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err == nil {
 			err = b.add(req)
 		}
-		if errors.Is(err, io.EOF) {
-			if err := b.write(stream.Context()); err != nil {
-				return toError(s.log, err)
-			}
-			return stream.SendAndClose(b.out)
-		}
 		if err != nil {
-			return toError(s.log, err)
+			return err
 		}
 	}
 }

@@ -191,7 +191,7 @@ func TestListsOfCallersAreMasked(t *testing.T) {
 	for name, c := range map[string]struct {
 		tiers pb.TierServiceClient
 		want  string
-	}{"back office": {back, "+8613800138000"}, "supervisor": {sup, "**********8000"}} {
+	}{"back office": {back, "+8613800138000"}, "supervisor": {sup, "+86*******8000"}} {
 		black := must(c.tiers.ListBlacklist(l.ctx(), &pb.TierServiceListBlacklistRequest{}))(t)
 		if got := black.GetCallers(); len(got) != 1 || got[0].GetCaller() != c.want {
 			t.Errorf("%s: the blacklist shows %v, want %s", name, got, c.want)

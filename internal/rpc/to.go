@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -159,9 +158,5 @@ func toAgent(site string, a *queue.Agent) *pb.Agent {
 	return p
 }
 
-// masked leaves the last digits of a number, for those who have no need of the
-// whole: four, or of a short number so few that four are hidden.
-func masked(caller string) string {
-	shown := min(4, max(0, len(strings.TrimPrefix(caller, "+"))-4))
-	return strings.Repeat("*", len(caller)-shown) + caller[len(caller)-shown:]
-}
+// masked is a number for those who have no need of the whole.
+func masked(caller string) string { return tiering.Number(caller).Masked() }

@@ -107,10 +107,17 @@ func (v viewer) caller(n tiering.Number) string {
 }
 
 // earned converts the callback that a call earned: it has the same number, and
-// whoever sees the one sees the other.
+// whoever sees the one sees the other. The promise may be older, earned by a call of
+// another switch: then whose call, who has claimed it and why is not this one's to
+// know.
 func (v viewer) earned(site string, cb *callback.Callback, c *queue.Call) *pb.Callback {
+	foreign := !v.full && cb != nil && (c == nil || cb.CallID != c.ID)
 	v.full = v.full || cb != nil && c != nil && cb.Caller == c.Caller && v.seesCall(c)
-	return v.callback(site, cb)
+	p := v.callback(site, cb)
+	if foreign {
+		p.CallId, p.ClaimedBy, p.Note = "", "", ""
+	}
+	return p
 }
 
 // offer converts an offer. The agent it is made to is about to speak with the

@@ -15,7 +15,7 @@ import (
 
 const (
 	wholeNumber  = "+8613800138000"
-	maskedNumber = "**********8000"
+	maskedNumber = "+86*******8000"
 )
 
 // TestWhoSeesANumber is the table of who reads a caller's number in full.
@@ -97,8 +97,8 @@ func TestTheSwitchSeesTheCallbackItsCallEarned(t *testing.T) {
 
 func TestMaskedNeverShowsAllOfANumber(t *testing.T) {
 	for number, want := range map[string]string{
-		"": "", "1": "*", "8001": "****", "80011": "****1", "1234567": "****567", "12345678": "****5678",
-		"+8001": "*****", wholeNumber: maskedNumber,
+		"": "", "1": "*", "8001": "****", "80011": "*****", "1234567": "***4567", "12345678": "****5678",
+		"+8001": "+800*", "+86108001": "+86******", wholeNumber: maskedNumber,
 	} {
 		if got := masked(number); got != want {
 			t.Errorf("masked(%q) = %q, want %q", number, got, want)

@@ -31,7 +31,7 @@ func (b *batch) seal(m *queue.Machine) error {
 		return nil
 	}
 	b.events, b.gone = c.Events, c.GoneAgents
-	if err := b.writes.changes(c); err != nil || !b.erased {
+	if err := b.writes.changes(c); err != nil || !b.erased && !c.Erased {
 		return err
 	}
 	b.writes.mark(keyErased)

@@ -60,7 +60,7 @@ var (
 func pick[T any](g *Generator, what string, list []T) T { return list[g.src.Intn(what, len(list))] }
 
 func (g *Generator) erase(*queue.State) queue.Command {
-	return &queue.EraseCaller{Request: g.request(), Caller: pick(g, "caller", genCallers)}
+	return &queue.EraseCaller{Request: g.request(), Caller: pick(g, "caller", genCallers[:3]), AtEnd: !g.oneIn("only what is over", 3)}
 }
 
 // oneIn is true once in n times.
@@ -136,7 +136,7 @@ var makers = []weighted{
 	{"switch", 3, 3, func(*scene) bool { return true }, (*Generator).attachSwitch},
 	{"reconcile", 2, 2, func(*scene) bool { return true }, (*Generator).reconcile},
 	{"callback", 12, 4, func(s *scene) bool { return s.open > 0 }, (*Generator).callbackCommand},
-	{"erase", 2, 1, func(s *scene) bool { return s.open > 0 }, (*Generator).erase},
+	{"erase", 3, 1, func(s *scene) bool { return s.open > 0 || s.live > 1 }, (*Generator).erase},
 	{"restart", 2, 2, func(*scene) bool { return true }, func(*Generator, *queue.State) queue.Command { return &Restart{} }},
 }
 

@@ -48,6 +48,7 @@ func NewModel(site queue.Site) (*Model, error) {
 func (m *Model) Apply(now instant.Instant, cmd queue.Command) (queue.Result, error) {
 	m.now = max(m.now, now)
 	m.fireTimers()
+	m.eraseOver()
 
 	req := requestOf(cmd)
 	if req.ID != "" {
@@ -68,6 +69,7 @@ func (m *Model) Apply(now instant.Instant, cmd queue.Command) (queue.Result, err
 		return queue.Result{}, err
 	}
 	m.settle()
+	m.eraseOver()
 	res = m.refreshed(cmd, res)
 	if req.ID != "" {
 		m.requests = append(m.requests, &queue.RequestRecord{

@@ -25,7 +25,7 @@ func (m *Model) openPromise(caller tiering.Number, queueName string) *promise {
 // earn promises a callback to a caller who hung up, when the policy says so. A
 // promise already given stands.
 func (m *Model) earn(c *queue.Call) *promise {
-	if ok, _ := m.site.Callback.Earns(c.Tier, c.Caller, c.Wait(m.now)); !ok {
+	if ok, _ := m.site.Callback.Earns(c.Tier, c.Caller, c.Wait(m.now)); !ok || c.EraseAtEnd {
 		return nil
 	}
 	if open := m.openPromise(c.Caller, c.Queue); open != nil {
@@ -128,7 +128,7 @@ func (m *Model) advance(cb *promise) (claimant *queue.Agent) {
 		case callback.ChangeLapsed:
 			e = queue.Event{Type: queue.EventCallbackReturned, Reason: queue.ReasonClaimLapsed}
 		case callback.ChangeCancelled:
-			e = queue.Event{Type: queue.EventCallbackCancelled, Reason: callback.EndAnswered}
+			e = queue.Event{Type: queue.EventCallbackCancelled, Reason: cb.EndReason}
 		case callback.ChangeMissed:
 			e = queue.Event{Type: queue.EventCallbackMissed, Reason: callback.EndDeadline}
 		default:

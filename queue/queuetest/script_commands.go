@@ -283,7 +283,7 @@ func (s *Script) callbackCommand(w *words) queue.Command {
 	case "reschedule":
 		return &queue.RescheduleCallback{Request: w.request(), Callback: w.next(), DueAt: w.instant("due", now)}
 	case "erase":
-		return &queue.EraseCaller{Request: w.request(), Caller: tiering.Number(w.next())}
+		return &queue.EraseCaller{Request: w.request(), Caller: tiering.Number(w.next()), AtEnd: w.flag("at-end")}
 	case "cancel":
 		return &queue.CancelCallback{Request: w.request(), Callback: w.next(), Reason: w.opt("reason", "not wanted")}
 	}

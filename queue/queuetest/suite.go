@@ -133,9 +133,13 @@ func randomCases(t *testing.T, open Factory) {
 // first one drawn from the given seed: the same answers, the same events, the
 // same lists at the end. A sequence that fails is made shorter before it is shown.
 func Random(t *testing.T, open Factory, seed, n, commands int) {
+	atEnd := erasesAtEnd(t, open)
 	for i := seed; i < seed+n; i++ {
 		t.Run(fmt.Sprint("seed ", i), func(t *testing.T) {
 			seq := RandomSequence(seeded{rand.New(rand.NewPCG(uint64(i), 1))}, commands)
+			if !atEnd {
+				seq.eraseOnlyWhatIsOver()
+			}
 			err := replayOnEngine(t, open, seq)
 			if err == nil {
 				return

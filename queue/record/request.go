@@ -36,6 +36,7 @@ type storedResult struct {
 	ErasedCalls     int `cbor:"13,keyasint,omitempty"`
 	ErasedCallbacks int `cbor:"14,keyasint,omitempty"`
 	Live            int `cbor:"15,keyasint,omitempty"`
+	AtEnd           int `cbor:"16,keyasint,omitempty"`
 }
 
 type storedItem struct {
@@ -50,7 +51,7 @@ func storeRequest(r *queue.RequestRecord) storedRequest {
 		Call: res.Call, Agent: res.Agent, Offer: res.Offer, Callback: res.Callback,
 		Position: res.Position, EstimatedWait: res.EstimatedWait,
 		Added: res.Added, Closed: res.Closed, Kept: res.Kept, Reranked: res.Reranked,
-		Duplicate: res.Duplicate, ErasedCalls: res.ErasedCalls, ErasedCallbacks: res.ErasedCallbacks, Live: res.Live,
+		Duplicate: res.Duplicate, ErasedCalls: res.ErasedCalls, ErasedCallbacks: res.ErasedCallbacks, Live: res.Live, AtEnd: res.AtEnd,
 	}}
 	for _, item := range res.Items {
 		s.Result.Items = append(s.Result.Items, storedItem{item.Call, item.Outcome, storeReason(item.Err)})
@@ -64,7 +65,7 @@ func (s *storedRequest) load() *queue.RequestRecord {
 		Call: res.Call, Agent: res.Agent, Offer: res.Offer, Callback: res.Callback,
 		Position: res.Position, EstimatedWait: res.EstimatedWait,
 		Added: res.Added, Closed: res.Closed, Kept: res.Kept, Reranked: res.Reranked,
-		Duplicate: res.Duplicate, ErasedCalls: res.ErasedCalls, ErasedCallbacks: res.ErasedCallbacks, Live: res.Live,
+		Duplicate: res.Duplicate, ErasedCalls: res.ErasedCalls, ErasedCallbacks: res.ErasedCallbacks, Live: res.Live, AtEnd: res.AtEnd,
 	}}
 	for _, item := range res.Items {
 		r.Result.Items = append(r.Result.Items, queue.Item{Call: item.Call, Outcome: item.Outcome, Err: item.Refusal.load()})

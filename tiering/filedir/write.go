@@ -155,7 +155,8 @@ func (w *writer) apply(c tiering.Change, key []byte) (old, e tiering.Entry, err 
 		return old, e, w.bucket.Put(key, w.form.encode(w.site, key, c.Number, e))
 	}
 	if c.Op == tiering.OpForget {
-		if err := errors.Join(w.forgetAside(key), w.forgetRatings(key)); err != nil {
+		_, err := w.forgetAside(key)
+		if err := errors.Join(err, w.forgetRatings(key)); err != nil {
 			return old, e, err
 		}
 	}
@@ -168,16 +169,42 @@ func (w *writer) apply(c tiering.Change, key []byte) (old, e tiering.Entry, err 
 	return old, e, w.tx.Bucket(metaBucket).Put(erasedKey, []byte{1})
 }
 
+// EraseAside implements tiering.Quarantine.
+func (d *Directory) EraseAside(ctx context.Context, site string, n tiering.Number) (removed int, err error) {
+	if err := tiering.CheckSite(site); err != nil {
+		return 0, err
+	}
+	if err := n.Check(); err != nil {
+		return 0, err
+	}
+	if err := d.acquire(ctx); err != nil {
+		return 0, err
+	}
+	defer d.release()
+	err = d.update(func(tx *bolt.Tx) error {
+		w := writer{form: &d.form, site: site, tx: tx}
+		removed, err = w.forgetAside(d.form.key(site, n))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return removed, nil
+}
+
+var _ tiering.Quarantine = (*Directory)(nil)
+
 // forgetAside drops what was set aside of a caller who is forgotten.
-func (w *writer) forgetAside(key []byte) error {
+func (w *writer) forgetAside(key []byte) (removed int, err error) {
 	q, prefix := w.tx.Bucket(quarantineBucket), asidePrefix(w.site, key)
 	c := q.Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
 		if err := errors.Join(q.Delete(k), w.tx.Bucket(metaBucket).Put(erasedKey, []byte{1})); err != nil {
-			return err
+			return removed, err
 		}
+		removed++
 	}
-	return nil
+	return removed, nil
 }
 
 func asidePrefix(site string, key []byte) []byte { return fmt.Appendf(nil, "%s\x00%s\x00", site, key) }

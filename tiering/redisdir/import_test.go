@@ -43,7 +43,8 @@ func TestAnImportDoesWhatTheDefinitionSays(t *testing.T) {
 	change := rapid.Custom(func(t *rapid.T) tiering.Change {
 		c := tiering.Change{Number: number.Draw(t, "caller"), Op: tiering.OpGrade, Tier: rapid.SampledFrom(tiering.Tiers[:]).Draw(t, "tier"), At: at}
 		if rapid.IntRange(0, 4).Draw(t, "plain") == 0 {
-			c.Op = tiering.Op(rapid.IntRange(int(tiering.OpSet), int(tiering.OpForget)).Draw(t, "op"))
+			c.Op = tiering.Op(rapid.IntRange(int(tiering.OpSet), int(tiering.OpLapse)).Draw(t, "op"))
+			c.Before = at + instant.Instant(rapid.IntRange(-1000, 0).Draw(t, "before"))
 			c.Note = rapid.SampledFrom([]string{"", "why", string(make([]byte, 100))}).Draw(t, "note")
 			c.Ends = rapid.SampledFrom([]instant.Instant{0, at + 5000}).Draw(t, "ends")
 		}

@@ -189,5 +189,5 @@ func (r *run) tiers() (from, to tiering.Tier) {
 // asideField is the name under which something unreadable is kept: the instant
 // keeps a second one from the same place apart.
 func asideField(bucket uint32, field string) string {
-	return fmt.Sprintf("%03x:%x:%d", bucket&(perShard-1), field, time.Now().UnixNano())
+	return fmt.Sprintf("%s%d", asidePrefix(bucket, field), time.Now().UnixNano())
 }

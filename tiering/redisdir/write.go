@@ -45,10 +45,19 @@ func (d *Directory) SetBatch(ctx context.Context, site string, cs []tiering.Chan
 	b.make(ctx, runsOf(b.gather()), d.opt.Writers)
 	for i := range cs {
 		if cs[i].Op == tiering.OpForget && b.results[i].Err == nil {
-			_, b.results[i].Err = d.UpdateRatings(ctx, site, cs[i].Number, func(tiering.Satisfaction) tiering.Satisfaction { return tiering.Satisfaction{} })
+			b.results[i].Err = d.forgetRest(ctx, site, cs[i].Number)
 		}
 	}
 	return b.results
+}
+
+// forgetRest removes what is kept of a forgotten caller beside the entry.
+func (d *Directory) forgetRest(ctx context.Context, site string, n tiering.Number) error {
+	_, err := d.UpdateRatings(ctx, site, n, func(tiering.Satisfaction) tiering.Satisfaction { return tiering.Satisfaction{} })
+	if err == nil {
+		_, err = d.EraseAside(ctx, site, n)
+	}
+	return err
 }
 
 // batch is one SetBatch under way.

@@ -265,7 +265,8 @@ func drawChange(t *rapid.T) tiering.Change {
 	ends := rapid.SampledFrom([]instant.Instant{0, now - 1, now, now + 1000, now + 2001})
 	return tiering.Change{
 		Number: number(rapid.IntRange(0, numbersDrawn-1).Draw(t, "number")),
-		Op:     tiering.Op(rapid.IntRange(int(tiering.OpSet), int(tiering.OpForget)).Draw(t, "op")),
+		Op:     tiering.Op(rapid.IntRange(int(tiering.OpSet), int(tiering.OpLapse)).Draw(t, "op")),
+		Before: now + 1000*instant.Instant(rapid.IntRange(-1, 0).Draw(t, "before")),
 		Tier:   rapid.SampledFrom(tiering.Tiers[:]).Draw(t, "tier"),
 		Ends:   ends.Draw(t, "ends"),
 		Flags:  tiering.Flags(rapid.Byte().Draw(t, "flags")),

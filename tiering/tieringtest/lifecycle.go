@@ -340,6 +340,53 @@ func unreadableSet(t *testing.T, s Subject) {
 	counted(t, d, site, map[tiering.Tier]int64{tiering.VIP: 1})
 }
 
+// unreadableErased: what was set aside of a caller goes, and nobody else's.
+func unreadableErased(t *testing.T, s Subject) {
+	q, ok := s.Directory.(tiering.Quarantine)
+	if s.Corrupt == nil || !ok {
+		t.Skip("the adapter sets nothing aside")
+	}
+	d, ctx := s.Directory, context.Background()
+	aside := func(n tiering.Number, times int) {
+		t.Helper()
+		for range times {
+			c := set(n, tiering.VIP)
+			c.Note = strings.Repeat("n", tiering.MaxNoteBytes)
+			must(t, d, site, c)
+			s.Corrupt(site, n)
+			if _, _, err := d.Lookup(ctx, site, n); !errors.Is(err, tiering.ErrCorrupt) {
+				t.Fatal(err)
+			}
+		}
+	}
+	erase := func(n tiering.Number, want int) {
+		t.Helper()
+		if got, err := q.EraseAside(ctx, site, n); err != nil || got != want {
+			t.Fatalf("%d values of %s were removed, %v; want %d", got, n, err, want)
+		}
+	}
+	aside(li, 2)
+	aside(han, 1)
+	aside("8001", 1)
+	now := must(t, d, site, set(li, tiering.Mid))
+	erase(li, 2)
+	find(t, d, site, li, now)
+	erase(li, 0)
+	erase("8001", 1)
+	must(t, d, site, forget(han)) // which does the same
+	erase(han, 0)
+	s.Corrupt(site, li)
+	must(t, d, site, forget(li)) // before anybody has found out
+	erase(li, 0)
+	if _, err := q.EraseAside(ctx, site, "x"); !errors.Is(err, tiering.ErrNumber) {
+		t.Errorf("a wrong number: %v", err)
+	}
+	if _, err := q.EraseAside(ctx, "a b", li); !errors.Is(err, tiering.ErrSite) {
+		t.Errorf("a wrong site: %v", err)
+	}
+	counted(t, d, site, nil)
+}
+
 func storeAway(t *testing.T, s Subject) {
 	if s.Cut == nil {
 		t.Skip("the adapter's store cannot go away")

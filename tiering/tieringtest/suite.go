@@ -41,6 +41,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"sites are apart", sitesApart},
 		{"wrong arguments", wrongArguments},
 		{"context done", contextDone},
+		{"lapse", lapse},
+		{"lapse: beside changes", lapseBesideChanges},
 		{"batch: one result per change", batchResults},
 		{"batch: later sees earlier", batchOrder},
 		{"batch: large", batchLarge},
@@ -60,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"unreadable: lookup", unreadableLookup},
 		{"unreadable: walk", unreadableWalk},
 		{"unreadable: set", unreadableSet},
+		{"unreadable: erased", unreadableErased},
 		{"store away", storeAway},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2496,9 +2496,15 @@ type EraseCallerResponse struct {
 	Callbacks int32 `protobuf:"varint,2,opt,name=callbacks,proto3" json:"callbacks,omitempty"`
 	// Whether the tier directory knew the caller, and has forgotten it.
 	Tier bool `protobuf:"varint,3,opt,name=tier,proto3" json:"tier,omitempty"`
+	// Calls and callbacks under way that this engine can't erase when they end; erase
+	// again then.
+	Live int32 `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
 	// Calls that wait, are offered or talk, and callbacks that somebody has claimed.
-	// They keep the number until they are over; erase again then.
-	Live          int32 `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	// Each is erased in the step that ends it.
+	AtEnd int32 `protobuf:"varint,5,opt,name=at_end,json=atEnd,proto3" json:"at_end,omitempty"`
+	// How many records of the caller's tier that could not be read, and had been set
+	// aside, were removed.
+	Damaged       int32 `protobuf:"varint,6,opt,name=damaged,proto3" json:"damaged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2557,6 +2563,20 @@ func (x *EraseCallerResponse) GetTier() bool {
 func (x *EraseCallerResponse) GetLive() int32 {
 	if x != nil {
 		return x.Live
+	}
+	return 0
+}
+
+func (x *EraseCallerResponse) GetAtEnd() int32 {
+	if x != nil {
+		return x.AtEnd
+	}
+	return 0
+}
+
+func (x *EraseCallerResponse) GetDamaged() int32 {
+	if x != nil {
+		return x.Damaged
 	}
 	return 0
 }
@@ -2777,12 +2797,14 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x12\x16\n" +
-	"\x06caller\x18\x03 \x01(\tR\x06caller\"q\n" +
+	"\x06caller\x18\x03 \x01(\tR\x06caller\"\xa2\x01\n" +
 	"\x13EraseCallerResponse\x12\x14\n" +
 	"\x05calls\x18\x01 \x01(\x05R\x05calls\x12\x1c\n" +
 	"\tcallbacks\x18\x02 \x01(\x05R\tcallbacks\x12\x12\n" +
 	"\x04tier\x18\x03 \x01(\bR\x04tier\x12\x12\n" +
-	"\x04live\x18\x04 \x01(\x05R\x04live2\xa3\x06\n" +
+	"\x04live\x18\x04 \x01(\x05R\x04live\x12\x15\n" +
+	"\x06at_end\x18\x05 \x01(\x05R\x05atEnd\x12\x18\n" +
+	"\adamaged\x18\x06 \x01(\x05R\adamaged2\xa3\x06\n" +
 	"\x11SupervisorService\x12R\n" +
 	"\vGetSnapshot\x12 .greenlane.v1.GetSnapshotRequest\x1a!.greenlane.v1.GetSnapshotResponse\x12B\n" +
 	"\x05Watch\x12\x1a.greenlane.v1.WatchRequest\x1a\x1b.greenlane.v1.WatchResponse0\x01\x12O\n" +

@@ -102,8 +102,9 @@ type SupervisorServiceClient interface {
 	// notes. Open callbacks are cancelled with the reason "erased". Events and
 	// counters have no numbers, and stay as they are.
 	//
-	// What is under way is left alone and counted in live; call it again once that is
-	// over. Repeating it is harmless.
+	// What is under way keeps the number until it is over and is erased then, in the
+	// same step: it is counted in at_end. Such a call earns no callback, and such a
+	// callback is not tried again. Repeating it is harmless.
 	// Errors: INVALID_ARGUMENT; NOT_FOUND for the site.
 	EraseCaller(ctx context.Context, in *EraseCallerRequest, opts ...grpc.CallOption) (*EraseCallerResponse, error)
 }
@@ -303,8 +304,9 @@ type SupervisorServiceServer interface {
 	// notes. Open callbacks are cancelled with the reason "erased". Events and
 	// counters have no numbers, and stay as they are.
 	//
-	// What is under way is left alone and counted in live; call it again once that is
-	// over. Repeating it is harmless.
+	// What is under way keeps the number until it is over and is erased then, in the
+	// same step: it is counted in at_end. Such a call earns no callback, and such a
+	// callback is not tried again. Repeating it is harmless.
 	// Errors: INVALID_ARGUMENT; NOT_FOUND for the site.
 	EraseCaller(context.Context, *EraseCallerRequest) (*EraseCallerResponse, error)
 	mustEmbedUnimplementedSupervisorServiceServer()

@@ -7,7 +7,7 @@
 //     dropped. A time that does not apply is absent.
 //   - Durations are never negative and have millisecond precision.
 //   - Phone numbers in answers are in E.164 form ("+8613800138000") and may be
-//     masked to their last four digits ("*********8000") for those whose role
+//     masked to their last four digits ("+86*******8000") for those whose role
 //     does not need them. Phone numbers in requests may be written in any form
 //     that the site's number region can read. An empty number means that the
 //     caller withheld it.
