@@ -28,6 +28,9 @@ func (c *creds) ServerHandshake(raw net.Conn) (conn net.Conn, info credentials.A
 		c.gate.wasted(addressOf(raw.RemoteAddr()), 0)
 		return nil, nil, err
 	}
+	if conn == turn {
+		conn = raw // nothing stands between, and the turn is over
+	}
 	return c.gate.Meter(conn), info, nil
 }
 

@@ -286,10 +286,29 @@ type metered struct {
 type address struct {
 	net.Addr
 	conn *metered
+	host string
 }
 
 // RemoteAddr implements net.Conn.
-func (c *metered) RemoteAddr() net.Addr { return &address{c.Conn.RemoteAddr(), c} }
+func (c *metered) RemoteAddr() net.Addr {
+	peer := c.Conn.RemoteAddr()
+	return &address{peer, c, hostOf(peer)}
+}
+
+// Host names what the peer cannot easily change of its address: it is asked for with
+// each request.
+func (a *address) Host() string { return a.host }
+
+func hostOf(peer net.Addr) string {
+	switch ip := addressOf(peer); {
+	case !ip.IsValid():
+		return peer.String()
+	case ip.Is6():
+		return netip.PrefixFrom(ip, 64).String()
+	default:
+		return ip.String()
+	}
+}
 
 // Charge has a peer pay for a request that was in vain: peer is the address of a
 // connection that is metered, or else nothing is charged. All connections of an

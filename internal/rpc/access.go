@@ -232,6 +232,11 @@ func (s *Server) guardUnary(ctx context.Context, path string, next func(ctx cont
 	if !s.opts.Authenticated || e.rule.Open {
 		return next(ctx, anything)
 	}
+	return s.guardKnown(ctx, path, e, next)
+}
+
+// guardKnown is guardUnary for whoever has proved who it is.
+func (s *Server) guardKnown(ctx context.Context, path string, e entry, next func(ctx context.Context, allow func(req any) error) (any, error)) (any, error) {
 	allow := func(req any) error { return s.allow(ctx, path, &e, req) }
 	if path != nextCall {
 		res, err := next(identity.With(ctx, e.known.Identity), allow)

@@ -153,6 +153,9 @@ func roleLabel(r identity.Role) string {
 // addressOf returns what one peer cannot easily change of its address: a host has
 // all of an IPv6 /64.
 func addressOf(a net.Addr) string {
+	if known, ok := a.(interface{ Host() string }); ok {
+		return known.Host() // of a connection that is metered
+	}
 	host, _, err := net.SplitHostPort(a.String())
 	if err != nil {
 		return a.String()
