@@ -2,6 +2,7 @@ package abuse
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +17,7 @@ import (
 // legitimate is the switch that is trusted: every call of its is the VIP's.
 type legitimate struct {
 	target Target
+	name   string // begins the ids of its calls, which no other has
 	conns  []*grpc.ClientConn
 	mu     sync.Mutex
 	known  map[string]bool
@@ -26,7 +28,7 @@ type legitimate struct {
 const workers = 4
 
 func newLegitimate(ctx context.Context, t Target) (*legitimate, error) {
-	l := &legitimate{target: t, known: map[string]bool{}}
+	l := &legitimate{target: t, name: rand.Text(), known: map[string]bool{}}
 	for range workers {
 		conn, err := t.client()
 		if err != nil {
@@ -107,7 +109,7 @@ func (l *legitimate) until(ctx context.Context, done func() bool) ([]time.Durati
 func (l *legitimate) call(ctx context.Context, api pb.SwitchServiceClient) (time.Duration, error) {
 	l.mu.Lock()
 	l.n++
-	id := fmt.Sprintf("trunk-%p-%d", l, l.n)
+	id := fmt.Sprintf("%s-%d", l.name, l.n)
 	l.known[id] = true
 	l.mu.Unlock()
 	began := time.Now()

@@ -16,6 +16,10 @@ import (
 // scrapePath is the path that costs the most, and is asked for the least.
 const scrapePath = "/metrics"
 
+// atOneAddress is how many times a supervisor's wallboards an address may have while
+// nobody is asked: a floor's screens may come by one proxy, and supervisors beside them.
+const atOneAddress = 2
+
 // visitor returns who makes a request of HTTP that is no rpc. While nobody is asked,
 // an address may ask for pages what a supervisor may, and for metrics what Prometheus
 // may: Limits.Open is for gateways, and these do not come here.
@@ -29,7 +33,9 @@ func (l *limiter) visitor(ctx context.Context, path string, id identity.Identity
 		role = identity.Metrics
 	}
 	key.name = role.String() + " " + key.name
-	return key, l.limits.Roles[role]
+	limits := l.limits.Roles[role]
+	limits.Streams *= atOneAddress
+	return key, limits
 }
 
 // visit counts a request of HTTP that is no rpc. leave is to be called when it ended.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,21 +141,23 @@ func TestPagesAreBoundedWhoeverAsks(t *testing.T) {
 	if w := get("/metrics", "10.0.0.2:1"); w.Code != 200 {
 		t.Errorf("another address: %d", w.Code)
 	}
-	done := make(chan bool)
-	go func() { get("/wallboard/stream", "10.0.0.1:2"); close(done) }()
-	<-begun
+	var boards sync.WaitGroup
+	for range 2 { // an address has twice what a supervisor has
+		boards.Go(func() { get("/wallboard/stream", "10.0.0.1:2") })
+		<-begun
+	}
 	if w := get("/wallboard/stream", "10.0.0.1:3"); w.Code != 429 {
-		t.Errorf("a second wallboard: %d", w.Code)
+		t.Errorf("a third wallboard: %d", w.Code)
 	}
 	close(end)
-	<-done
+	boards.Wait()
 	const own = len("X-Filler") + 32
 	for filler, want := range map[int]int{100 - own: 200, 101 - own: 429} {
 		if w := get("/", "10.0.0.3:1", string(make([]byte, filler))); w.Code != want {
 			t.Errorf("headers of %d bytes: %d, want %d", filler+own, w.Code, want)
 		}
 	}
-	for i, want := range []int{200, 200, 200, 429} { // the wallboard was the first of four
+	for i, want := range []int{200, 200, 429} { // the wallboards were the first two of four
 		if w := get("/", "10.0.0.1:4"); w.Code != want {
 			t.Errorf("page %d: %d, want %d", i, w.Code, want)
 		}
