@@ -3,6 +3,7 @@ package decider
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -162,6 +163,20 @@ func (m *Mailbox) Waiting() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.requests)
+}
+
+// Gather lets whoever is about to submit go first, for as long as that brings more
+// and there are fewer than most. On a busy machine batches grow and each command
+// costs less; on an idle one this returns at once.
+func (m *Mailbox) Gather(most int) {
+	for n := -1; ; {
+		runtime.Gosched()
+		more := m.Waiting()
+		if more <= n || more >= most {
+			return
+		}
+		n = more
+	}
 }
 
 // wake and signal are called with mu held.

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"errors"
-	"runtime"
 	"time"
 
 	"greenlane/internal/instant"
@@ -32,7 +31,7 @@ func (e *Engine) run() {
 		case <-e.checkpoints.done: // the event log may want trimming
 			continue
 		}
-		e.gather()
+		e.mail.Gather(e.opts.MaxBatch)
 		e.turn(ticked)
 	}
 	e.timer.Stop()
@@ -54,20 +53,6 @@ func (e *Engine) closeFiles() error {
 		return errors.Join(err, e.journal.close(), e.store.db.Close())
 	}
 	return errors.Join(e.journal.remove(), e.store.db.Close())
-}
-
-// gather lets whoever is about to submit go first, for as long as that brings
-// more. On a busy machine batches grow and each command costs less; on an idle
-// one this returns at once.
-func (e *Engine) gather() {
-	for n := -1; ; {
-		runtime.Gosched()
-		more := e.mail.Waiting()
-		if more <= n || more >= e.opts.MaxBatch {
-			return
-		}
-		n = more
-	}
 }
 
 // turn takes what waits, decides it with one instant, makes it durable, and only

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -70,27 +69,13 @@ func (e *Engine) live() {
 				continue
 			}
 		}
-		e.gather()
+		e.mail.Gather(e.opts.MaxBatch)
 		e.turn(ticked, look)
 	}
 	e.timer.Stop()
 	reason := e.over()
 	for _, r := range e.mail.Take(nil, -1) {
 		r.Answer(reason)
-	}
-}
-
-// gather lets whoever is about to submit go first, for as long as that brings
-// more. On a busy machine batches grow and each command costs less; on an idle
-// one this returns at once.
-func (e *Engine) gather() {
-	for n := -1; ; {
-		runtime.Gosched()
-		more := e.mail.Waiting()
-		if more <= n || more >= e.opts.MaxBatch {
-			return
-		}
-		n = more
 	}
 }
 

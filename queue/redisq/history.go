@@ -201,9 +201,9 @@ var errAgain = errors.New("the copy was made anew")
 // forget gives the copy up, which is then read anew.
 func (e *Engine) forget(status string) error {
 	if status == statusLost {
-		e.opts.Logger.Warn("Redis has lost the end of the site's history: it is read anew", "site", e.site.Name, "version", e.at.version)
+		e.opts.Logger.Warn("Redis has lost the end of the site's history: it is read anew", "site", e.name, "version", e.at.version)
 	} else {
-		e.opts.Logger.Info("the site is read anew", "site", e.site.Name, "version", e.at.version, "why", status)
+		e.opts.Logger.Info("the site is read anew", "site", e.name, "version", e.at.version, "why", status)
 	}
 	e.machine, e.lostEnd = nil, e.lostEnd || status == statusLost
 	return errAgain
@@ -219,7 +219,7 @@ func (e *Engine) apply(f *fold) error {
 		return e.forget("damaged")
 	}
 	if err := e.machine.Sync(c); err != nil {
-		e.opts.Logger.Error("the copy can't follow", "site", e.site.Name, "error", err)
+		e.opts.Logger.Error("the copy can't follow", "site", e.name, "error", err)
 		return e.forget("inconsistent")
 	}
 	e.at, e.counters, e.unsettled, e.mine = f.at, c.Meta, "", false
