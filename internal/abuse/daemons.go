@@ -30,7 +30,8 @@ limits:
 `
 
 // Daemons are two daemons to attack, one in the clear and one that speaks TLS. Both
-// ask nobody who they are: whoever attacks gets as far as there is to get.
+// ask nobody who they are: whoever attacks gets as far as there is to get. env is more
+// environment of theirs.
 type Daemons struct {
 	dir           string
 	plain, secure *daemon.Daemon
@@ -38,7 +39,7 @@ type Daemons struct {
 }
 
 // Start starts them. log, when not nil, gets what they write.
-func Start(ctx context.Context, binary string, log io.Writer) (_ *Daemons, err error) {
+func Start(ctx context.Context, binary string, log io.Writer, env ...string) (_ *Daemons, err error) {
 	d := &Daemons{}
 	defer func() {
 		if err != nil {
@@ -48,7 +49,7 @@ func Start(ctx context.Context, binary string, log io.Writer) (_ *Daemons, err e
 	if d.dir, err = os.MkdirTemp("", "greenlane-abuse-"); err != nil {
 		return nil, err
 	}
-	opts := daemon.Options{Binary: binary, Config: config, Log: log}
+	opts := daemon.Options{Binary: binary, Config: config, Log: log, Env: env}
 	if d.plain, err = daemon.New(opts); err != nil {
 		return nil, err
 	}

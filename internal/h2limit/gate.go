@@ -346,7 +346,9 @@ func (c *metered) Read(p []byte) (int, error) {
 	if c.meter.asked || c.meter.other {
 		c.useful.Store(true)
 	}
-	if c.meter.other && n > 0 && n < worthIn && !c.gate.spend(addressOf(c.Conn.RemoteAddr()), 1) {
+	// Where only few were asked for, as net/http does to notice the client's end while
+	// it answers, it is not the client's doing.
+	if c.meter.other && n > 0 && n < min(worthIn, len(p)) && !c.gate.spend(addressOf(c.Conn.RemoteAddr()), 1) {
 		why = WhyTrickle
 	}
 	if why == "" && c.broke.Load() {

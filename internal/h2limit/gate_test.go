@@ -265,6 +265,11 @@ func TestTricklesAreCut(t *testing.T) {
 			t.Fatal("what is worth it:", err)
 		}
 	}
+	// net/http reads a byte while it answers.
+	go func() { _, _ = io.WriteString(ends[0], "x") }()
+	if _, err := conns[0].Read(make([]byte, 1)); err != nil {
+		t.Errorf("few, as only few were asked for: %v", err)
+	}
 	if err := read(conns[0], ends[0], "x"); !errors.Is(err, errCut) {
 		t.Errorf("one too many: %v", err)
 	}
