@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"greenlane/internal/auth"
+	"greenlane/internal/discreet"
 	"greenlane/internal/h2limit"
 	"greenlane/internal/identity"
 )
@@ -121,6 +122,9 @@ func (s *Server) turnAway(ctx context.Context, path string, who identity.Identit
 func (s *Server) record(ctx context.Context, r Refused) {
 	if s.opts.Refused == nil {
 		return
+	}
+	if r.Reason == reasonNoRule {
+		r.Path = discreet.Prose(r.Path) // it is whatever a client wrote
 	}
 	if p, ok := peer.FromContext(ctx); ok && r.Peer == "" {
 		r.Peer = p.Addr.String()
