@@ -53,16 +53,10 @@ func reindexTiers(ctx context.Context, cmd *cobra.Command, f *redisFlags, drop b
 	if keys == nil || keys.Old() == nil {
 		return usageErrorf("--config FILE must name privacy.index_key_file and privacy.old_index_key_file")
 	}
-	said := ""
 	done, err := redisdir.Reindex(ctx, client, keys, redisdir.ReindexOptions{
 		Log:         slog.New(discreet.Handler(slog.NewTextHandler(cmd.ErrOrStderr(), nil))),
 		MinReplicas: c.Redis.MinReplicas, DropDamaged: drop,
-		Progress: func(phase string, callers int64) {
-			if said != phase {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", phase)
-				said = phase
-			}
-		},
+		Begins: func(phase string) { fmt.Fprintln(cmd.ErrOrStderr(), phase) },
 	})
 	switch {
 	case err != nil:

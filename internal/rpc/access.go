@@ -68,7 +68,8 @@ func (s *Server) enter(ctx context.Context, path string, rule *Rule, proof func(
 	e := entry{rule: rule}
 	switch {
 	case rule == nil:
-		return e, s.turnAway(ctx, path, e.known.Identity, codes.PermissionDenied, reasonNoRule, "nobody may call this")
+		own := discreet.Prose(path) // it is whatever a client wrote
+		return e, s.turnAway(ctx, own, e.known.Identity, codes.PermissionDenied, reasonNoRule, "nobody may call this")
 	case rule.Open, !s.opts.Authenticated:
 		e.known.Identity = identity.Open()
 		return e, nil
@@ -122,9 +123,6 @@ func (s *Server) turnAway(ctx context.Context, path string, who identity.Identit
 func (s *Server) record(ctx context.Context, r Refused) {
 	if s.opts.Refused == nil {
 		return
-	}
-	if r.Reason == reasonNoRule {
-		r.Path = discreet.Prose(r.Path) // it is whatever a client wrote
 	}
 	if p, ok := peer.FromContext(ctx); ok && r.Peer == "" {
 		r.Peer = p.Addr.String()

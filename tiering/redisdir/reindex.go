@@ -50,9 +50,8 @@ type ReindexOptions struct {
 	MinReplicas int
 	// DropDamaged leaves behind what can't be read; else it ends the reindexing.
 	DropDamaged bool
-	// Progress is called, if not nil, with what is being done, and of how many callers
-	// it is done.
-	Progress func(phase string, callers int64)
+	// Begins is called, if not nil, with each phase that begins.
+	Begins func(phase string)
 }
 
 var errReindexing = fmt.Errorf("%w: they are being indexed anew, or that was broken off: `greenlane tiers reindex` goes on with it", ErrSchema)
@@ -81,10 +80,17 @@ type reindex struct {
 	oldMark, newMark string
 }
 
-// phase is what schemaKey says of a reindexing: its phase, the mark of what is there
-// afterwards, and how many callers and ratings that are.
+// phase is what schemaKey says of a reindexing: its phase, the mark of what it rests
+// on (what is copied, then the copy), and how many callers and ratings the copy has.
 func (r *reindex) phase(name string, c census) string {
-	return fmt.Sprintf("%s %s %s %s %d %d", schema, reindexing, name, strings.TrimPrefix(r.newMark, schema+" "), c.callers, c.ratings)
+	return fmt.Sprintf("%s %s %s %s %d %d", schema, reindexing, name, strings.TrimPrefix(r.restsOn(name), schema+" "), c.callers, c.ratings)
+}
+
+func (r *reindex) restsOn(phase string) (mark string) {
+	if phase == phaseCopy {
+		return r.oldMark
+	}
+	return r.newMark
 }
 
 // parsePhase is the opposite of phase.
@@ -111,8 +117,8 @@ func (r *reindex) run(ctx context.Context) (Reindexed, error) {
 	switch {
 	case text == r.newMark:
 		return Reindexed{Done: true}, nil
-	case under && mark != r.newMark:
-		return Reindexed{}, fmt.Errorf("%w: the reindexing under way was begun with another new index key", seal.ErrKey)
+	case under && mark != r.restsOn(name):
+		return Reindexed{}, fmt.Errorf("%w: the reindexing under way was begun with another old or new one", seal.ErrIndex)
 	case !under && text != r.oldMark:
 		return Reindexed{}, r.from.layout.checkKeys(ctx, r.client)
 	case !under:
@@ -135,6 +141,12 @@ func (r *reindex) run(ctx context.Context) (Reindexed, error) {
 	return Reindexed{Callers: want.callers, Ratings: want.ratings}, r.move(ctx, want)
 }
 
+func (r *reindex) begin(phase string) {
+	if r.o.Begins != nil {
+		r.o.Begins(phase)
+	}
+}
+
 // alone looks whether daemons are there: each of them listens for changes.
 func (r *reindex) alone(ctx context.Context) error {
 	listening := int64(0)
@@ -151,6 +163,7 @@ func (r *reindex) alone(ctx context.Context) error {
 
 // copy writes every caller again, and returns how many that are.
 func (r *reindex) copy(ctx context.Context) (census, error) {
+	r.begin(phaseCopy)
 	if err := r.set(ctx, r.phase(phaseCopy, census{})); err != nil {
 		return census{}, err
 	}
@@ -161,9 +174,8 @@ func (r *reindex) copy(ctx context.Context) (census, error) {
 	if err != nil {
 		return census{}, err
 	}
-	done := int64(0)
 	for _, site := range before.names() {
-		if err := r.copySite(ctx, site, &done); err != nil {
+		if err := r.copySite(ctx, site); err != nil {
 			return census{}, fmt.Errorf("site %s: %w", site, err)
 		}
 	}
@@ -195,7 +207,7 @@ func (r *reindex) giveUp(ctx context.Context) error {
 	return r.set(ctx, r.oldMark)
 }
 
-func (r *reindex) copySite(ctx context.Context, site string, done *int64) error {
+func (r *reindex) copySite(ctx context.Context, site string) error {
 	var counts [shards][len(tiering.Tiers) + 1]int64
 	for cursor := tiering.Cursor(""); ; {
 		items, next, err := r.from.Walk(ctx, site, cursor, reindexPage)
@@ -209,9 +221,6 @@ func (r *reindex) copySite(ctx context.Context, site string, done *int64) error 
 		}
 		if err := send(ctx, pipe); err != nil {
 			return err
-		}
-		if *done += int64(len(items)); r.o.Progress != nil {
-			r.o.Progress(phaseCopy, *done)
 		}
 		if cursor = next; next == "" {
 			break
@@ -278,9 +287,7 @@ func (r *reindex) drop(ctx context.Context, want census) error {
 	if err := r.set(ctx, r.phase(phaseDrop, want)); err != nil {
 		return err
 	}
-	if r.o.Progress != nil {
-		r.o.Progress(phaseDrop, want.callers)
-	}
+	r.begin(phaseDrop)
 	if err := r.remove(ctx, prefix); err != nil {
 		return err
 	}
@@ -292,9 +299,7 @@ func (r *reindex) drop(ctx context.Context, want census) error {
 
 // move gives the copy its names.
 func (r *reindex) move(ctx context.Context, want census) error {
-	if r.o.Progress != nil {
-		r.o.Progress(phaseMove, want.callers)
-	}
+	r.begin(phaseMove)
 	err := r.keys(ctx, draftPrefix, func(ctx context.Context, node *redis.Client, found []string) error {
 		pipe := node.Pipeline()
 		for _, key := range found {
