@@ -37,7 +37,12 @@ func (e *Engine) listen(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			e.health.failed(err)
+			if redis.HasErrorPrefix(err, "WRONGTYPE") {
+				err = e.sortOut(ctx)
+			}
+			if err != nil {
+				e.health.failed(err)
+			}
 			pause(listenPause)
 			continue
 		case version == 0:
@@ -141,6 +146,6 @@ func (e *Engine) trimLog(ctx context.Context) error {
 // endedBefore reports whether the events of an entry are older than an instant.
 func (e *Engine) endedBefore(m *redis.XMessage, oldest instant.Instant) bool {
 	last := seqOf(m.ID)
-	events := e.eventsOf([]redis.XMessage{*m}, last-1)
+	events := e.eventsOf([]redis.XMessage{*m}, last-1, last)
 	return len(events) == 1 && events[0].At < oldest
 }
