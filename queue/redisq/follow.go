@@ -24,7 +24,7 @@ const (
 // listen waits for commits of other daemons, on a connection of its own, and has
 // the decider look at them.
 func (e *Engine) listen(ctx context.Context) {
-	var trimmed time.Time
+	var trimmed, compared time.Time
 	pause := func(d time.Duration) {
 		select {
 		case <-time.After(d):
@@ -56,6 +56,12 @@ func (e *Engine) listen(ctx context.Context) {
 		default:
 			// It was this daemon's own. While it commits it hears of others anyway.
 			pause(knownPause)
+		}
+		if time.Since(compared) > clockEvery {
+			compared = time.Now()
+			if err := e.compareClocks(ctx); err != nil && ctx.Err() == nil {
+				e.opts.Logger.Debug("the clock could not be compared", "site", e.name, "error", err)
+			}
 		}
 		if time.Since(trimmed) > trimEvery {
 			trimmed = time.Now()
