@@ -62,6 +62,11 @@ func (e *Engine) sortAndForget() error {
 	return e.forget("a key is of another type")
 }
 
+// unblock does it with the stream that kept a commit from being written.
+func (e *Engine) unblock(r *reply) error {
+	return e.setKeyAside(e.within, int(r.number(0))-1, r.text(1))
+}
+
 // setKeyAside gives a key another name if it is of another type or, with an id, if it
 // is a stream that has entries from there on. Every daemon reads the site anew then.
 func (e *Engine) setKeyAside(ctx context.Context, key int, from string) error {

@@ -131,6 +131,43 @@ func TestDamagedSite(t *testing.T) {
 	}
 }
 
+// TestRubbishEverywhere: in every key at once, of a site with something in all of them.
+func TestRubbishEverywhere(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	one, two := open(t, client, redisq.Options{}), open(t, client, redisq.Options{})
+	onDuty(t, one, "a1")
+	do(t, two, arrive("c1"))
+	do(t, one, arrive("c2"))
+	rubbish := 0
+	for _, k := range one.Keys() {
+		switch client.Type(ctxOf(t), k).Val() {
+		case "stream":
+			client.XAdd(ctxOf(t), &redis.XAddArgs{Stream: k, Values: []string{"some", "thing"}})
+		case "hash":
+			fields := client.HKeys(ctxOf(t), k).Val()
+			if k == key(one, "site") {
+				fields = []string{"nonce", "meta", "turn", "print"}
+			}
+			for _, f := range append(fields, "no field of a daemon") {
+				client.HSet(ctxOf(t), k, f, "\x01rubbish")
+				rubbish++
+			}
+		}
+	}
+	three := open(t, client, redisq.Options{})
+	for i, e := range []*redisq.Engine{two, one, three} {
+		again(t, e, arrive(fmt.Sprint("d", i)))
+	}
+	mustAgree(t, one, two, three)
+	if n := int(client.HLen(ctxOf(t), key(one, "damaged")).Val()); n < rubbish-5 {
+		t.Errorf("%d of %d are set aside", n, rubbish)
+	}
+	onDuty(t, three, "a1")
+	if o := offerOf(t, three, "a1"); o.Call.ID != "d0" {
+		t.Errorf("offered %s", o.Call.ID)
+	}
+}
+
 // TestASiteWithoutAVersion: nobody writes, and everybody says what to do.
 func TestASiteWithoutAVersion(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()

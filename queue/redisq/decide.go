@@ -353,7 +353,7 @@ func (e *Engine) tooLate(b *batch, r *reply) error {
 		}
 		return errAgain
 	case statusBlocked:
-		if err := e.setKeyAside(e.within, int(r.number(0))-1, r.text(1)); err != nil {
+		if err := e.unblock(r); err != nil {
 			return err
 		}
 		return e.forget("a stream had other entries")

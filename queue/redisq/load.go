@@ -256,10 +256,15 @@ func (e *Engine) setAside(at place, c *queue.Changes, m mending, damaged []damag
 	if err != nil && !errors.Is(err, errUnconfirmed) {
 		return err
 	}
-	if r.status != statusOK {
-		return errAgain
+	switch r.status {
+	case statusOK:
+		return nil
+	case statusBlocked:
+		if err := e.unblock(&r); err != nil {
+			return err
+		}
 	}
-	return nil
+	return errAgain
 }
 
 // countAnew makes the counters up from the records, so that no number is given
