@@ -40,11 +40,17 @@ func (h *hearing) listen() {
 		return
 	}
 	for {
-		req, err := h.recv()
-		if err != nil {
-			return // half-closed, or gone: run notices the latter by the context
+		switch req, err := h.recv(); {
+		case err == nil:
+			h.command(h.stream.Context(), req)
+		case isUnreadable(err):
+			h.answer("", err, nil)
+		default:
+			if !errors.Is(err, io.EOF) { // else half-closed: the session goes on
+				h.out.fail(err)
+			}
+			return
 		}
-		h.command(h.stream.Context(), req)
 	}
 }
 
