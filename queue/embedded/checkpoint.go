@@ -286,8 +286,8 @@ func (s *store) lost(paths [2]string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s of the journal is missing, and with it what was acknowledged last: put it back; to go on without that, make an empty file of the name",
-		strings.Join(missing, ", "))
+	return fmt.Errorf("the journal lacks %s, which may hold what was acknowledged last: put it back, or make an empty file of that name to go on without",
+		strings.Join(missing, " and "))
 }
 
 // beside notes whether the journal's files are beside the database.

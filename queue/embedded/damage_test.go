@@ -193,7 +193,7 @@ func TestAMissingJournalIsNoticed(t *testing.T) {
 		delete(killed, path)
 		dir := killed.write(t)
 		_, err := Open(dir, testSite(), Options{})
-		if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, path)+" of the journal is missing") {
+		if err == nil || !strings.Contains(err.Error(), "the journal lacks "+filepath.Join(dir, path)+",") {
 			t.Errorf("without %s: %v", path, err)
 		}
 		if _, err := os.Stat(filepath.Join(dir, path)); err == nil {
