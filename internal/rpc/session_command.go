@@ -144,7 +144,7 @@ func (ss *session) acknowledge(ctx context.Context, ack *pb.OfferAcknowledgement
 		return
 	}
 	_, err := ss.st.engine.Do(ctx, &queue.Acknowledge{Agent: ss.agent, Offer: epoch})
-	if err != nil && status.Code(toError(ss.s.log, err)) == codes.Unavailable {
+	if err != nil && ctx.Err() == nil && status.Code(toError(ss.s.log, err)) == codes.Unavailable {
 		ss.s.log.Warn("an offer could not be acknowledged", "site", ss.st.name, "agent", ss.agent, "error", err)
 	}
 }
