@@ -25,7 +25,7 @@ func (s *callbackService) List(ctx context.Context, req *pb.CallbackServiceListR
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	st, err := s.queueOf(req.GetSite(), req.GetQueue())
+	st, err := s.queueOf(ctx, req.GetSite(), req.GetQueue())
 	if err != nil {
 		return nil, err
 	}
