@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -133,4 +134,29 @@ func TestAMessageThatIsTooLongEndsItsStream(t *testing.T) {
 	must(0, trunk.Send(&pb.ConnectRequest{SwitchId: "sw", Message: &pb.ConnectRequest_Hello{Hello: &pb.SwitchHello{}}}))(t)
 	must(0, trunk.Send(&pb.ConnectRequest{RequestId: string(make([]byte, 2000))}))(t)
 	wantCode(t, recvEnd(t, trunk.Recv), codes.ResourceExhausted, "")
+}
+
+// TestWrongMessagesWaitForTheirTurn, too: they are no way round the pace of a stream.
+func TestWrongMessagesWaitForTheirTurn(t *testing.T) {
+	const wrong, burst, every = 8, 2, 20 * time.Millisecond
+	r := newRig(t, limitedTo(rpc.RoleLimits{Rate: float64(time.Second / every), Burst: burst}))
+	trunk, err := r.conn.NewStream(r.ctx(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/greenlane.v1.SwitchService/Connect", bytesAsTheyAre)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	must(0, trunk.SendMsg(&pb.ConnectRequest{SwitchId: "sw", Message: &pb.ConnectRequest_Hello{Hello: &pb.SwitchHello{}}}))(t)
+	for range wrong {
+		must(0, trunk.SendMsg(with(&pb.ConnectRequest{}, 1, gbk)))(t)
+	}
+	for refused := 0; refused < wrong; {
+		m := new(pb.ConnectResponse)
+		must(0, trunk.RecvMsg(m))(t)
+		if m.GetResult().GetCode() == int32(codes.InvalidArgument) {
+			refused++
+		}
+	}
+	if took := time.Since(began); took < (wrong-burst)*every {
+		t.Errorf("%d messages in %v: nothing held them back", wrong, took)
+	}
 }
