@@ -79,12 +79,17 @@ func tight() []grpc.DialOption {
 // cutOff waits until the one stream was opened and ended by the daemon.
 func cutOff(t *testing.T, open *atomic.Int64) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for seen := false; !seen || open.Load() > 0; seen = seen || open.Load() > 0 {
+	untilOpen(t, open, true)
+	untilOpen(t, open, false)
+}
+
+// untilOpen waits until the daemon has a stream open, or none.
+func untilOpen(t *testing.T, open *atomic.Int64, want bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); (open.Load() > 0) != want; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatal("the client that does not read is not cut off")
+			t.Fatalf("a stream is open: %v, want %v: a client that does not read is cut off", !want, want)
 		}
-		runtime.Gosched()
 	}
 }
 
