@@ -67,36 +67,53 @@ func (r *Run) awaitOrders(ctx context.Context) {
 	}
 }
 
-// check holds the run's record against what the daemon says now.
+// check holds the run's record against what the daemon says of one moment.
 func (r *Run) check(ctx context.Context) (*pb.GetSnapshotResponse, error) {
 	r.awaitOrders(ctx)
-	var after *pb.GetSnapshotResponse
 	for {
-		var err error
-		after, err = call(ctx, &r.retries, r.supervisor.GetSnapshot, &pb.GetSnapshotRequest{Site: r.opt.Site})
+		fin, err := r.final(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if !r.follower.reach(ctx, after.GetSequence()) {
+		seq := fin.After.GetSequence()
+		if !r.follower.reach(ctx, seq) {
 			return nil, ctx.Err()
 		}
-		if r.follower.last() == after.GetSequence() {
-			break
+		now, err := r.snapshot(ctx)
+		if err != nil {
+			return nil, err
 		}
-		// A timer fired in between; look again, so that log and snapshot agree.
+		same := now.GetSequence() == seq
+		r.follower.with(func(replay *audit.Replay) {
+			if same = same && replay.Last() == seq; same {
+				audit.Check(r.ledger, replay, fin, &r.faults)
+			}
+		})
+		if same {
+			return fin.After, nil
+		}
+		// A timer fired meanwhile: ask again, so that the log, the snapshot and the lists
+		// are of one moment.
+	}
+}
+
+func (r *Run) snapshot(ctx context.Context) (*pb.GetSnapshotResponse, error) {
+	return call(ctx, &r.retries, r.supervisor.GetSnapshot, &pb.GetSnapshotRequest{Site: r.opt.Site})
+}
+
+// final asks the daemon for all that the record is held against.
+func (r *Run) final(ctx context.Context) (fin audit.Final, err error) {
+	fin = audit.Final{Calls: make(map[string]*pb.Call), Before: r.before, Streams: r.streams}
+	if fin.After, err = r.snapshot(ctx); err != nil {
+		return fin, err
 	}
 	calls, err := Calls(ctx, r.supervisor, r.opt.Site)
 	if err != nil {
-		return nil, err
+		return fin, err
 	}
-	callbacks, err := callbacksOf(ctx, r.callbacks, r.opt.Site)
-	if err != nil {
-		return nil, err
-	}
-	fin := audit.Final{Calls: make(map[string]*pb.Call, len(calls)), Callbacks: callbacks, Before: r.before, After: after, Streams: r.streams}
 	for _, c := range calls {
 		fin.Calls[c.GetCallId()] = c
 	}
-	r.follower.with(func(replay *audit.Replay) { audit.Check(r.ledger, replay, fin, &r.faults) })
-	return after, nil
+	fin.Callbacks, err = callbacksOf(ctx, r.callbacks, r.opt.Site)
+	return fin, err
 }

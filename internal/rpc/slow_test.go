@@ -105,7 +105,10 @@ func TestASlowSwitchMissesNoOrder(t *testing.T) {
 
 // The half of a Session that the daemon speaks.
 func TestASlowListenerIsCutOffAndMissesNoOffer(t *testing.T) {
-	r := newRig(t, func(_ *queue.Site, o *optsT) { o.SlowReader, o.HeartbeatEvery = 4, 50*time.Millisecond })
+	r := newRig(t, func(s *queue.Site, o *optsT) {
+		o.SlowReader, o.HeartbeatEvery = 4, 50*time.Millisecond
+		s.AckTimeout = 0 // the offer comes after thousands of events, one at a time
+	})
 	r.signIn("a")
 	conn := r.dial(tight()...)
 	defer conn.Close()

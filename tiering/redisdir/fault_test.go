@@ -187,7 +187,7 @@ func TestAKeyOfAWrongTypeIsMovedAside(t *testing.T) {
 			if err := client.HIncrBy(t.Context(), countsKey("main", p.shard()), "3", 1).Err(); err != nil {
 				t.Fatal(err)
 			}
-			if items, _, err := d.Walk(t.Context(), "main", "", 10); err != nil || len(items) != 1 {
+			if items, err := walked(t, d); err != nil || len(items) != 1 {
 				t.Errorf("%v, %v", items, err)
 			}
 		}
@@ -199,6 +199,18 @@ func TestAKeyOfAWrongTypeIsMovedAside(t *testing.T) {
 			t.Errorf("%s: %q, %v", step, text, err)
 		}
 		counted(t, d, want)
+	}
+}
+
+// walked returns all of the site's entries, and the faults of all pages.
+func walked(t *testing.T, d *Directory) (all []tiering.Item, err error) {
+	t.Helper()
+	for cursor := tiering.Cursor(""); ; {
+		items, next, fault := d.Walk(t.Context(), "main", cursor, 10)
+		all, err = append(all, items...), errors.Join(err, fault)
+		if cursor = next; next == "" {
+			return all, err
+		}
 	}
 }
 
@@ -214,15 +226,7 @@ func TestWhatCannotBeReadIsKept(t *testing.T) {
 	if err := client.HSet(t.Context(), bucketKey("main", p.bucket), "no number", "nor a value").Err(); err != nil {
 		t.Fatal(err)
 	}
-	var faults []error
-	for cursor := tiering.Cursor(""); ; {
-		_, next, err := d.Walk(t.Context(), "main", cursor, 10)
-		faults = append(faults, err)
-		if cursor = next; next == "" {
-			break
-		}
-	}
-	err := errors.Join(faults...)
+	_, err := walked(t, d)
 	if !errors.Is(err, tiering.ErrCorrupt) || !strings.Contains(err.Error(), bucketKey("main", p.bucket)) || !strings.Contains(err.Error(), who.Masked()) {
 		t.Errorf("%v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,8 +16,12 @@ import (
 // walkStep is how many buckets are read in one round trip, at most.
 const walkStep = 256
 
-// maxPage bounds a page of Walk.
-const maxPage = 10_000
+// maxPage bounds a page of Walk, and pageTime how long it reads before it returns what
+// it has: of few callers in many buckets, a page would be the whole directory.
+const (
+	maxPage  = 10_000
+	pageTime = time.Second
+)
 
 // Walk implements tiering.Directory. The order is that of the buckets, and a
 // cursor is the next bucket. A page ends with a bucket, so it holds the rest of
@@ -39,7 +44,7 @@ func (d *Directory) Walk(
 	}
 	limit = min(max(limit, 1), maxPage)
 	page := page{d: d, site: site}
-	for bucket < buckets && len(page.items) < limit {
+	for began := time.Now(); bucket < buckets && len(page.items) < limit && time.Since(began) < pageTime; {
 		shard := bucket >> bucketBits
 		entries := counts[shard].entries()
 		if entries == 0 && !counts[shard].dirty {

@@ -1296,7 +1296,7 @@ func (x *TierServiceListRequest) GetPageToken() string {
 // TierServiceListResponse is a page of all callers.
 type TierServiceListResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The callers on this page.
+	// The callers on this page; fewer than asked for, or none, before the end too.
 	Entries []*TierEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Where the next page begins; empty at the end.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
