@@ -221,6 +221,25 @@ func TestMissingRightsAreNamed(t *testing.T) {
 	}
 }
 
+// TestAClockThatIsOff: a daemon whose clock is seconds from Redis's does not start; when
+// only the tiers live there, its clock does not matter.
+func TestAClockThatIsOff(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	for by, want := range map[time.Duration]string{
+		time.Hour: "ahead of Redis's", -time.Hour: "behind Redis's", 0: "",
+	} {
+		needs := redischeck.Needs{Engine: true, Now: func() time.Time { return time.Now().Add(by) }}
+		err := redischeck.Require(t.Context(), client, needs)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "NTP")) {
+			t.Errorf("by %v: %v", by, err)
+		}
+		needs.Engine = false
+		if err := redischeck.Require(t.Context(), client, needs); err != nil {
+			t.Errorf("by %v, for tiers only: %v", by, err)
+		}
+	}
+}
+
 // admin starts servers that know DEBUG, so that it is the rights that refuse it.
 var admin = redistest.Options{Username: "admin", Password: "change-me-first", Config: []string{"enable-debug-command yes"}}
 

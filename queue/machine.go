@@ -183,10 +183,9 @@ func (m *Machine) NextTimer() (instant.Instant, bool) {
 // command changed nothing; the timers' changes stay. The result points into
 // the machine's records: Clone it before the next command.
 func (m *Machine) Apply(now instant.Instant, cmd Command) (Result, error) {
-	m.now = max(now, m.meta.Now)
-	m.meta.Now = m.now
-	m.shown.reset()
-	m.fireDue()
+	m.begin(now)
+	for m.fireNext() {
+	}
 	m.eraseOver(nil)
 	m.trim()
 	m.layGhosts()
@@ -291,16 +290,35 @@ func (m *Machine) decideRare(cmd Command) (Result, error) {
 	}
 }
 
-// fireDue fires every timer due by now, the earliest first.
-func (m *Machine) fireDue() {
-	for {
-		t := m.timers.due(m.now)
-		if t == nil {
-			return
-		}
-		m.timers.disarm(t)
-		t.owner.fire(m, m.now)
+// FireSome is the beginning of Apply, for an engine that must not write too much in
+// one go: it fires up to most of the timers due at the instant now, the earliest
+// first, and reports whether more are due. These fire with whatever comes next, at
+// this machine or at one that follows it.
+func (m *Machine) FireSome(now instant.Instant, most int) (more bool) {
+	m.begin(now)
+	for n := 0; n < most && m.fireNext(); n++ {
 	}
+	m.eraseOver(nil)
+	m.layGhosts()
+	return m.timers.due(m.now) != nil
+}
+
+// begin sets the machine to the instant of the command at hand.
+func (m *Machine) begin(now instant.Instant) {
+	m.now = max(now, m.meta.Now)
+	m.meta.Now = m.now
+	m.shown.reset()
+}
+
+// fireNext fires the earliest timer due by now and reports whether there was one.
+func (m *Machine) fireNext() bool {
+	t := m.timers.due(m.now)
+	if t == nil {
+		return false
+	}
+	m.timers.disarm(t)
+	t.owner.fire(m, m.now)
+	return true
 }
 
 // emit writes one event. The log has a copy of e.

@@ -90,7 +90,7 @@ func (z *Normalizer) NormalizeLenient(raw string) (n Number, known bool) {
 }
 
 func (z *Normalizer) refuse(fault string) error {
-	return fmt.Errorf("%w: %s; allowed are E.164 such as +8613800138000, a number as dialled inside %s, "+
+	return fmt.Errorf("%w: %s; allowed are E.164 (plus, country code, number), a number as dialled inside %s, "+
 		"a tel: or sip: URI of one, or nothing for a withheld caller id", ErrNumber, fault, z.region)
 }
 

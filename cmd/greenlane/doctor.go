@@ -27,7 +27,7 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Say whether a Redis will do, and what to change",
 		Long: `doctor looks at a Redis with the rights of the user it logs in as: version,
-persistence, eviction, memory, replicas, ACL rights, the layout of what is there,
+persistence, eviction, memory, replicas, clock, ACL rights, the layout of what is there,
 and how fast it answers. It changes nothing.
 
 Exit codes: 0 nothing keeps a daemon from starting (warnings or not), 1 something

@@ -19,6 +19,10 @@ import (
 // from the tier file, so that a site may have any name.
 const queueDir = "queue"
 
+// readTimeout is how long reading a site from Redis may take. A Redis that does not
+// answer is found out by the first question.
+const readTimeout = 5 * time.Minute
+
 func (a *App) openData() error {
 	sites, err := a.cfg.BuildSites()
 	if err != nil {
@@ -56,7 +60,7 @@ func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 	if a.redis == nil {
 		return nil, errors.New("engine redis needs redis.addresses")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
 	trips := a.daemon.RoundTrips(site.Name)
 	return redisq.Open(ctx, a.redis, site, redisq.Options{

@@ -5,11 +5,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"greenlane/internal/app"
 	"greenlane/internal/config"
@@ -72,10 +75,73 @@ func TestTwoDaemonsOnOneRedis(t *testing.T) {
 		t.Errorf("complete: %v, %v", res, err)
 	}
 	_, figures := get(t, one, "/metrics")
+	if !strings.Contains(figures, `greenlaned_clock_offset_seconds{site="main"}`) {
+		t.Error("/metrics does not tell how far the clock is from Redis's")
+	}
 	for _, result := range []string{"ok", "error"} {
 		if want := `greenlaned_store_round_trip_duration_seconds_count{command="commands",result="` + result + `",site="main"}`; !strings.Contains(figures, want) {
 			t.Errorf("/metrics has no %s", want)
 		}
+	}
+}
+
+// TestARedisThatIsEmptied: whoever has a stream learns that what it knows is gone, signs
+// in or tells of its calls anew, and these are there with their original arrival.
+func TestARedisThatIsEmptied(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	a := start(t, configOf(t, onRedis(server)), app.Options{})
+	conn := dial(t, a, insecure.NewCredentials())
+	agents, switches := pb.NewAgentServiceClient(conn), pb.NewSwitchServiceClient(conn)
+	signIn := &pb.SignInRequest{AgentId: "a1", Queues: []*pb.AgentQueue{{Queue: "default"}}}
+	open := func() grpc.BidiStreamingClient[pb.SessionRequest, pb.SessionResponse] {
+		session, err := agents.Session(ctx(t))
+		if err == nil {
+			err = session.Send(&pb.SessionRequest{Message: &pb.SessionRequest_Hello{Hello: &pb.SessionHello{AgentId: "a1", SignIn: signIn}}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := session.Recv(); err != nil || res.GetWelcome() == nil {
+			t.Fatalf("%v, %v", res, err)
+		}
+		return session
+	}
+	session := open()
+	orders, err := switches.Connect(ctx(t))
+	if err == nil {
+		err = orders.Send(&pb.ConnectRequest{SwitchId: "s1", Message: &pb.ConnectRequest_Hello{Hello: &pb.SwitchHello{}}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := orders.Recv(); err != nil || res.GetWelcome() == nil {
+		t.Fatalf("%v, %v", res, err)
+	}
+
+	if err := server.Client().FlushAll(ctx(t)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for err = nil; err == nil; {
+		_, err = session.Recv()
+	}
+	if status.Code(err) != codes.OutOfRange {
+		t.Errorf("the session ends with %v", err)
+	}
+	for err = nil; err == nil; {
+		_, err = orders.Recv()
+	}
+	if status.Code(err) != codes.OutOfRange {
+		t.Errorf("the switch's stream ends with %v", err)
+	}
+	arrived := timestamppb.New(time.Now().Add(-time.Minute).Truncate(time.Millisecond))
+	res, err := switches.Reconcile(ctx(t), &pb.ReconcileRequest{SwitchId: "s1", Calls: []*pb.LiveCall{{CallId: "c1", ArrivedAt: arrived}}})
+	if err != nil || res.GetAdded() != 1 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	session = open()
+	offered, err := session.Recv()
+	if call := offered.GetOffer().GetCall(); err != nil || call.GetCallId() != "c1" || !call.GetJoinedAt().AsTime().Equal(arrived.AsTime()) {
+		t.Errorf("offered %v, %v", offered, err)
 	}
 }
 

@@ -78,6 +78,11 @@ func (a *App) register(sites []queue.Site) error {
 		if err := a.daemon.Feed(site.Name, a.feedStats(i)); err != nil {
 			return err
 		}
+		if e, ok := a.engines[i].(interface{ ClockOffset() time.Duration }); ok {
+			if err := a.daemon.Clock(site.Name, e.ClockOffset); err != nil {
+				return err
+			}
+		}
 	}
 	n := a.server.Counts()
 	for _, open := range []struct {

@@ -40,7 +40,7 @@ func (a *App) openDirectory() error {
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	if err := redischeck.Require(ctx, client, redischeck.Needs{
-		MinReplicas: a.cfg.Redis.MinReplicas, Engine: a.cfg.Engine == config.EngineRedis,
+		MinReplicas: a.cfg.Redis.MinReplicas, Engine: a.cfg.Engine == config.EngineRedis, Now: a.opts.Now,
 	}); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}

@@ -109,7 +109,11 @@ func (q *Queue) build(zone *time.Location) (queue.Queue, error) {
 	}
 	hours, err := q.Hours.build(zone)
 	if err != nil {
-		return out, fmt.Errorf("queues.%s.%w", q.Name, err)
+		faults := split(err)
+		for i := range faults {
+			faults[i] = fmt.Errorf("queues.%s.%w", q.Name, faults[i])
+		}
+		return out, errors.Join(faults...)
 	}
 	out.Hours = hours
 	return out, nil

@@ -75,8 +75,8 @@ func (c *Config) BuildSites() ([]queue.Site, error) {
 			where += " " + s.Name
 		}
 		site, err := s.Build()
-		if err == nil && !validSiteName(s.Name) {
-			err = fmt.Errorf("name: %q must be 1 to 64 letters, digits, '.', '_' or '-', and not begin with '.'", s.Name)
+		if s.Name != "" && !validSiteName(s.Name) {
+			err = errors.Join(fmt.Errorf("name: %q must be 1 to 64 letters, digits, '.', '_' or '-', and not begin with '.'", s.Name), err)
 		}
 		for _, e := range split(err) {
 			faults = append(faults, fmt.Errorf("%s: %w", where, e))
@@ -125,8 +125,8 @@ func (c *Config) checkAddress(key, addr string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %q is no address: host:port is allowed", key, addr)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%s: %q has no port: a number from 0 (any free one) to 65535 is allowed, not %v", key, addr, n)
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s: %q has no port that there is: a number from 0 (any free one) to 65535 is allowed", key, addr)
 	}
 	switch {
 	case c.Insecure, isLoopback(host):

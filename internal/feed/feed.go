@@ -59,6 +59,7 @@ type Feed struct {
 	mu       sync.Mutex
 	cutOff   int64  // subscribers that did not read
 	position uint64 // the last event that was handed to the subscribers
+	losses   int    // how often events were missed for good
 	ended    bool
 	agents   map[string][]*Sub
 	switches map[string][]*Sub
@@ -137,7 +138,7 @@ func (f *Feed) run() {
 		case f.stop.Err() != nil, errors.Is(err, queue.ErrClosed):
 			return
 		case errors.Is(err, queue.ErrTrimmed):
-			err = f.skip()
+			err = f.skip(err)
 		case err == nil:
 			f.dispatch(events)
 		}
@@ -164,10 +165,10 @@ func (f *Feed) sleep(d time.Duration) bool {
 	}
 }
 
-// skip goes on at the log's end after this reader was left behind by the
-// trimming. Every live subscriber has missed something: it is cut off, and its
-// own resumption tells it that its cursor was trimmed.
-func (f *Feed) skip() error {
+// skip goes on at the log's end after this reader was left behind by the trimming,
+// or after the log has lost its end. Every subscriber has missed something for good,
+// and is told so: its cursor may be one that the log is yet to reach again.
+func (f *Feed) skip(lost error) error {
 	last, err := f.src.LastEvent(f.stop)
 	if err != nil {
 		return err
@@ -175,8 +176,9 @@ func (f *Feed) skip() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.position = last
+	f.losses++
 	f.eachLocked(func(s *Sub) {
-		s.finish(ErrCutOff)
+		s.finish(lost)
 		f.cutOff++
 	})
 	f.forgetLocked()

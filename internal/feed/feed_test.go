@@ -66,7 +66,7 @@ func (l *log) Events(ctx context.Context, after uint64, limit int) ([]queue.Even
 		case l.fail != nil:
 			defer l.mu.Unlock()
 			return nil, l.fail
-		case after+1 < l.oldest:
+		case after+1 < l.oldest, after > uint64(len(l.events)):
 			defer l.mu.Unlock()
 			return nil, &queue.Error{Kind: queue.ErrTrimmed, Oldest: l.oldest}
 		case after < uint64(len(l.events)):
@@ -285,6 +285,30 @@ func TestTrimmedCursorIsSaid(t *testing.T) {
 	var e *queue.Error
 	if !errors.As(err, &e) || e.Oldest != 6 {
 		t.Fatalf("got %v, want ErrTrimmed with the oldest", err)
+	}
+}
+
+// TestALogThatLostItsEnd: every subscriber is told, whether it waits or still reads,
+// since the numbers that it has seen come again with other events.
+func TestALogThatLostItsEnd(t *testing.T) {
+	l := newLog()
+	l.write(agentEvents("a", 10)...)
+	f := start(t, l, Options{})
+	waits, reads := f.Agent("a", FromNow), f.Agent("a", 4)
+	defer waits.Close()
+	defer reads.Close()
+	l.set(func(l *log) { l.events, l.oldest = nil, 1 })
+	<-waits.Ready()
+	for name, s := range map[string]*Sub{"one that waits": waits, "one that reads": reads} {
+		if _, err := s.Take(context.Background(), nil, 7); !errors.Is(err, queue.ErrTrimmed) {
+			t.Errorf("%s is told %v", name, err)
+		}
+	}
+	fresh := f.Agent("a", FromNow)
+	defer fresh.Close()
+	l.write(agentEvents("a", 1)...)
+	if got, err := read(t, fresh, 1); err != nil || len(got) != 1 || got[0] != 1 {
+		t.Errorf("afterwards: %v, %v", got, err)
 	}
 }
 

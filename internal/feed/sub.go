@@ -29,6 +29,8 @@ type Sub struct {
 	cursor  uint64 // everything up to here was taken, or is not for this subscriber
 	live    bool   // registered: events come by push; else they are read from the log
 	err     error
+
+	losses int // of the feed when the subscription began
 }
 
 // FromNow is the cursor of a subscriber that wants only what is yet to come.
@@ -51,6 +53,7 @@ func (f *Feed) subscribe(k kind, key string, after uint64, limit int) *Sub {
 	s := &Sub{feed: f, kind: k, key: key, limit: limit, ready: make(chan struct{}, 1)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	s.losses = f.losses
 	switch {
 	case f.ended:
 		s.finish(ErrStopped)
@@ -114,6 +117,12 @@ func (s *Sub) catchUp(ctx context.Context, buf []*queue.Event, most int) ([]*que
 			f.mu.Unlock()
 			s.finish(ErrStopped)
 			return nil, ErrStopped
+		}
+		if s.losses != f.losses {
+			// The cursor may be one that the log is yet to reach again.
+			oldest := f.position + 1
+			f.mu.Unlock()
+			return nil, &queue.Error{Kind: queue.ErrTrimmed, Field: "after", Oldest: oldest, Detail: "events were lost while they were read"}
 		}
 		if s.cursor >= f.position {
 			s.mu.Lock()

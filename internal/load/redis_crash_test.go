@@ -32,6 +32,20 @@ func faultsOf(t *testing.T) int {
 	return n
 }
 
+// seedOf is what the day and the faults are drawn from: GREENLANE_REDIS_SEED, else 11.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	s := os.Getenv("GREENLANE_REDIS_SEED")
+	if s == "" {
+		return 11
+	}
+	seed, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("GREENLANE_REDIS_SEED: %q must be a whole number", s)
+	}
+	return seed
+}
+
 // TestTwoDaemonsUnderFaults plays a busy day to two daemons on one Redis, and
 // kills (-9) daemons and the Redis, and stops daemons for longer than their
 // lease, while agents and switches move from one daemon to the other. In the end
@@ -53,8 +67,8 @@ func TestTwoDaemonsUnderFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := &faults{t: t, redis: redis, daemons: []*daemon.Daemon{one, two}, front: newFront(t, one.Addr(), two.Addr()), chance: rand.New(rand.NewPCG(5, 6))}
-	seed := uint64(11)
+	seed := seedOf(t)
+	f := &faults{t: t, redis: redis, daemons: []*daemon.Daemon{one, two}, front: newFront(t, one.Addr(), two.Addr()), chance: rand.New(rand.NewPCG(5, seed))}
 	made, err := day.Make(day.Bank(), day.Options{Seed: seed, Rate: 50.0 / crashSpeed, Withheld: 0.02})
 	if err != nil {
 		t.Fatal(err)

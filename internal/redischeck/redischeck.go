@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"greenlane/queue/redisq"
 )
 
 // Level is how bad a finding is.
@@ -44,6 +46,8 @@ type Finding struct {
 type Needs struct {
 	MinReplicas int  // replicas that shall confirm each change
 	Engine      bool // the queues live in Redis too
+	// Now is the daemon's clock; nil is time.Now.
+	Now func() time.Time
 }
 
 // minVersion is the oldest Redis that will do: scripts that say what they may do
@@ -132,6 +136,7 @@ func (e *examiner) server(ctx context.Context, where string, c redis.Cmdable, ne
 	e.persistence(where, info)
 	e.memory(where, info)
 	e.replicas(where, info, needs)
+	e.clock(ctx, where, c, needs)
 	if thorough {
 		e.listpack(ctx, where, c)
 	}
@@ -220,6 +225,34 @@ func (e *examiner) replicas(where string, info map[string]string, needs Needs) {
 	default:
 		e.add(OK, where, "replicas", found, "")
 	}
+}
+
+// clock compares the clocks. Only with the engine anything depends on them.
+func (e *examiner) clock(ctx context.Context, where string, c redis.Cmdable, needs Needs) {
+	now := needs.Now
+	if now == nil {
+		now = time.Now
+	}
+	offset, err := redisq.ClockOffset(ctx, c, now)
+	if err != nil || !needs.Engine {
+		return // the rights are looked at by themselves
+	}
+	found, level := "less than "+redisq.ClockWarn.String()+" off", OK
+	if offset.Abs() > redisq.ClockWarn {
+		word := "ahead of"
+		if offset < 0 {
+			word = "behind"
+		}
+		found, level = fmt.Sprintf("this machine's clock is %v %s Redis's", offset.Abs().Round(time.Millisecond), word), Warn
+	}
+	if offset.Abs() > redisq.ClockFail {
+		level = Fail
+	}
+	do := ""
+	if level != OK {
+		do = "set the clocks of all machines by NTP: a daemon whose clock is ahead fires every daemon's timers early"
+	}
+	e.add(level, where, "clock", found, do)
 }
 
 // leastEntries is how many fields a bucket of tiering/redisdir may have with a

@@ -59,8 +59,8 @@ func engineTrials() [][]any {
 	key := func(name string) string { return redisq.DefaultPrefix + ":{doctor}:" + name }
 	hash, stream := key("hash"), key("stream")
 	return [][]any{
-		{"time"}, {"client id"}, {"client unblock", 0}, {"exists", hash},
-		{"hset", hash, "f", "1"}, {"hget", hash, "f"}, {"hmget", hash, "f"}, {"hscan", hash, 0}, {"hdel", hash, "f"},
+		{"time"}, {"client id"}, {"client unblock", 0}, {"exists", hash}, {"type", hash}, {"rename", hash, hash},
+		{"hset", hash, "f", "1"}, {"hget", hash, "f"}, {"hmget", hash, "f"}, {"hlen", hash}, {"hscan", hash, 0}, {"hdel", hash, "f"},
 		{"xadd", stream, "nomkstream", "*", "f", "v"}, {"xrange", stream, "-", "+"}, {"xrevrange", stream, "+", "-"},
 		{"xtrim", stream, "maxlen", 0}, {"xread", "count", 1, "streams", stream, "0"},
 		{"eval", "#!lua\nreturn 1", 1, hash}, {"evalsha", strings.Repeat("0", 40), 1, hash},

@@ -25,7 +25,7 @@ func (s *callbackService) List(ctx context.Context, req *pb.CallbackServiceListR
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	st, err := s.queueOf(req.GetSite(), req.GetQueue())
+	st, err := s.queueOf(ctx, req.GetSite(), req.GetQueue())
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (c *check) number(z *tiering.Normalizer, raw string) tiering.Number {
 	case err != nil:
 		c.fault("caller", "%s", err.Error())
 	case n == tiering.Withheld:
-		c.fault("caller", "a phone number is needed, such as +8613800138000")
+		c.fault("caller", "a phone number is needed: E.164 (plus, country code, number), or as dialled inside the country")
 	}
 	return n
 }

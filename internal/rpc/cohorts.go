@@ -22,7 +22,7 @@ func (s *supervisorService) GetCohorts(ctx context.Context, req *pb.GetCohortsRe
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	st, err := s.queueOf(req.GetSite(), req.GetQueue())
+	st, err := s.queueOf(ctx, req.GetSite(), req.GetQueue())
 	if err != nil {
 		return nil, err
 	}

@@ -91,9 +91,26 @@ func (cn *connection) listen() {
 		if !cn.take(ctx, req, req == first) {
 			return
 		}
-		if req, err = cn.stream.Recv(); err != nil {
-			return // half-closed, or gone: run notices the latter by the context
+		if req, err = cn.hear(ctx); err != nil {
+			if !errors.Is(err, io.EOF) { // else half-closed: the orders go on
+				cn.badly = err
+				close(cn.broken)
+			}
+			return
 		}
+	}
+}
+
+// hear returns the next message that can be read. One that can't is answered: the
+// switch learns by its result which it was.
+func (cn *connection) hear(ctx context.Context) (*pb.ConnectRequest, error) {
+	for {
+		req := new(pb.ConnectRequest)
+		err := cn.stream.RecvMsg(req)
+		if !isUnreadable(err) {
+			return req, err
+		}
+		cn.answer(ctx, req.GetRequestId(), func(context.Context) (*pb.ConnectResult, error) { return nil, err })
 	}
 }
 

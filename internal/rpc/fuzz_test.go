@@ -148,6 +148,14 @@ func (s *script[Req, Res]) Recv() (*Req, error) {
 	return m, nil
 }
 
+func (s *script[Req, Res]) RecvMsg(m any) error {
+	in, err := s.Recv()
+	if err == nil {
+		proto.Merge(m.(proto.Message), any(in).(proto.Message))
+	}
+	return err
+}
+
 func (s *script[Req, Res]) Send(m *Res) error {
 	if _, err := proto.Marshal(any(m).(proto.Message)); err != nil {
 		s.mu.Lock()

@@ -39,16 +39,26 @@ func (i *interceptor) unary(ctx context.Context, req any, info *grpc.UnaryServer
 		if info.FullMethod == nextCall {
 			took = -1
 		}
-		i.observe(info.FullMethod, status.Code(err), took)
+		i.observe(info.FullMethod, ended(ctx, err), took)
 	}()
 	defer i.recovered(info.FullMethod, &err)
 	return i.admitted(ctx, req, info, handle)
 }
 
+// ended is the code that a request counts with. One whose client went away before the
+// engine's answer is no failure of the engine.
+func ended(ctx context.Context, err error) codes.Code {
+	code := status.Code(err)
+	if code == codes.Unavailable && ctx.Err() != nil {
+		return status.FromContextError(ctx.Err()).Code()
+	}
+	return code
+}
+
 func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
 	defer func() {
 		if i.observe != nil {
-			i.observe(info.FullMethod, status.Code(err), -1)
+			i.observe(info.FullMethod, ended(stream.Context(), err), -1)
 		}
 	}()
 	defer i.recovered(info.FullMethod, &err)

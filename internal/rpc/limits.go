@@ -377,8 +377,9 @@ type limited struct {
 
 // RecvMsg implements grpc.ServerStream.
 func (s *limited) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return s.l.tooLong(s.Context(), s.g, err)
+	unread := s.ServerStream.RecvMsg(m)
+	if unread != nil && !isUnreadable(unread) {
+		return s.l.tooLong(s.Context(), s.g, unread)
 	}
 	if err := s.l.message(s.Context(), s.g, m); err != nil {
 		return err
@@ -389,7 +390,7 @@ func (s *limited) RecvMsg(m any) error {
 		}
 	}
 	s.begun = true
-	return nil
+	return unread
 }
 
 func pauseFor(ctx context.Context, d time.Duration) error {

@@ -55,6 +55,7 @@ func (s *Server) ServerOptions(secure *tls.Config, observe Observe) []grpc.Serve
 		grpc.ReadBufferSize(readBuffer),
 		grpc.WriteBufferSize(writeBuffer),
 		grpc.InTapHandle(s.known),
+		grpc.ForceServerCodecV2(protobuf),
 		grpc.UnaryInterceptor(i.unary),
 		grpc.StreamInterceptor(i.stream),
 	}

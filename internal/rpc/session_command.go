@@ -40,11 +40,17 @@ func (h *hearing) listen() {
 		return
 	}
 	for {
-		req, err := h.recv()
-		if err != nil {
-			return // half-closed, or gone: run notices the latter by the context
+		switch req, err := h.recv(); {
+		case err == nil:
+			h.command(h.stream.Context(), req)
+		case isUnreadable(err):
+			h.answer("", err, nil)
+		default:
+			if !errors.Is(err, io.EOF) { // else half-closed: the session goes on
+				h.out.fail(err)
+			}
+			return
 		}
-		h.command(h.stream.Context(), req)
 	}
 }
 
@@ -138,7 +144,7 @@ func (ss *session) acknowledge(ctx context.Context, ack *pb.OfferAcknowledgement
 		return
 	}
 	_, err := ss.st.engine.Do(ctx, &queue.Acknowledge{Agent: ss.agent, Offer: epoch})
-	if err != nil && status.Code(toError(ss.s.log, err)) == codes.Unavailable {
+	if err != nil && ctx.Err() == nil && status.Code(toError(ss.s.log, err)) == codes.Unavailable {
 		ss.s.log.Warn("an offer could not be acknowledged", "site", ss.st.name, "agent", ss.agent, "error", err)
 	}
 }

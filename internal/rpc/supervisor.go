@@ -57,7 +57,7 @@ func (s *supervisorService) ListCalls(ctx context.Context, req *pb.ListCallsRequ
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	st, err := s.queueOf(req.GetSite(), req.GetQueue())
+	st, err := s.queueOf(ctx, req.GetSite(), req.GetQueue())
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +78,9 @@ func (s *supervisorService) ListCalls(ctx context.Context, req *pb.ListCallsRequ
 	return out, nil
 }
 
-// queueOf finds the site and makes sure that it has the queue, if one is named.
-func (s *Server) queueOf(siteName, queueName string) (*site, error) {
+// queueOf finds the site and makes sure that it has the queue, if one is named. One that
+// was taken out of the configuration is the engine's for as long as it goes on.
+func (s *Server) queueOf(ctx context.Context, siteName, queueName string) (*site, error) {
 	st, err := s.site(siteName)
 	if err != nil || queueName == "" {
 		return st, err
@@ -89,7 +90,10 @@ func (s *Server) queueOf(siteName, queueName string) (*site, error) {
 			return st, nil
 		}
 	}
-	return nil, toError(s.log, &queue.Error{Kind: queue.ErrQueueNotFound, Field: "queue", Detail: quote(queueName) + " is no queue of site " + st.name})
+	if _, _, err := st.engine.Calls(ctx, queue.CallFilter{Queue: queueName, States: []queue.CallState{queue.CallOffered}, Limit: 1}); err != nil {
+		return nil, toError(s.log, err)
+	}
+	return st, nil
 }
 
 // signedIn are the agents that ListAgents returns when it is not told which.
@@ -112,7 +116,7 @@ func (s *supervisorService) ListAgents(ctx context.Context, req *pb.ListAgentsRe
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	st, err := s.queueOf(req.GetSite(), req.GetQueue())
+	st, err := s.queueOf(ctx, req.GetSite(), req.GetQueue())
 	if err != nil {
 		return nil, err
 	}

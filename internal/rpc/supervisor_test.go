@@ -6,12 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"greenlane/internal/rpc"
 	"greenlane/metrics"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
+	"greenlane/tiering"
 )
 
 // busySite has a call in most states there are.
@@ -303,4 +306,43 @@ func TestStreamEventsFromBeforeWhatIsKept(t *testing.T) {
 	if first := must(recvOne(fromOldest.Recv))(t).GetEvent().GetSequence(); first < 2 {
 		t.Errorf("the oldest event kept is %d", first)
 	}
+}
+
+// registered is what a server registered.
+type registered map[string]any
+
+func (r registered) RegisterService(desc *grpc.ServiceDesc, impl any) { r[desc.ServiceName] = impl }
+
+// TestAQueueThatWasTakenOutIsListedWhileItGoesOn: its callers still wait, and somebody
+// has to see them.
+func TestAQueueThatWasTakenOutIsListedWhileItGoesOn(t *testing.T) {
+	r := newRig(t)
+	r.signIn("a", "billing")
+	must(r.sw.CallArrived(r.ctx(), &pb.CallArrivedRequest{SwitchId: "sw", CallId: "c1", Queue: "billing"}))(t)
+	normalizer, err := tiering.NewNormalizer("CN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A daemon without the queue, over an engine that goes on with it.
+	server, err := rpc.New(rpc.Options{
+		Sites:      []rpc.Site{{Config: queue.DefaultSite("main"), Engine: r.engine, Feed: r.feed}},
+		Normalizer: normalizer, Tiers: r.tiers, Directory: r.dir,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := registered{}
+	server.Register(services)
+	sup := services["greenlane.v1.SupervisorService"].(pb.SupervisorServiceServer)
+	if calls := must(sup.ListCalls(r.ctx(), &pb.ListCallsRequest{Queue: "billing"}))(t).GetCalls(); len(calls) != 1 {
+		t.Errorf("%d calls are listed", len(calls))
+	}
+	if agents := must(sup.ListAgents(r.ctx(), &pb.ListAgentsRequest{Queue: "billing"}))(t).GetAgents(); len(agents) != 1 {
+		t.Errorf("%d agents are listed", len(agents))
+	}
+	must(sup.GetCohorts(r.ctx(), &pb.GetCohortsRequest{Queue: "billing"}))(t)
+	back := services["greenlane.v1.CallbackService"].(pb.CallbackServiceServer)
+	must(back.List(r.ctx(), &pb.CallbackServiceListRequest{Queue: "billing"}))(t)
+	_, err = back.List(r.ctx(), &pb.CallbackServiceListRequest{Queue: "nowhere"})
+	wantCode(t, err, codes.NotFound, "")
 }

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
-	_ "google.golang.org/grpc/encoding/proto" // the codec that is looked up below
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 )
@@ -45,10 +44,11 @@ func later(path string, handle grpc.MethodHandler) grpc.MethodHandler {
 			return handle(srv, ctx, decode, nil)
 		}
 		u := &unread{read: func(ctx context.Context, most int, check func(any) error) (any, error) {
+			read := func(m any) error { return open(m, decode) }
 			if source := sourceOf(ctx, most); source != nil {
-				decode = func(m any) error { return source.only(ctx, m, most) }
+				read = func(m any) error { return source.only(ctx, m, most) }
 			}
-			return handle(srv, ctx, decode, func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+			return handle(srv, ctx, read, func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 				if err := check(req); err != nil {
 					return nil, err
 				}
@@ -135,10 +135,7 @@ func (s *source) next(ctx context.Context, m any, most int) error {
 		return readError(ctx, err)
 	}
 	defer data.Free()
-	if err := encoding.GetCodecV2("proto").Unmarshal(data, m); err != nil {
-		return status.Errorf(codes.Internal, "the message is not what it should be: %v", err)
-	}
-	return nil
+	return open(m, func(p any) error { return protobuf.Unmarshal(data, p) })
 }
 
 // only reads the one message of a request.
@@ -175,7 +172,7 @@ func (s *measured) bound(most int) { s.bytes, s.most = sourceOf(s.Context(), mos
 func (s *measured) RecvMsg(m any) error {
 	switch {
 	case s.bytes == nil:
-		return s.ServerStream.RecvMsg(m)
+		return open(m, s.ServerStream.RecvMsg)
 	case s.one:
 		return s.bytes.only(s.Context(), m, s.most)
 	}

@@ -72,7 +72,7 @@ func TestWhatIsNoMessage(t *testing.T) {
 		"half a message":     {append(prefix(9), 1, 2), "13"},
 		"two messages":       {append(prefix(0), prefix(0)...), "13"},
 		"a packed message":   {[]byte{1, 0, 0, 0, 0}, "13"},
-		"no protobuf":        {append(prefix(2), 0, 0), "13"},
+		"no protobuf":        {append(prefix(2), 0, 0), "3"},
 		"a message, at last": {prefix(0), "0"},
 	} {
 		if got := l.frames(getSnapshot, boss, x.data, true); got != x.want {

@@ -231,7 +231,7 @@ func (b *board) drain(ctx context.Context, sub *feed.Sub) (*feed.Sub, error) {
 	for {
 		events, err := sub.Take(ctx, buf, 1<<20)
 		switch {
-		case errors.Is(err, feed.ErrCutOff): // more came than a subscriber may hold
+		case errors.Is(err, feed.ErrCutOff), errors.Is(err, queue.ErrTrimmed): // more came than a subscriber may hold
 			sub.Close()
 			return b.Feed.All(feed.FromNow), nil
 		case err != nil:

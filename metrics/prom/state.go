@@ -1,6 +1,10 @@
 package prom
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Tiers are the counts of a tier resolver at one moment.
 type Tiers struct {
@@ -45,6 +49,14 @@ func (d *Daemon) Feed(site string, read func() Feed) error {
 		growing("event_subscribers_cut_off_total", "Subscribers that did not read and were cut off; each resumes from its cursor.",
 			func(f Feed) float64 { return float64(f.CutOff) }),
 	))
+}
+
+// Clock registers by how much the daemon's clock is ahead of that of the server that a
+// site's engine has.
+func (d *Daemon) Clock(site string, ahead func() time.Duration) error {
+	return d.reg.Register(newState(ahead, prometheus.Labels{"site": site},
+		now("clock_offset_seconds", "By how much this daemon's clock is ahead of the clock of the store's server; negative when it is behind.",
+			time.Duration.Seconds)))
 }
 
 // Open registers a gauge of what is open now: streams or long polls of one kind.

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -201,7 +203,7 @@ func (s *store) apply(list []write, id, last uint64, trim func(tx *bbolt.Tx, las
 			runtime.Gosched() // calls go first
 		}
 	}
-	if err := putPosition(tx, position{id, last}); err != nil {
+	if err := putPosition(tx, position{Journal: id, Record: last, Beside: true}); err != nil {
 		return 0, err
 	}
 	if err := trim(tx, lastEvent, events); err != nil {
@@ -234,6 +236,13 @@ func (op *write) apply(b *bbolt.Bucket) error {
 type position struct {
 	Journal uint64 `cbor:"1,keyasint"`
 	Record  uint64 `cbor:"2,keyasint"`
+	// Beside says that the journal's files are beside the database, and may hold more.
+	Beside bool `cbor:"3,keyasint,omitempty"`
+}
+
+func readPosition(tx *bbolt.Tx) (at position, err error) {
+	err = decode(nil, bucketMeta, keyJournal, tx.Bucket(bucketNames[bucketMeta]).Get(keyJournal), &at)
+	return at, err
 }
 
 func putPosition(tx *bbolt.Tx, p position) error {
@@ -248,17 +257,59 @@ func putPosition(tx *bbolt.Tx, p position) error {
 	return list[0].apply(list[0].in(tx))
 }
 
+func (s *store) position() (at position, err error) {
+	err = guard(func() error {
+		return s.db.View(func(tx *bbolt.Tx) (err error) { at, err = readPosition(tx); return err })
+	})
+	if err != nil {
+		return at, fmt.Errorf("where the journal begins: %w", err)
+	}
+	return at, nil
+}
+
+// lost is an error when a file of the journal is missing that must be there: what it
+// held was acknowledged.
+func (s *store) lost(paths [2]string) error {
+	at, err := s.position()
+	if err != nil {
+		return err
+	}
+	if !at.Beside {
+		return nil
+	}
+	var missing []string
+	for _, path := range paths {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			missing = append(missing, path)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the journal lacks %s, which may hold what was acknowledged last: put it back, or make an empty file of that name to go on without",
+		strings.Join(missing, " and "))
+}
+
+// beside notes whether the journal's files are beside the database.
+func (s *store) beside(are bool) error {
+	return guard(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			at, err := readPosition(tx)
+			if err != nil || at.Beside == are {
+				return err
+			}
+			at.Beside = are
+			return putPosition(tx, at)
+		})
+	})
+}
+
 // recover brings what the journal holds and the database lacks into it, and
 // empties the journal.
 func (s *store) recover(j *journal) error {
-	var at position
-	err := guard(func() error {
-		return s.db.View(func(tx *bbolt.Tx) error {
-			return decode(nil, bucketMeta, keyJournal, tx.Bucket(bucketNames[bucketMeta]).Get(keyJournal), &at)
-		})
-	})
+	at, err := s.position()
 	if err != nil {
-		return fmt.Errorf("where the journal begins: %w", err)
+		return err
 	}
 	j.id = at.Journal
 	records, err := j.unapplied(at.Record)

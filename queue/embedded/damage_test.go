@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -174,4 +176,32 @@ func TestInterruptedCreation(t *testing.T) {
 			t.Errorf("%s: the draft is still there: %v", name, err)
 		}
 	}
+}
+
+// A file of the journal that is gone held what was acknowledged, or may have: the
+// engine does not start as if nothing had been there. An operator who knows puts an
+// empty file in its place.
+func TestAMissingJournalIsNoticed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := open(t, dir, Options{CheckpointAge: time.Hour})
+	mustDo(t, e, arrive("c1"))
+	left := readSite(t, dir) // as kill -9 leaves them
+	shut(t, e)
+	for _, path := range journalPaths("main.db") {
+		killed := maps.Clone(left)
+		delete(killed, path)
+		dir := killed.write(t)
+		_, err := Open(dir, testSite(), Options{})
+		if err == nil || !strings.Contains(err.Error(), "the journal lacks "+filepath.Join(dir, path)+",") {
+			t.Errorf("without %s: %v", path, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, path)); err == nil {
+			t.Errorf("%s was made by the start that missed it", path)
+		}
+		killed[path] = nil
+		shut(t, open(t, killed.write(t), Options{}))
+	}
+	// A clean stop leaves none, and none is missed.
+	shut(t, open(t, dir, Options{}))
 }

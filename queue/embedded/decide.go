@@ -52,6 +52,9 @@ func (e *Engine) closeFiles() error {
 	if err := e.checkpoint(); err != nil {
 		return errors.Join(err, e.journal.close(), e.store.db.Close())
 	}
+	if err := e.store.beside(false); err != nil {
+		return errors.Join(err, e.journal.close(), e.store.db.Close())
+	}
 	return errors.Join(e.journal.remove(), e.store.db.Close())
 }
 

@@ -39,7 +39,8 @@
 //
 // <dir>/<site>.db is the database; <site>.db.journal-0 and -1 hold what was
 // committed since its last checkpoint (journal.go). A start brings that into the
-// database first, and a clean stop leaves no journal.
+// database first, and a clean stop leaves no journal. Without one, a database that was
+// not closed is refused: it lacks what was acknowledged last.
 //
 // The database holds a bucket per kind of record. Keys are what the record
 // is named by (a big-endian sequence number where there is one, so that new

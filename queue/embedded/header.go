@@ -66,7 +66,7 @@ func checkHeader(path string) error {
 		return errors.New("it is no Greenlane database, or its beginning is damaged")
 	}
 	if need := newest.pages * uint64(newest.pageSize); uint64(info.Size()) < need {
-		return fmt.Errorf("it is truncated: it has %d bytes and should have at least %d", info.Size(), need)
+		return fmt.Errorf("it is truncated: it has %d KiB and should have at least %d", info.Size()>>10, need>>10)
 	}
 	return nil
 }

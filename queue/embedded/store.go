@@ -62,6 +62,9 @@ func (s *store) takeUp(dir, site string, opts *Options) error {
 		return err
 	}
 	j := &journal{paths: journalPaths(s.path), sync: !opts.NoSync}
+	if err := s.lost(j.paths); err != nil {
+		return err
+	}
 	if err := j.open(); err != nil {
 		return err
 	}
@@ -72,7 +75,10 @@ func (s *store) takeUp(dir, site string, opts *Options) error {
 	if err := guard(func() error { return s.unlock(site, opts) }); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	if err := syncDir(dir); err != nil { // first the files, then the word that they are there
+		return err
+	}
+	return s.beside(true)
 }
 
 func (s *store) close() error {

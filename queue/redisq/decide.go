@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/internal/instant"
 	"greenlane/queue"
 	"greenlane/queue/decider"
 )
@@ -35,6 +36,9 @@ const (
 	// The commits kept for daemons that are behind: by number, and fewer when they
 	// are large.
 	leastCommits, mostCommits, commitBytes = 1000, 10_000, 8 << 20
+	// usualFired is how many timers one commit fires at most: its script is to stay
+	// below a millisecond, however many are due at one instant.
+	usualFired = 256
 	// logStep is how many events are written between two looks at the log's length.
 	logStep = 256
 )
@@ -45,6 +49,7 @@ type batch struct {
 	requests []*decider.Request
 	out      outgoing
 	dirty    bool // there is something to write
+	more     bool // only timers were fired, and more are due before the requests
 	acked    bool // a command is not refused
 	meta     queue.Meta
 	events   []queue.Event
@@ -124,11 +129,18 @@ func (e *Engine) serve(b *batch, ticked, look bool) error {
 	for try := 0; try < mostTries; try++ {
 		err := e.attempt(b, ticked, look, try)
 		switch {
+		case err == nil && b.more:
+			try = -1 // this much is in
+			continue
 		case err == nil:
 			e.health.answered()
 			return e.answer(b)
 		case errors.Is(err, errAgain):
 			continue
+		case redis.HasErrorPrefix(err, "WRONGTYPE"):
+			if err = e.sortAndForget(); errors.Is(err, errAgain) {
+				continue
+			}
 		case redis.HasErrorPrefix(err, "OOM") && e.refuseFilling(b, err):
 			continue
 		case errors.Is(err, queue.ErrUnavailable), e.Err() != nil:
@@ -180,6 +192,9 @@ func (e *Engine) settle() error {
 		default:
 			return nil
 		}
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
+			err = e.sortAndForget()
+		}
 		if err != nil && !errors.Is(err, errAgain) {
 			return err
 		}
@@ -187,9 +202,23 @@ func (e *Engine) settle() error {
 	return fmt.Errorf("%w: the site can't be read while others change it", queue.ErrUnavailable)
 }
 
-// decide applies every command of the batch at one instant.
+// decide applies every command of the batch at one instant, after the timers that
+// are due. When these are many, it fires a part of them and nothing else.
 func (e *Engine) decide(b *batch, ticked bool) error {
 	now := e.Now()
+	b.more, b.acked = false, false
+	if ticked || slices.ContainsFunc(b.requests, func(r *decider.Request) bool { return r.Cmd != nil }) {
+		b.more = e.machine.FireSome(now, e.opts.mostFired)
+	}
+	if !b.more {
+		if err := e.applyAll(b, now, ticked); err != nil {
+			return err
+		}
+	}
+	return e.collect(b)
+}
+
+func (e *Engine) applyAll(b *batch, now instant.Instant, ticked bool) error {
 	if ticked {
 		if _, err := e.machine.Apply(now, &queue.Tick{}); err != nil {
 			return err
@@ -199,7 +228,6 @@ func (e *Engine) decide(b *batch, ticked bool) error {
 		// An error says that nothing is to be done any more.
 		_, _ = e.machine.Apply(now, &queue.SetState{Agent: agent, State: queue.AgentReady})
 	}
-	b.acked = false
 	for _, r := range b.requests {
 		if r.Cmd == nil {
 			continue
@@ -210,6 +238,11 @@ func (e *Engine) decide(b *batch, ticked bool) error {
 			b.acked = true
 		}
 	}
+	return nil
+}
+
+// collect takes up what was changed, to be written.
+func (e *Engine) collect(b *batch) error {
 	clear(b.agents)
 	b.agents = b.agents[:0]
 	e.machine.TouchedAgents(func(a *queue.Agent, o *queue.Offer) { b.agents = append(b.agents, decider.ViewOf(a, o)) })
@@ -243,7 +276,7 @@ func (e *Engine) answer(b *batch) error {
 // commit has Redis keep what the batch changed, if nobody was faster.
 func (e *Engine) commit(b *batch, try int) error {
 	nonce, script := e.nonce(), commitScript
-	if !slices.ContainsFunc(b.requests, fills) {
+	if b.more || !slices.ContainsFunc(b.requests, fills) {
 		script = drainScript
 	}
 	b.args = e.commitArgs(b.args, &b.out, nonce, try)
@@ -283,7 +316,9 @@ func (e *Engine) commitArgs(args []any, out *outgoing, nonce string, try int) []
 
 // done takes up that a commit is in.
 func (e *Engine) done(b *batch, nonce string) {
-	e.revive = nil
+	if !b.more {
+		e.revive = nil
+	}
 	e.at, e.counters, e.mine = place{e.at.version + 1, nonce}, b.meta, true
 	e.seen.Store(e.at.version)
 	e.views.Load().Show(b.agents, b.gone) // first: who reads an event finds its agent as it left him
@@ -317,6 +352,11 @@ func (e *Engine) tooLate(b *batch, r *reply) error {
 			return err
 		}
 		return errAgain
+	case statusBlocked:
+		if err := e.unblock(r); err != nil {
+			return err
+		}
+		return e.forget("a stream had other entries")
 	default:
 		return e.forget(r.status)
 	}

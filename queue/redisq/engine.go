@@ -43,7 +43,10 @@ type Engine struct {
 	seen   atomic.Uint64 // the version of the copy
 	told   atomic.Uint64 // the version that Redis is known to have
 
+	offset      atomic.Int64 // of the clock, in nanoseconds; see clock.go
 	late, worst atomic.Int64 // how many commits were too late, and how many in a row at most
+
+	within context.Context // that what the decider asks Redis ends with
 
 	// The decider's own.
 	site      queue.Site     // the settings in force
@@ -106,7 +109,11 @@ func Open(ctx context.Context, client redis.UniversalClient, site queue.Site, op
 	}
 	e.batch.out.records.Sealer = e.sealer()
 	e.Port = decider.NewPort(e.mail)
+	e.within = ctx
 	if err := e.start(ctx); err != nil {
+		if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+			err = fmt.Errorf("%w: %w", ended, err)
+		}
 		return nil, fmt.Errorf("redisq: %w", err)
 	}
 	return e, nil
@@ -131,6 +138,7 @@ func (e *Engine) start(ctx context.Context) error {
 	if len(e.revive) > 0 {
 		e.turn(false, false)
 	}
+	e.within = context.Background()
 	e.timer = time.NewTimer(longestTimer)
 	running, stop := context.WithCancel(context.Background())
 	var following sync.WaitGroup

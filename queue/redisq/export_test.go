@@ -9,3 +9,9 @@ func (e *Engine) Prefix() string { return e.opts.Prefix }
 // Conflicts tells how often a commit of this engine was too late, and how often in
 // a row. It is asked when nothing is under way.
 func (e *Engine) Conflicts() (all, worst int) { return int(e.late.Load()), int(e.worst.Load()) }
+
+// FiringAtMost returns options of an engine that fires so many timers in one commit.
+func (o Options) FiringAtMost(n int) Options {
+	o.mostFired = n
+	return o
+}

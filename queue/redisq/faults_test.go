@@ -296,7 +296,7 @@ func TestDamage(t *testing.T) {
 	if o := offerOf(t, e, "a1"); o.Call.ID != "c2" {
 		t.Errorf("offered %s", o.Call.ID)
 	}
-	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); len(aside) != 2 || aside["calls 1"] != "\xc1rubbish" || aside["calls 3"] != whole {
+	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); len(aside) != 2 || aside["calls 1 at 4"] != "\xc1rubbish" || aside["calls 3 at 4"] != whole {
 		t.Errorf("set aside: %q", aside)
 	}
 	if !log.has("calls 1") || !log.has("calls 3") {
@@ -325,7 +325,7 @@ func TestDamagedCounters(t *testing.T) {
 	}
 	log := &lines{}
 	e := open(t, client, redisq.Options{Logger: log.logger()})
-	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); aside["meta counters"] != "rubbish" || !log.has("counters") {
+	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); aside["meta counters at 5"] != "rubbish" || !log.has("counters") {
 		t.Errorf("set aside: %q", aside)
 	}
 	if res := do(t, e, arrive("c3")); res.Call.Seq != 3 {

@@ -24,7 +24,7 @@ const (
 // listen waits for commits of other daemons, on a connection of its own, and has
 // the decider look at them.
 func (e *Engine) listen(ctx context.Context) {
-	var trimmed time.Time
+	var trimmed, compared time.Time
 	pause := func(d time.Duration) {
 		select {
 		case <-time.After(d):
@@ -37,7 +37,12 @@ func (e *Engine) listen(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			e.health.failed(err)
+			if redis.HasErrorPrefix(err, "WRONGTYPE") {
+				err = e.sortOut(ctx)
+			}
+			if err != nil {
+				e.health.failed(err)
+			}
 			pause(listenPause)
 			continue
 		case version == 0:
@@ -51,6 +56,12 @@ func (e *Engine) listen(ctx context.Context) {
 		default:
 			// It was this daemon's own. While it commits it hears of others anyway.
 			pause(knownPause)
+		}
+		if time.Since(compared) > clockEvery {
+			compared = time.Now()
+			if err := e.compareClocks(ctx); err != nil && ctx.Err() == nil {
+				e.opts.Logger.Debug("the clock could not be compared", "site", e.name, "error", err)
+			}
 		}
 		if time.Since(trimmed) > trimEvery {
 			trimmed = time.Now()
@@ -141,6 +152,6 @@ func (e *Engine) trimLog(ctx context.Context) error {
 // endedBefore reports whether the events of an entry are older than an instant.
 func (e *Engine) endedBefore(m *redis.XMessage, oldest instant.Instant) bool {
 	last := seqOf(m.ID)
-	events := e.eventsOf([]redis.XMessage{*m}, last-1)
+	events := e.eventsOf([]redis.XMessage{*m}, last-1, last)
 	return len(events) == 1 && events[0].At < oldest
 }

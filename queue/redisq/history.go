@@ -25,7 +25,12 @@ const (
 	statusBehind = "BEHIND" // what the daemon lacks
 	statusFar    = "FAR"    // what it lacks is no longer kept: read everything
 	statusLost   = "LOST"   // its own version is not in this history
+
+	statusBlocked = "BLOCKED" // somebody else has written to a stream: it must be set aside
 )
+
+// firstVersion is that of a site that nothing was committed to.
+const firstVersion = 1
 
 // place is where in the history a copy stands.
 type place struct {
@@ -81,7 +86,8 @@ func (f *fold) take(r *reply) error {
 		into := f.values[k-1]
 		for i := range fields {
 			field, _ := fields[i].(string)
-			into[field], _ = values[i].(string)
+			value, there := values[i].(string)
+			into[field] = kept(value, there)
 		}
 	}
 	return nil
@@ -108,6 +114,17 @@ func (f *fold) takeEvents(list any) error {
 	return nil
 }
 
+// blank stands for a value that is there, and empty. It can't be read either.
+const blank = "\x00"
+
+// kept returns a value as a fold has it.
+func kept(value string, there bool) string {
+	if there && value == "" {
+		return blank
+	}
+	return value
+}
+
 // changes decodes what was collected. A record that can't be read is in damaged; one
 // that this daemon can't read, but another one could, ends the engine.
 func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error) {
@@ -130,16 +147,16 @@ func (e *Engine) changes(f *fold) (c *queue.Changes, damaged []damage, err error
 				return nil, nil, e.fail(fmt.Errorf("redis key %s, field %s: %w", e.keys[keyKinds+i], field, err))
 			default:
 				e.opts.Logger.Error("a record could not be read", "key", e.keys[keyKinds+i], "field", field, "error", err)
-				damaged = append(damaged, damage{kind, field, value})
+				damaged = append(damaged, damage{kind, field, value, f.at.version})
 			}
 		}
 	}
-	if f.meta == "" {
+	if f.meta == "" && f.at.version == firstVersion {
 		return c, damaged, nil
 	}
 	if err := record.Decode(nil, record.Meta, []byte(record.Meta.String()), []byte(f.meta), &c.Meta); err != nil {
 		e.opts.Logger.Error("the site's counters could not be read", "key", e.keys[keySite], "error", err)
-		damaged = append(damaged, damage{record.Meta, "counters", f.meta})
+		damaged = append(damaged, damage{record.Meta, "counters", f.meta, f.at.version})
 	}
 	return c, damaged, nil
 }
@@ -263,7 +280,7 @@ func (e *Engine) showAgents(c *queue.Changes) {
 // publishOthers shows the events that others wrote. When they are not all at hand
 // readers find them in Redis.
 func (e *Engine) publishOthers(f *fold, last uint64) {
-	events := e.eventsOf(f.events, e.log.last())
+	events := e.eventsOf(f.events, e.log.last(), last)
 	if n := len(events); n > 0 && events[n-1].Seq == last && events[0].Seq == e.log.last()+1 {
 		e.log.push(events)
 	} else if last != e.log.last() {

@@ -2,6 +2,7 @@ package redisq_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -25,6 +26,9 @@ const (
 	linearSwitches = 3
 	linearCalls    = 14 // of each switch
 )
+
+// histories is how many histories are made under each fault.
+var histories = flag.Int("histories", 8, "how many histories are checked for linearizability under each fault")
 
 // asked is the input of one operation on the line.
 type asked struct {
@@ -301,7 +305,7 @@ func TestLinearizable(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			unknown := 0
-			for range 8 {
+			for range *histories {
 				l := newLinear(t, server)
 				l.play(fault)
 				if t.Failed() {

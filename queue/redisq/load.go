@@ -26,14 +26,16 @@ const scanStep = 250
 // their commits.
 func (e *Engine) load() error {
 	began := time.Now()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := e.within
 	node, err := e.node(ctx)
 	if err != nil {
 		return err
 	}
 	at, meta, err := e.head(ctx, node)
 	if err != nil {
+		return err
+	}
+	if err := e.tellAside(ctx, node); err != nil {
 		return err
 	}
 	f := newFold(at, e.log.last())
@@ -127,13 +129,25 @@ func (e *Engine) head(ctx context.Context, node *redis.Client) (at place, meta s
 	}
 	at.nonce = text[3]
 	if at.version, err = strconv.ParseUint(text[2], 10, 64); err != nil {
-		return at, "", fmt.Errorf("redis key %s: version %q is none", e.keys[keySite], text[2])
+		return at, "", e.noVersion(text[2])
 	}
 	return at, text[4], nil
 }
 
+// noVersion ends the engine: without a version nobody knows where the history stands,
+// and no daemon can write.
+func (e *Engine) noVersion(found string) error {
+	return e.fail(fmt.Errorf("redis key %s, field version: %q is no number: set it to the one that the last entry of %s begins with (XREVRANGE %s + - COUNT 1)",
+		e.keys[keySite], found, e.keys[keyCommits], e.keys[keyCommits]))
+}
+
+// overtakeEvery is how long records are read before what was committed meanwhile is
+// taken up: a large site takes longer to read than commits are kept.
+const overtakeEvery = 100 * time.Millisecond
+
 // scan reads every record, a part at a time.
 func (e *Engine) scan(ctx context.Context, node *redis.Client, f *fold) error {
+	last := time.Now()
 	for k := range kinds {
 		for cursor := uint64(0); ; {
 			part, cancel := context.WithTimeout(ctx, e.opts.Timeout)
@@ -143,7 +157,13 @@ func (e *Engine) scan(ctx context.Context, node *redis.Client, f *fold) error {
 				return err
 			}
 			for i := 0; i+1 < len(list); i += 2 {
-				f.values[k][list[i]] = list[i+1]
+				f.values[k][list[i]] = kept(list[i+1], true)
+			}
+			if time.Since(last) > overtakeEvery {
+				if err := e.overtake(f); err != nil {
+					return err
+				}
+				last = time.Now()
 			}
 			if cursor = next; cursor == 0 {
 				break
@@ -216,7 +236,7 @@ func (e *Engine) setAside(at place, c *queue.Changes, m mending, damaged []damag
 	out.records.Sealer = e.sealer()
 	out.reset()
 	for _, d := range damaged {
-		e.opts.Logger.Error("a record is set aside", "record", d.kind.String()+" "+d.field, "in", e.keys[keyDamaged])
+		e.opts.Logger.Error("a record is set aside", "record", d.name(), "in", e.keys[keyDamaged])
 		out.aside = append(out.aside, d)
 		if d.kind == record.Meta {
 			continue
@@ -236,10 +256,15 @@ func (e *Engine) setAside(at place, c *queue.Changes, m mending, damaged []damag
 	if err != nil && !errors.Is(err, errUnconfirmed) {
 		return err
 	}
-	if r.status != statusOK {
-		return errAgain
+	switch r.status {
+	case statusOK:
+		return nil
+	case statusBlocked:
+		if err := e.unblock(&r); err != nil {
+			return err
+		}
 	}
-	return nil
+	return errAgain
 }
 
 // countAnew makes the counters up from the records, so that no number is given

@@ -155,16 +155,17 @@ func (e *Engine) readEvents(ctx context.Context, after uint64, limit int) ([]que
 	if err != nil {
 		return nil, e.asked(ctx, err)
 	}
-	events := e.eventsOf(list, after)
+	end := e.log.last() // what comes after it is not known here yet
+	events := e.eventsOf(list, after, end)
 	if len(events) > 0 && events[0].Seq == after+1 {
 		return events[:min(limit, len(events))], nil
 	}
-	first := e.log.last() + 1
+	first := end + 1
 	oldest, err := node.XRangeN(ctx, e.keys[keyLog], "-", "+", 1).Result()
 	if err != nil {
 		return nil, e.asked(ctx, err)
 	}
-	if kept := e.eventsOf(oldest, 0); len(kept) > 0 {
+	if kept := e.eventsOf(oldest, 0, end); len(kept) > 0 {
 		first = kept[0].Seq
 	}
 	return nil, &queue.Error{
@@ -215,10 +216,11 @@ func rawOf(m *redis.XMessage) string {
 	return raw
 }
 
-// eventsOf reads the events of entries that come after the given one. One that
-// can't be read is reported with its entry's name and keeps its number, without
-// contents: nobody may think that nothing was there.
-func (e *Engine) eventsOf(list []redis.XMessage, after uint64) []queue.Event {
+// eventsOf reads the events of entries that come after the given one, up to end. One
+// that can't be read is reported with its entry's name and keeps its number, without
+// contents: nobody may think that nothing was there. An entry beyond the end is no
+// daemon's.
+func (e *Engine) eventsOf(list []redis.XMessage, after, end uint64) []queue.Event {
 	var events []queue.Event
 	for i := range list {
 		next := after + 1
@@ -227,6 +229,9 @@ func (e *Engine) eventsOf(list []redis.XMessage, after uint64) []queue.Event {
 		}
 		rest := []byte(rawOf(&list[i]))
 		last := seqOf(list[i].ID)
+		if last > end {
+			break
+		}
 		for len(rest) > 0 {
 			var ev queue.Event
 			var err error

@@ -42,6 +42,8 @@ type Options struct {
 	// NoTimers leaves it to commands (queue.Tick is one) to fire the timers that
 	// are due: for tests whose clock goes its own way.
 	NoTimers bool
+
+	mostFired int // timers that one commit fires; tests have fewer. 0 = usualFired
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -55,6 +57,7 @@ func (o Options) withDefaults() (Options, error) {
 		{"MaxBatch", &o.MaxBatch, 64},
 		{"MaxPending", &o.MaxPending, 8192},
 		{"RecentEvents", &o.RecentEvents, 16_384},
+		{"mostFired", &o.mostFired, usualFired},
 	} {
 		if *n.value < 0 {
 			faults = append(faults, fmt.Errorf("redisq: %s: %d must not be negative (0 = %d)", n.name, *n.value, n.usual))

@@ -35,7 +35,11 @@ type damage struct {
 	kind  record.Kind
 	field string
 	raw   string
+	at    uint64 // the version that it was found in
 }
+
+// name is where it goes. The version keeps it apart from what was found there before.
+func (d *damage) name() string { return fmt.Sprintf("%s %s at %d", d.kind, d.field, d.at) }
 
 // keepBytes is how large a buffer may be to be used again.
 const keepBytes = 4 << 20
@@ -127,6 +131,13 @@ func (o *outgoing) pack() {
 	}
 }
 
+// noFields is what pack writes of a commit that changes no record.
+func noFields() []byte {
+	var none outgoing
+	none.pack()
+	return none.buf.Bytes()
+}
+
 func (o *outgoing) array(n int) {
 	if n < 16 {
 		o.buf.WriteByte(0x90 | byte(n))
@@ -151,7 +162,7 @@ func (o *outgoing) writes(args []any) []any {
 	if len(o.aside) > 0 {
 		args = append(args, strconv.Itoa(keyDamaged+1), strconv.Itoa(2*len(o.aside)), "0")
 		for _, d := range o.aside {
-			args = append(args, d.kind.String()+" "+d.field, d.raw)
+			args = append(args, d.name(), d.raw)
 		}
 	}
 	for k := range kinds {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"greenlane/internal/redistest"
 	"greenlane/queue"
@@ -39,6 +41,55 @@ func TestALongReconcile(t *testing.T) {
 	res, err := e.Do(ctx, &queue.Reconcile{Switch: "s1"})
 	if err != nil || res.Closed != n {
 		t.Errorf("closed %d, %v", res.Closed, err)
+	}
+}
+
+// TestManyTimersAtOnce: what becomes due at one instant fires in the usual order,
+// whatever is asked meanwhile, and no commit fires more than its share.
+func TestManyTimersAtOnce(t *testing.T) {
+	const n, most = 500, 64
+	client := redistest.Start(t, redistest.Options{}).Client()
+	ctx := context.Background()
+	var now atomic.Int64
+	now.Store(time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC).UnixMilli())
+	site := queue.DefaultSite("main")
+	e, err := Open(ctx, client, site, Options{
+		NoTimers: true, Now: func() time.Time { return time.UnixMilli(now.Load()) },
+	}.FiringAtMost(most))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close(ctx)
+	all := &queue.Reconcile{Switch: "s1"}
+	for i := range n {
+		all.Calls = append(all.Calls, queue.Live{Arrive: queue.Arrive{Call: fmt.Sprint("c", i)}})
+	}
+	if _, err := e.Do(ctx, all); err != nil {
+		t.Fatal(err)
+	}
+	before, err := e.LastEvent(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now.Add(site.Queues[0].Threshold.Milliseconds() + 1)
+	if _, err := e.Do(ctx, &queue.Arrive{Call: "new", Switch: "s1"}); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := client.XRange(ctx, e.keys[keyLog], entryID(before+1), "+").Result()
+	if err != nil || len(entries) != n/most+1 {
+		t.Errorf("%d commits, want %d: %v", len(entries), n/most+1, err)
+	}
+	at := before
+	for _, ev := range e.eventsOf(entries, before, before+n+1) {
+		if at++; ev.Seq != at {
+			t.Fatalf("event %d, want %d", ev.Seq, at)
+		}
+		if want := fmt.Sprint("c", at-before-1); at <= before+n && (ev.Type != queue.EventCallLate || ev.Call != want) {
+			t.Fatalf("%s of %s, want %s to be late", ev.Type, ev.Call, want)
+		}
+	}
+	if want := before + n + 1; at != want {
+		t.Errorf("%d events, want %d", at, want)
 	}
 }
 

@@ -30,11 +30,11 @@ func TestRandomAgainstModel(t *testing.T) {
 		t.Run(strconv.Itoa(shard), func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, redistest.Options{})
-			open := openForSuite
+			open, opts := openForSuite, redisq.Options{}
 			if shard%2 == 1 {
-				open = openByTurns
+				open, opts = openByTurns, opts.FiringAtMost(1)
 			}
-			queuetest.Random(t, open(server.Client(), redisq.Options{}), *firstSeed+shard*(n/shards), n/shards, *commands)
+			queuetest.Random(t, open(server.Client(), opts), *firstSeed+shard*(n/shards), n/shards, *commands)
 		})
 	}
 }

@@ -33,6 +33,7 @@ var (
 	drainScript   = newScript("drain", flagsDrain+strings.TrimPrefix(commitScript.source, flagsUsual))
 	catchUpScript = newScript("catch_up", withBehind("catch_up"))
 	installScript = newScript("install", source("install"))
+	asideScript   = newScript("aside", source("aside"))
 )
 
 func source(name string) string {

@@ -41,7 +41,7 @@ func (e *Engine) begin(args []any) []any {
 // for the replicas, and the error is errUnconfirmed when too few have it in time.
 // After any other error it is unknown whether the script ran.
 func (e *Engine) run(s *script, nonce string, args []any, confirm bool) (reply, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), e.opts.Timeout+e.opts.ConfirmWithin)
+	ctx, cancel := context.WithTimeout(e.within, e.opts.Timeout+e.opts.ConfirmWithin)
 	defer cancel()
 	node, err := e.node(ctx)
 	if err != nil {

@@ -105,9 +105,7 @@ func (e *Engine) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var none outgoing
-	none.pack()
-	reply, err := node.Eval(ctx, installScript.source, e.keys, schemaVersion, stamp, text, e.nonce(), none.buf.Bytes()).StringSlice()
+	reply, err := node.Eval(ctx, installScript.source, e.keys, schemaVersion, stamp, text, e.nonce(), noFields()).StringSlice()
 	if err != nil {
 		return fmt.Errorf("put the settings of site %s in place: %w", e.name, err)
 	}
@@ -139,19 +137,20 @@ func (e *SchemaError) Error() string {
 // takeOver goes on with the settings that another daemon has put in place. A Redis
 // that has lost everything gets this daemon's.
 func (e *Engine) takeOver() error {
-	ctx, cancel := context.WithTimeout(context.Background(), e.opts.Timeout)
+	ctx, cancel := context.WithTimeout(e.within, e.opts.Timeout)
 	defer cancel()
 	node, err := e.node(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := node.HMGet(ctx, e.keys[keySite], "schema", "print", "settings").Result()
+	found, err := node.HMGet(ctx, e.keys[keySite], "schema", "print", "settings", "version").Result()
 	if err != nil {
 		return err
 	}
 	schema, _ := found[0].(string)
 	stamp, _ := found[1].(string)
 	text, _ := found[2].(string)
+	version, _ := found[3].(string)
 	switch {
 	case schema == "" && stamp == "":
 		e.opts.Logger.Warn("the site is not in Redis: it begins anew, and switches restore their calls", "site", e.name)
@@ -161,6 +160,8 @@ func (e *Engine) takeOver() error {
 		return e.forget(statusLost)
 	case schema != schemaVersion:
 		return e.fail(&SchemaError{Key: e.keys[keySite], Found: schema})
+	case version == "":
+		return e.noVersion(version)
 	case stamp == e.print:
 		return nil
 	}

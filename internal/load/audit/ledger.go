@@ -46,7 +46,8 @@ type Entry struct {
 	queue string
 	tier  pb.Tier
 	wait  time.Duration
-	// provisional: the tier was not yet known by then.
+	// provisional: an answer said that the tier was not yet known. One that is repeated
+	// may no longer say so of a caller who had given up by then.
 	provisional bool
 	// From the switch's stream.
 	bridged  string // the agent that a bridge order named
@@ -207,8 +208,8 @@ func (l *Ledger) saw(e *Entry, c *pb.Call) {
 	if rankOf(s) >= rankOf(e.state) {
 		e.state = s
 		e.queue, e.tier, e.wait = c.GetQueue(), c.GetTier(), c.GetWait().AsDuration()
-		e.provisional = c.GetProvisional()
 	}
+	e.provisional = e.provisional || c.GetProvisional()
 }
 
 // State returns a call's state by the latest answer.

@@ -73,24 +73,24 @@ type AgentServiceClient interface {
 	// the call stops. Accepting again an offer that was accepted by this agent
 	// returns the same answer.
 	//
-	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
-	// offer expired, was rescinded (the message says which, such as preempted or
-	// caller_hung_up), was declined, or is another agent's.
+	// Errors: NotFound for an unknown offer or agent, or another agent's offer;
+	// FailedPrecondition when the offer expired, was rescinded (the message says
+	// which, such as preempted or caller_hung_up) or was declined.
 	Accept(ctx context.Context, in *AcceptRequest, opts ...grpc.CallOption) (*AcceptResponse, error)
 	// Decline gives an offer back: the call keeps its old place, and is not
 	// offered to this agent again while another can serve it. The agent stays
 	// READY. Declining again is harmless.
 	//
-	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
-	// offer expired, was rescinded, was accepted, or is another agent's.
+	// Errors: NotFound for an unknown offer or agent, or another agent's offer;
+	// FailedPrecondition when the offer expired, was rescinded or was accepted.
 	Decline(ctx context.Context, in *DeclineRequest, opts ...grpc.CallOption) (*DeclineResponse, error)
 	// Complete ends the call that the agent talks on. The agent goes to WRAP_UP,
 	// or READY when the wrap-up is 0. Completing a call that has ended returns it
 	// as it is, and also ends the agent's wrap-up of that call. (A callback is
 	// completed by CallbackService.Report.)
 	//
-	// Errors: NotFound for an unknown call or agent; FailedPrecondition when the
-	// agent does not have this call.
+	// Errors: NotFound for an unknown call or agent, or another agent's call;
+	// FailedPrecondition when the agent has not answered this call.
 	Complete(ctx context.Context, in *CompleteRequest, opts ...grpc.CallOption) (*CompleteResponse, error)
 	// SetState makes an agent ready or not ready. An agent who wraps up ends the
 	// wrap-up by it; an agent who talks gets the state after the call; an offer
@@ -144,8 +144,8 @@ type AgentServiceClient interface {
 	// (configurable) goes back to its place, and the agent becomes NOT_READY with
 	// reason `not_acknowledged`. Acknowledging again is harmless.
 	//
-	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
-	// offer is no longer live, or is another agent's: take it off the screen.
+	// Errors: NotFound for an unknown offer or agent, or another agent's offer;
+	// FailedPrecondition when the offer is no longer live: take it off the screen.
 	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
 }
 
@@ -309,24 +309,24 @@ type AgentServiceServer interface {
 	// the call stops. Accepting again an offer that was accepted by this agent
 	// returns the same answer.
 	//
-	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
-	// offer expired, was rescinded (the message says which, such as preempted or
-	// caller_hung_up), was declined, or is another agent's.
+	// Errors: NotFound for an unknown offer or agent, or another agent's offer;
+	// FailedPrecondition when the offer expired, was rescinded (the message says
+	// which, such as preempted or caller_hung_up) or was declined.
 	Accept(context.Context, *AcceptRequest) (*AcceptResponse, error)
 	// Decline gives an offer back: the call keeps its old place, and is not
 	// offered to this agent again while another can serve it. The agent stays
 	// READY. Declining again is harmless.
 	//
-	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
-	// offer expired, was rescinded, was accepted, or is another agent's.
+	// Errors: NotFound for an unknown offer or agent, or another agent's offer;
+	// FailedPrecondition when the offer expired, was rescinded or was accepted.
 	Decline(context.Context, *DeclineRequest) (*DeclineResponse, error)
 	// Complete ends the call that the agent talks on. The agent goes to WRAP_UP,
 	// or READY when the wrap-up is 0. Completing a call that has ended returns it
 	// as it is, and also ends the agent's wrap-up of that call. (A callback is
 	// completed by CallbackService.Report.)
 	//
-	// Errors: NotFound for an unknown call or agent; FailedPrecondition when the
-	// agent does not have this call.
+	// Errors: NotFound for an unknown call or agent, or another agent's call;
+	// FailedPrecondition when the agent has not answered this call.
 	Complete(context.Context, *CompleteRequest) (*CompleteResponse, error)
 	// SetState makes an agent ready or not ready. An agent who wraps up ends the
 	// wrap-up by it; an agent who talks gets the state after the call; an offer
@@ -380,8 +380,8 @@ type AgentServiceServer interface {
 	// (configurable) goes back to its place, and the agent becomes NOT_READY with
 	// reason `not_acknowledged`. Acknowledging again is harmless.
 	//
-	// Errors: NotFound for an unknown offer or agent; FailedPrecondition when the
-	// offer is no longer live, or is another agent's: take it off the screen.
+	// Errors: NotFound for an unknown offer or agent, or another agent's offer;
+	// FailedPrecondition when the offer is no longer live: take it off the screen.
 	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
 	mustEmbedUnimplementedAgentServiceServer()
 }

@@ -12,7 +12,7 @@ local call = redis.call
 
 -- behind answers
 --   LOST          the daemon's version is not, or is another one here: history was lost
---   FAR           the commits since are no longer kept
+--   FAR           the commits since are no longer kept, or not as commit.lua writes them
 --   BEHIND ...    3 the version and 4 its commit up to which this answer goes, 5 the head's
 --                 version, 6 meta, 7 entries of the log, then in turns the number of a
 --                 kind, a list of fields and a list of values
@@ -20,7 +20,7 @@ local call = redis.call
 -- commit, event the entry that follows its log, touched a packed list of fields by
 -- kind ('' is none) that it wants to have in any case.
 local function behind(nonce, head, at, known, event, touched)
-  if tonumber(at) > tonumber(head[1]) then return { 'LOST', nonce } end
+  if tonumber(at) > (tonumber(head[1]) or 0) then return { 'LOST', nonce } end
   local list = call('XRANGE', commits, at .. '-0', '+', 'COUNT', COMMITS)
   local own = list[1]
   if not own or own[1] ~= at .. '-0' then return { 'FAR', nonce } end
@@ -45,8 +45,10 @@ local function behind(nonce, head, at, known, event, touched)
   for i = 2, #list do
     if n > RECORDS and i > 2 then break end
     last = list[i]
+    if last[2][1] ~= 'n' or last[2][3] ~= 'k' then return { 'FAR', nonce } end
     add(last[2][4])
   end
+  if last[1] == head[1] .. '-0' and last[2][2] ~= head[2] then return { 'LOST', nonce } end
   local out = { 'BEHIND', nonce, last[1], last[2][2], head[1], head[4] or '', call('XRANGE', log, event, '+', 'COUNT', ENTRIES) }
   for k = 1, #fields do
     local f = fields[k]

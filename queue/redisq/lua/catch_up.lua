@@ -12,6 +12,7 @@
 -- cost     O(1) at the head, else O(n) in the records touched since
 local head = call('HMGET', site, 'version', 'nonce', 'print', 'meta')
 if not head[1] then return { 'NONE', ARGV[4] } end
+head[2] = head[2] or ''
 if head[3] ~= ARGV[3] then return { 'CONFIG', ARGV[4] } end
 if ARGV[5] == '' and head[1] == ARGV[1] and head[2] == ARGV[2] then return { 'OK', ARGV[4] } end
 return behind(ARGV[4], head, ARGV[1], ARGV[2], ARGV[6], ARGV[5])

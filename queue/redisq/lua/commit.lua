@@ -13,11 +13,13 @@
 --          arguments of HSET and how many of HDEL follow, and these
 -- returns  OK and the nonce; nothing was written with any other answer: NONE without a
 --          site, CONFIG with other settings, WAIT and milliseconds while it is another
---          daemon's turn, or as behind.lua says
+--          daemon's turn, BLOCKED with the number of a key and an id from which on that
+--          stream must be empty and is not, or as behind.lua says
 -- cost     O(n) in the fields written; behind: O(n) in the records touched since
 local nonce = ARGV[4]
 local head = call('HMGET', site, 'version', 'nonce', 'print', 'meta', 'turn')
 if not head[1] then return { 'NONE', nonce } end
+head[2] = head[2] or ''
 if head[3] ~= ARGV[3] then return { 'CONFIG', nonce } end
 
 local function now()
@@ -28,7 +30,7 @@ end
 local turn = head[5]
 if turn and turn ~= '' then
   local ends, who = turn:match('^(%d+) (.*)$')
-  local left = tonumber(ends) - now()
+  local left = ends and tonumber(ends) - now() or 0
   if who ~= ARGV[13] and left > 0 and left <= 1000 then return { 'WAIT', nonce, left } end
 end
 if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] then
@@ -38,7 +40,18 @@ if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] then
   return behind(nonce, head, ARGV[1], ARGV[2], ARGV[10], ARGV[6])
 end
 
-call('XADD', commits, 'MAXLEN', '~', ARGV[11], ARGV[5] .. '-0', 'n', nonce, 'k', ARGV[6])
+-- There is no way back once something is written: what could fail is tried before.
+-- A key of another type fails here.
+local entry = ARGV[5] .. '-0'
+if #call('XRANGE', commits, entry, '+', 'COUNT', 1) > 0 then return { 'BLOCKED', nonce, 2, entry } end
+if ARGV[8] ~= '' and #call('XRANGE', log, ARGV[8], '+', 'COUNT', 1) > 0 then return { 'BLOCKED', nonce, 3, ARGV[8] } end
+local i, most = 15, #ARGV
+while i < most do
+  call('HLEN', KEYS[tonumber(ARGV[i])])
+  i = i + 3 + ARGV[i + 1] + ARGV[i + 2]
+end
+
+call('XADD', commits, 'MAXLEN', '~', ARGV[11], entry, 'n', nonce, 'k', ARGV[6])
 if ARGV[8] ~= '' then
   if ARGV[12] ~= '' then
     call('XADD', log, 'MINID', '~', ARGV[12], ARGV[8], 'e', ARGV[9])
@@ -46,7 +59,7 @@ if ARGV[8] ~= '' then
     call('XADD', log, ARGV[8], 'e', ARGV[9])
   end
 end
-local i, most = 15, #ARGV
+i = 15
 while i < most do
   local key, sets, dels = KEYS[tonumber(ARGV[i])], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   i = i + 3

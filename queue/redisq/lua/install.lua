@@ -8,6 +8,8 @@
 -- cost     O(1)
 local site, commits = KEYS[1], KEYS[2]
 local call = redis.call
+local kind = call('TYPE', site).ok
+if kind ~= 'none' and kind ~= 'hash' then return { 'SCHEMA', '' } end
 local schema = call('HGET', site, 'schema')
 if schema and schema ~= ARGV[1] then return { 'SCHEMA', schema } end
 if not schema then

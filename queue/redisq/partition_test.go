@@ -1,0 +1,113 @@
+package redisq_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"greenlane/internal/redistest"
+	"greenlane/queue"
+	"greenlane/queue/redisq"
+)
+
+// inStepAtOnce are servers whose replicas don't wait for others before they are given
+// what they lack: 5 s each time.
+var inStepAtOnce = redistest.Options{Config: []string{"repl-diskless-sync-delay 0"}}
+
+// keepArriving sends calls until n of them were acknowledged, and returns their places.
+func keepArriving(t *testing.T, e *redisq.Engine, name string, n int) map[string]uint64 {
+	t.Helper()
+	acked := map[string]uint64{}
+	for i := range n {
+		id := fmt.Sprint(name, i)
+		acked[id] = again(t, e, arrive(id)).Call.Seq
+	}
+	return acked
+}
+
+// mustHave checks that calls are where they were acknowledged to be.
+func mustHave(t *testing.T, e *redisq.Engine, acked ...map[string]uint64) {
+	t.Helper()
+	for _, calls := range acked {
+		for id, seq := range calls {
+			if info, err := e.Call(ctxOf(t), id); err != nil || info.Call.Seq != seq {
+				t.Errorf("acknowledged and lost: %s had place %d: %v, %v", id, seq, info, err)
+			}
+		}
+	}
+}
+
+// TestClusterFailover kills (-9) the node of a Cluster that holds the site, under two
+// daemons.
+func TestClusterFailover(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	c := redistest.StartCluster(t, redistest.ClusterOptions{Server: inStepAtOnce, Replicas: 1, NodeTimeout: time.Second})
+	opts := redisq.Options{MinReplicas: 1, Timeout: time.Second}
+	one, two := open(t, c.Client(), opts), open(t, c.Client(), opts)
+	onDuty(t, one, "a1")
+	before := keepArriving(t, two, "before", 20)
+	offer := offerOf(t, one, "a1")
+
+	master, err := c.Client().(*redis.ClusterClient).MasterForKey(ctxOf(t), key(one, "site"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range c.Nodes {
+		if node.Addr() == master.Options().Addr {
+			node.Kill()
+			c.AwaitFailover(node)
+			node.Restart() // the new master needs a replica that confirms
+		}
+	}
+	after := keepArriving(t, one, "after", 20)
+	mustHave(t, two, before, after)
+	if res := again(t, two, &queue.Accept{Request: queue.Request{ID: "r"}, Agent: "a1", Offer: offer.Epoch}); res.Call.ID != offer.Call.ID {
+		t.Errorf("accepted %s", res.Call.ID)
+	}
+	mustAgree(t, one, two)
+}
+
+// TestAMasterInTheMinority: a master that hangs, while the others choose another one,
+// and then goes on, takes nothing that is acknowledged. One whose replicas hang
+// acknowledges nothing.
+func TestAMasterInTheMinority(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	s := redistest.StartSentinel(t, redistest.SentinelOptions{Server: inStepAtOnce, Replicas: 2})
+	opts := redisq.Options{MinReplicas: 1, Timeout: time.Second, ConfirmWithin: 100 * time.Millisecond}
+	one, two := open(t, s.Client(), opts), open(t, s.Client(), opts)
+	before := keepArriving(t, one, "before", 20)
+
+	for _, replica := range s.Servers[1:] {
+		replica.Pause()
+	}
+	for range 3 {
+		_, err := one.Do(ctxOf(t), arrive("unconfirmed"))
+		if !errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "0 of 1") {
+			t.Errorf("without replicas: %v", err)
+		}
+	}
+	for _, replica := range s.Servers[1:] {
+		replica.Resume()
+	}
+	confirmed := map[string]uint64{"unconfirmed": again(t, two, arrive("unconfirmed")).Call.Seq}
+	s.AwaitReplicas(2)
+
+	old := s.Master()
+	old.Pause()
+	s.AwaitFailover(old)
+	during := keepArriving(t, two, "during", 20)
+	old.Resume()
+	after := keepArriving(t, one, "after", 20)
+	for _, e := range []*redisq.Engine{one, two} {
+		mustHave(t, e, before, confirmed, during, after)
+	}
+	mustAgree(t, one, two)
+}
