@@ -29,7 +29,7 @@ func tiersCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(cli.TierVerbs()...)
-	cmd.AddCommand(tiersImportCommand(), tiersRegradeCommand(), tiersExportCommand(), tiersCountCommand())
+	cmd.AddCommand(tiersImportCommand(), tiersRegradeCommand(), tiersExportCommand(), tiersCountCommand(), tiersReindexCommand())
 	return cmd
 }
 

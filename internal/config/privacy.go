@@ -10,8 +10,11 @@ import (
 // Privacy says with which keys callers' data is encrypted where it is stored.
 // Without keys it is stored as it is.
 type Privacy struct {
-	// IndexKeyFile holds the key of the indexes. It must never change.
+	// IndexKeyFile holds the key of the indexes.
 	IndexKeyFile string `yaml:"index_key_file"`
+	// OldIndexKeyFile holds the index key before it: what was indexed with that is
+	// indexed anew.
+	OldIndexKeyFile string `yaml:"old_index_key_file"`
 	// Keys encrypt: the first what is stored from now on; the others only open what
 	// they have encrypted.
 	Keys []PrivacyKey `yaml:"keys"`
@@ -30,7 +33,7 @@ func (p Privacy) On() bool { return len(p.Keys) > 0 }
 // names files and ids, never a key.
 func (p Privacy) Secrets() (*seal.Keys, error) {
 	if !p.On() {
-		if p.IndexKeyFile != "" {
+		if p.IndexKeyFile != "" || p.OldIndexKeyFile != "" {
 			return nil, errors.New("privacy.keys: at least one key is needed beside index_key_file")
 		}
 		return nil, nil
@@ -54,6 +57,10 @@ func (p Privacy) Secrets() (*seal.Keys, error) {
 		return s
 	}
 	index := read("privacy.index_key_file", p.IndexKeyFile)
+	var old seal.Secret
+	if p.OldIndexKeyFile != "" {
+		old = read("privacy.old_index_key_file", p.OldIndexKeyFile)
+	}
 	list := make([]seal.Key, len(p.Keys))
 	for i, k := range p.Keys {
 		list[i] = seal.Key{ID: k.ID, Secret: read(fmt.Sprintf("privacy.keys[%d].key_file", i), k.KeyFile)}
@@ -64,6 +71,12 @@ func (p Privacy) Secrets() (*seal.Keys, error) {
 	keys, err := seal.New(index, list)
 	if err != nil {
 		return nil, fmt.Errorf("privacy.keys: %w", err)
+	}
+	if p.OldIndexKeyFile == "" {
+		return keys, nil
+	}
+	if keys, err = keys.Replacing(old); err != nil {
+		return nil, fmt.Errorf("privacy.old_index_key_file: %w", err)
 	}
 	return keys, nil
 }

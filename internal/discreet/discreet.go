@@ -50,7 +50,8 @@ func within(s string, from, to int) bool {
 	if s[from] == '+' {
 		return false
 	}
-	return from > 0 && (wordy(s[from-1]) || strings.IndexByte(".:/-", s[from-1]) >= 0) ||
+	port := from > 1 && s[from-1] == ':' && (s[from-2] == ']' || s[from-2] >= '0' && s[from-2] <= '9')
+	return from > 0 && (wordy(s[from-1]) || strings.IndexByte(".-", s[from-1]) >= 0 || port) ||
 		to < len(s) && wordy(s[to]) || to+1 < len(s) && s[to] == '.' && wordy(s[to+1])
 }
 

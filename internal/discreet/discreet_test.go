@@ -25,10 +25,26 @@ func TestText(t *testing.T) {
 		"550e8400-e29b-41d4-a716-446655440000":  "550e8400-e29b-41d4-a716-446655440000",
 		"1700000000.123":                        "1700000000.123",
 		"r+8613912345678x r13912345678":         "r+*********5678x r13912345678",
+		"sip:13912345678@pbx tel:13912345678":   "sip:*******5678@pbx tel:*******5678",
+		"path=/13912345678":                     "path=/*******5678",
 		"":                                      "",
 	} {
 		if got := Text(in); got != want {
 			t.Errorf("Text(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"sip:13912345678@pbx":           "sip:*******5678@pbx",
+		"ring 139-1234-5678, room 1204": "ring ***-****-5678, room 1204",
+		"order 1234567":                 "order 1234567",
+		"r13912345678x":                 "r*******5678x",
+		"":                              "",
+	} {
+		if got := Words(in); got != want {
+			t.Errorf("Words(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"greenlane/internal/auth"
+	"greenlane/internal/discreet"
 	"greenlane/internal/h2limit"
 	"greenlane/internal/identity"
 )
@@ -67,7 +68,8 @@ func (s *Server) enter(ctx context.Context, path string, rule *Rule, proof func(
 	e := entry{rule: rule}
 	switch {
 	case rule == nil:
-		return e, s.turnAway(ctx, path, e.known.Identity, codes.PermissionDenied, reasonNoRule, "nobody may call this")
+		own := discreet.Prose(path) // it is whatever a client wrote
+		return e, s.turnAway(ctx, own, e.known.Identity, codes.PermissionDenied, reasonNoRule, "nobody may call this")
 	case rule.Open, !s.opts.Authenticated:
 		e.known.Identity = identity.Open()
 		return e, nil

@@ -84,7 +84,7 @@ func (s *tierService) Lookup(ctx context.Context, req *pb.TierServiceLookupReque
 		if standing.Tier == tiering.Blacklist {
 			graded = entry.UpdatedAt
 		}
-		out.GradedAt, out.ExpiresAt, out.Note = toTime(graded), toTime(standing.Ends), entry.Note
+		out.GradedAt, out.ExpiresAt, out.Note = toTime(graded), toTime(standing.Ends), s.viewer(ctx).note(entry.Note)
 	}
 	return out, nil
 }

@@ -87,7 +87,7 @@ func (s *tierService) ListBlacklist(ctx context.Context, req *pb.TierServiceList
 			continue
 		}
 		out.Callers = append(out.Callers, &pb.BlacklistedCaller{
-			Caller: eyes.caller(items[i].Number), Reason: e.Note, Since: toTime(e.UpdatedAt), Until: toTime(e.BlacklistEnds), Grade: toTier(e.Grade),
+			Caller: eyes.caller(items[i].Number), Reason: eyes.note(e.Note), Since: toTime(e.UpdatedAt), Until: toTime(e.BlacklistEnds), Grade: toTier(e.Grade),
 		})
 	}
 	return out, nil

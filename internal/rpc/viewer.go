@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"greenlane/callback"
+	"greenlane/internal/discreet"
 	"greenlane/internal/identity"
 	"greenlane/internal/instant"
 	pb "greenlane/proto/greenlane/v1"
@@ -85,15 +86,27 @@ func (v viewer) seesCallback(c *callback.Callback) bool {
 func (v viewer) call(site string, c *queue.Call, now instant.Instant) *pb.Call {
 	p := toCall(site, c, now)
 	if p != nil && !v.seesCall(c) {
-		p.Caller = masked(p.GetCaller())
+		maskCall(p)
 	}
 	return p
+}
+
+// maskCall hides the number in a call, and in what its switch says of it.
+func maskCall(p *pb.Call) {
+	p.Caller = masked(p.GetCaller())
+	for key, value := range p.GetAttributes() {
+		p.Attributes[key] = discreet.Words(value)
+	}
+}
+
+func maskCallback(p *pb.Callback) {
+	p.Caller, p.Note = masked(p.GetCaller()), discreet.Words(p.GetNote())
 }
 
 func (v viewer) callback(site string, c *callback.Callback) *pb.Callback {
 	p := toCallback(site, c)
 	if p != nil && !v.seesCallback(c) {
-		p.Caller = masked(p.GetCaller())
+		maskCallback(p)
 	}
 	return p
 }
@@ -104,6 +117,14 @@ func (v viewer) caller(n tiering.Number) string {
 		return string(n)
 	}
 	return masked(string(n))
+}
+
+// note returns what was written about a caller.
+func (v viewer) note(text string) string {
+	if v.full {
+		return text
+	}
+	return discreet.Words(text)
 }
 
 // earned converts the callback that a call earned: it has the same number, and
@@ -128,10 +149,10 @@ func (v viewer) offer(site string, o *queue.Offer, now instant.Instant) *pb.Offe
 		return p
 	}
 	if p.Call != nil && !v.seesCall(o.Call) {
-		p.Call.Caller = masked(p.GetCall().GetCaller())
+		maskCall(p.GetCall())
 	}
 	if p.Callback != nil && !v.seesCallback(o.Callback) {
-		p.Callback.Caller = masked(p.GetCallback().GetCaller())
+		maskCallback(p.GetCallback())
 	}
 	return p
 }

@@ -24,10 +24,13 @@ func TestWhoSeesANumber(t *testing.T) {
 		return identity.Identity{Name: name, Roles: roles, Sites: []string{"main"}, By: identity.ByToken}
 	}
 	call := func(state queue.CallState) *queue.Call {
-		return &queue.Call{ID: "c", Switch: "sw", Agent: "a", State: state, Caller: wholeNumber}
+		return &queue.Call{
+			ID: "c", Switch: "sw", Agent: "a", State: state, Caller: wholeNumber,
+			Attributes: []queue.Attribute{{Key: "from", Value: "sip:13800138000@pbx"}},
+		}
 	}
 	back := func(state callback.State) *callback.Callback {
-		return &callback.Callback{ID: "cb-1", ClaimedBy: "a", State: state, Caller: wholeNumber}
+		return &callback.Callback{ID: "cb-1", ClaimedBy: "a", State: state, Caller: wholeNumber, Note: "ring 138 0013 8000"}
 	}
 	for _, c := range []struct {
 		who                               string
@@ -56,6 +59,12 @@ func TestWhoSeesANumber(t *testing.T) {
 		seen("an offered call", v.call("main", call(queue.CallOffered), 1).GetCaller(), c.offered)
 		seen("an answered call", v.call("main", call(queue.CallAnswered), 1).GetCaller(), c.answered)
 		seen("a completed call", v.call("main", call(queue.CallCompleted), 1).GetCaller(), c.completed)
+		if from := v.call("main", call(queue.CallCompleted), 1).GetAttributes()["from"]; strings.Contains(from, "13800138000") != c.completed {
+			t.Errorf("%s sees %q of a completed call", c.who, from)
+		}
+		if note := v.callback("main", back(callback.StatePending)).GetNote(); strings.Contains(note, "0013") != c.pending {
+			t.Errorf("%s sees the note %q", c.who, note)
+		}
 		waiting := call(queue.CallWaiting)
 		waiting.Agent = ""
 		seen("a waiting call", v.call("main", waiting, 1).GetCaller(), c.waiting)

@@ -2,7 +2,8 @@
 // calls or tiers, and does no I/O.
 //
 //   - Keys are the secrets of the configuration: the first seals, all of them open,
-//     and one more, which never changes, makes the indexes.
+//     and one more makes the indexes. When that one changes, everything that was
+//     indexed has to be indexed anew, for which both have to be at hand.
 //   - A Store seals the records of one file. Every opening of the file seals under a
 //     key of its own, derived from the secret and a fresh salt, with a counter as
 //     nonce: no number of records is too many, and a file that was copied and went

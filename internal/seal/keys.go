@@ -16,6 +16,9 @@ import (
 // error names the key's id, never the key.
 var ErrKey = errors.New("key")
 
+// ErrIndex is the ErrKey of an index key that is not the one that indexed something.
+var ErrIndex = fmt.Errorf("%w of the index is not the one that indexed what is stored", ErrKey)
+
 // KeyBytes is the length of a secret.
 const KeyBytes = 32
 
@@ -54,10 +57,11 @@ type Key struct {
 type Keys struct {
 	list  []Key // the first seals
 	index Secret
+	old   *Secret // the index key before this one; nil: there is none to be replaced
 }
 
-// New returns the keys of a configuration: index makes the indexes and must stay
-// what it is as long as anything is stored; of list the first seals.
+// New returns the keys of a configuration: index makes the indexes, and of list the
+// first seals.
 func New(index Secret, list []Key) (*Keys, error) {
 	if len(list) == 0 {
 		return nil, errors.New("at least one key is needed")
@@ -78,6 +82,29 @@ func New(index Secret, list []Key) (*Keys, error) {
 		seen[k.ID], secrets[k.Secret] = true, k.ID
 	}
 	return &Keys{list: list, index: index}, nil
+}
+
+// Replacing returns the same keys for whoever is to index anew what was indexed with
+// an old index key.
+func (k *Keys) Replacing(old Secret) (*Keys, error) {
+	if old == k.index {
+		return nil, errors.New("the old index key is the index key: they must differ")
+	}
+	for i := range k.list {
+		if k.list[i].Secret == old {
+			return nil, fmt.Errorf("key %q is the old index key: they must differ", k.list[i].ID)
+		}
+	}
+	return &Keys{list: k.list, index: k.index, old: &old}, nil
+}
+
+// Old returns the keys with the old index key in the new one's place; nil when none
+// is being replaced.
+func (k *Keys) Old() *Keys {
+	if k.old == nil {
+		return nil
+	}
+	return &Keys{list: k.list, index: *k.old}
 }
 
 func validID(id string) bool {

@@ -180,7 +180,7 @@ var errMark = errors.New("it is sealed in a way that this program does not know"
 // CheckMark holds the keys against a store's mark. current is false when another
 // of the keys than the first made it.
 //
-// Errors: ErrKey that names the key that is missing, or differs.
+// Errors: ErrKey that names the key that is missing, or differs; ErrIndex.
 func (n *Numbers) CheckMark(mark string) (current bool, err error) {
 	var id, tag, index, ours, own string
 	if _, err := fmt.Sscanf(mark, "%s %s %s", &id, &tag, &index); err != nil {
@@ -195,7 +195,7 @@ func (n *Numbers) CheckMark(mark string) (current bool, err error) {
 		case err != nil:
 			return false, err
 		case own != index:
-			return false, fmt.Errorf("%w of the index is not the one that indexed what is stored: privacy.index_key_file must never change", ErrKey)
+			return false, ErrIndex
 		case ours != tag:
 			return false, fmt.Errorf("%w %q is not the one that sealed this: it has the same id and another value", ErrKey, id)
 		}

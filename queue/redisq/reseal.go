@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/internal/seal"
 	"greenlane/queue"
 	"greenlane/queue/record"
 )
@@ -42,6 +43,14 @@ func (e *Engine) unlock(ctx context.Context) (stale bool, err error) {
 		return true, nil
 	}
 	current, err := e.opts.Keys.Numbers("queue " + e.name).CheckMark(mark)
+	if old := e.opts.Keys.Old(); old != nil && errors.Is(err, seal.ErrIndex) {
+		// The engine itself indexes nothing: what it has to do is to say so.
+		_, err = old.Numbers("queue " + e.name).CheckMark(mark)
+		current = false
+	}
+	if errors.Is(err, seal.ErrIndex) {
+		err = fmt.Errorf("%w: privacy.index_key_file must be that one, or privacy.old_index_key_file", err)
+	}
 	if err != nil {
 		return false, fmt.Errorf("site %s: %w", e.name, err)
 	}

@@ -172,6 +172,20 @@ func TestSealedInRedis(t *testing.T) {
 		}
 	}
 	s.with(keysOf(t, 1, "k2", "k1"), s.know) // a new key takes over
+	another, err := keysOf(t, 2, "k2").Replacing(seal.Secret{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.with(another, s.know) // and so does a new index key
+	s.with(keysOf(t, 2, "k2"), s.know)
+	if _, err := s.try(keysOf(t, 1, "k2")); !errors.Is(err, seal.ErrIndex) {
+		t.Errorf("the index key before: %v", err)
+	}
+	another, err = keysOf(t, 1, "k2").Replacing(seal.Secret{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.with(another, s.know)
 	s.with(keysOf(t, 1, "k2"), func(e *redisq.Engine) {
 		s.know(e)
 		s.do(e, &queue.End{Call: "waits", Switch: "sw"})

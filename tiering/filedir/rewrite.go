@@ -24,7 +24,7 @@ var (
 
 // unlock makes sealed entries readable, and what is written from now on sealed,
 // when there are keys for it. The file is written anew when not all of it is
-// sealed with the current key, and when somebody was forgotten: bbolt leaves what
+// sealed with the current key, when the index key is a new one, and when somebody was forgotten: bbolt leaves what
 // it deletes in pages that it uses again some day.
 func (d *Directory) unlock(o Options) error {
 	var kept, index []byte
@@ -49,15 +49,17 @@ func (d *Directory) unlock(o Options) error {
 			return err
 		}
 		d.form = form{seal: s, numbers: o.Keys.Numbers("tiers")}
-		own := []byte(d.form.numbers.Index(""))
-		if kept != nil && !bytes.Equal(own, index) {
-			return fmt.Errorf("%w of the index is not the one that indexed it: privacy.index_key_file must never change", seal.ErrKey)
-		}
-		if index, header = own, next; used && (kept == nil || s.Stale()) {
-			reseal, header = true, s.Fresh()
-		}
+		own, reindex := []byte(d.form.numbers.Index("")), false
 		if kept != nil {
 			was = d.form
+			if reindex = !bytes.Equal(own, index); reindex {
+				if was.numbers = oldIndex(o.Keys, index); was.numbers == nil {
+					return fmt.Errorf("%w: privacy.index_key_file must be that one, or privacy.old_index_key_file", seal.ErrIndex)
+				}
+			}
+		}
+		if index, header = own, next; used && (kept == nil || reindex || s.Stale()) {
+			reseal, header = true, s.Fresh()
 		}
 	case kept != nil:
 		return fmt.Errorf("it is encrypted: privacy.keys must name the keys %s", strings.Join(seal.KeyIDs(kept), ", "))
@@ -67,6 +69,18 @@ func (d *Directory) unlock(o Options) error {
 		return d.rewrite(o, was, reseal, header, index)
 	}
 	return d.db.Update(func(tx *bolt.Tx) error { return putSeals(tx, header, index) })
+}
+
+// oldIndex returns what made the index of the file, when that is the index key to be
+// replaced.
+func oldIndex(keys *seal.Keys, index []byte) *seal.Numbers {
+	if keys = keys.Old(); keys == nil {
+		return nil
+	}
+	if n := keys.Numbers("tiers"); string(index) == n.Index("") {
+		return n
+	}
+	return nil
 }
 
 func putSeals(tx *bolt.Tx, header, index []byte) error {

@@ -3,6 +3,7 @@ package filedir
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -125,6 +126,43 @@ func TestSealedRotatedAndRefused(t *testing.T) {
 	d = openWith(t, dir, keysOf(t, 1, "k2"))
 	mustBeVIP(t, d)
 	mustHold(t, d, false)
+}
+
+// TestAnotherIndexKey takes the old one's place when both are at hand, whether the keys
+// that seal stay or not.
+func TestAnotherIndexKey(t *testing.T) {
+	replacing := func(index, old byte, ids ...string) *seal.Keys {
+		k, err := keysOf(t, index, ids...).Replacing(seal.Secret{old})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	dir := t.TempDir()
+	d := openWith(t, dir, keysOf(t, 1, "k1"))
+	setCanary(t, d, tiering.OpSet)
+	_, err := d.UpdateRatings(context.Background(), "main", canary, func(s tiering.Satisfaction) tiering.Satisfaction {
+		s, _ = s.Rate(tiering.Rating{ID: 1, Score: 2, Month: 650}, 650)
+		return s
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustHold(t, d, false)
+	for _, keys := range []*seal.Keys{keysOf(t, 2, "k1"), replacing(2, 3, "k1")} {
+		if _, err := Open(dir, Options{Keys: keys}); !errors.Is(err, seal.ErrIndex) {
+			t.Errorf("it opens without the index key: %v", err)
+		}
+	}
+	for _, keys := range []*seal.Keys{replacing(2, 1, "k1"), replacing(2, 1, "k1"), replacing(3, 2, "k2", "k1"), keysOf(t, 3, "k2")} {
+		d = openWith(t, dir, keys)
+		mustBeVIP(t, d)
+		page, next, err := d.WalkRatings(context.Background(), "main", "", 10)
+		if err != nil || next != "" || len(page) != 1 || page[0].Number != canary {
+			t.Errorf("%v, %q, %v", page, next, err)
+		}
+		mustHold(t, d, false)
+	}
 }
 
 // TestAForgottenCallerIsGoneFromTheFile: bbolt leaves what it deletes in free

@@ -25,13 +25,18 @@ import (
 type layout struct {
 	permutation *seal.Permutation // nil: without keys
 	numbers     *seal.Numbers
+	old         *seal.Numbers // of the index key that is being replaced; nil: none is
 }
 
 func newLayout(keys *seal.Keys) layout {
 	if keys == nil {
 		return layout{}
 	}
-	return layout{keys.Permutation("tiers", placeBits), keys.Stable("tiers")}
+	l := layout{permutation: keys.Permutation("tiers", placeBits), numbers: keys.Stable("tiers")}
+	if keys = keys.Old(); keys != nil {
+		l.old = keys.Stable("tiers")
+	}
+	return l
 }
 
 // mix returns the place of an E.164 number's value, as one number.
@@ -158,8 +163,18 @@ func (l *layout) checkKeys(ctx context.Context, client redis.UniversalClient) er
 	case l.numbers != nil && !sealed:
 		return fmt.Errorf("%w: they are not encrypted and privacy.keys asks for it: export them without it (greenlane tiers export), "+
 			"delete the keys %s*, and import them with it", ErrSchema, prefix)
+	case strings.HasPrefix(mark, reindexing+" "):
+		return errReindexing
 	case sealed:
 		_, err := l.numbers.CheckMark(mark)
+		if l.old != nil && errors.Is(err, seal.ErrIndex) {
+			if _, err = l.old.CheckMark(mark); err == nil {
+				return fmt.Errorf("%w: they are indexed with the old index key: stop all daemons and run `greenlane tiers reindex`", ErrSchema)
+			}
+		}
+		if errors.Is(err, seal.ErrIndex) {
+			err = fmt.Errorf("%w: privacy.index_key_file must be that one, or privacy.old_index_key_file", err)
+		}
 		return err
 	}
 	return nil

@@ -106,7 +106,7 @@ var _ tiering.Directory = (*Directory)(nil)
 // Errors: ErrSchema when another program's layout is there; ErrUnavailable when
 // Redis does not answer; the error of ctx.
 func Open(ctx context.Context, client redis.UniversalClient, o Options) (*Directory, error) {
-	d := &Directory{client: client, opt: o.withDefaults(), layout: newLayout(o.Keys), origin: rand.Text()[:originSize]}
+	d := newDirectory(client, o)
 	if err := d.checkSchema(ctx); err != nil {
 		return nil, err
 	}
@@ -116,11 +116,16 @@ func Open(ctx context.Context, client redis.UniversalClient, o Options) (*Direct
 			return nil, err
 		}
 	}
-	d.ears = newEars(d)
 	if d.cache != nil || d.opt.Gap != nil {
 		d.ears.listen()
 	}
 	return d, nil
+}
+
+func newDirectory(client redis.UniversalClient, o Options) *Directory {
+	d := &Directory{client: client, opt: o.withDefaults(), layout: newLayout(o.Keys), origin: rand.Text()[:originSize]}
+	d.ears = newEars(d)
+	return d
 }
 
 func (d *Directory) checkSchema(ctx context.Context) error {
