@@ -69,6 +69,15 @@ type frame struct {
 	plain, packed []byte
 }
 
+// packers are compressors to be used again: a new one takes more than a megabyte.
+var packers = sync.Pool{New: func() any {
+	w, err := flate.NewWriter(nil, flate.DefaultCompression)
+	if err != nil {
+		panic(err) // the level is one of the package's own
+	}
+	return w
+}}
+
 func newFrame(event string, data any) (*frame, error) {
 	text, err := json.Marshal(data)
 	if err != nil {
@@ -76,10 +85,9 @@ func newFrame(event string, data any) (*frame, error) {
 	}
 	plain := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", event, text)
 	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
-	if err != nil {
-		return nil, err
-	}
+	w := packers.Get().(*flate.Writer)
+	defer packers.Put(w)
+	w.Reset(&packed)
 	if _, err := w.Write(plain); err != nil {
 		return nil, err
 	}
