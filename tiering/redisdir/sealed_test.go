@@ -132,7 +132,7 @@ func TestASealedDirectoryHoldsNoNumber(t *testing.T) {
 	for _, c := range []struct {
 		keys *seal.Keys
 		want string
-	}{{nil, "privacy.index_key_file"}, {keysOf(t, 2, "k1"), "must never change"}} {
+	}{{nil, "privacy.index_key_file"}, {keysOf(t, 2, "k1"), "privacy.old_index_key_file"}} {
 		if _, err := Open(t.Context(), s.client(t), Options{Log: quiet, Keys: c.keys}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
