@@ -239,7 +239,8 @@ func (b *board) drain(ctx context.Context, sub *feed.Sub) (*feed.Sub, error) {
 	for {
 		events, err := sub.Take(ctx, buf, 1<<20)
 		switch {
-		case errors.Is(err, feed.ErrCutOff), errors.Is(err, queue.ErrTrimmed): // more came than a subscriber may hold
+		case errors.Is(err, feed.ErrCutOff), errors.Is(err, queue.ErrTrimmed):
+			// More came than a subscriber may hold, or the log was cut: the board is drawn anew.
 			sub.Close()
 			return b.Feed.All(feed.FromNow), nil
 		case err != nil:

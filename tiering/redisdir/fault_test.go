@@ -187,7 +187,7 @@ func TestAKeyOfAWrongTypeIsMovedAside(t *testing.T) {
 			if err := client.HIncrBy(t.Context(), countsKey("main", p.shard()), "3", 1).Err(); err != nil {
 				t.Fatal(err)
 			}
-			if items, err := walked(t, d); err != nil || len(items) != 1 {
+			if items, err := pages(t, "main", d.Walk); err != nil || len(items) != 1 {
 				t.Errorf("%v, %v", items, err)
 			}
 		}
@@ -202,12 +202,14 @@ func TestAKeyOfAWrongTypeIsMovedAside(t *testing.T) {
 	}
 }
 
-// walked returns all of the site's entries, and the faults of all pages.
-func walked(t *testing.T, d *Directory) (all []tiering.Item, err error) {
+// pages returns what a walk over a site returns, and the faults of all its pages.
+func pages[T any](
+	t testing.TB, site string, walk func(ctx context.Context, site string, from tiering.Cursor, limit int) ([]T, tiering.Cursor, error),
+) (all []T, err error) {
 	t.Helper()
 	for cursor := tiering.Cursor(""); ; {
-		items, next, fault := d.Walk(t.Context(), "main", cursor, 10)
-		all, err = append(all, items...), errors.Join(err, fault)
+		page, next, fault := walk(context.Background(), site, cursor, 10)
+		all, err = append(all, page...), errors.Join(err, fault)
 		if cursor = next; next == "" {
 			return all, err
 		}
@@ -226,7 +228,7 @@ func TestWhatCannotBeReadIsKept(t *testing.T) {
 	if err := client.HSet(t.Context(), bucketKey("main", p.bucket), "no number", "nor a value").Err(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := walked(t, d)
+	_, err := pages(t, "main", d.Walk)
 	if !errors.Is(err, tiering.ErrCorrupt) || !strings.Contains(err.Error(), bucketKey("main", p.bucket)) || !strings.Contains(err.Error(), who.Masked()) {
 		t.Errorf("%v", err)
 	}

@@ -34,46 +34,22 @@ type everything struct {
 
 func read(t testing.TB, d *Directory, site string) everything {
 	t.Helper()
-	ctx := context.Background()
 	all := everything{map[tiering.Number]tiering.Entry{}, map[tiering.Number]tiering.Satisfaction{}, map[tiering.Number]bool{}, nil}
-	for from := tiering.Cursor(""); ; {
-		items, next, err := d.Walk(ctx, site, from, 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, item := range items {
-			all.entries[item.Number] = item.Entry
-		}
-		if from = next; next == "" {
-			break
-		}
+	items, err1 := pages(t, site, d.Walk)
+	for _, item := range items {
+		all.entries[item.Number] = item.Entry
 	}
-	for from := tiering.Cursor(""); ; {
-		items, next, err := d.WalkBlacklist(ctx, site, from, 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, item := range items {
-			all.black[item.Number] = true
-		}
-		if from = next; next == "" {
-			break
-		}
+	black, err2 := pages(t, site, d.WalkBlacklist)
+	for _, item := range black {
+		all.black[item.Number] = true
 	}
-	for from := tiering.Cursor(""); ; {
-		page, next, err := d.WalkRatings(ctx, site, from, 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range page {
-			all.ratings[r.Number] = r.Satisfaction
-		}
-		if from = next; next == "" {
-			break
-		}
+	ratings, err3 := pages(t, site, d.WalkRatings)
+	for _, r := range ratings {
+		all.ratings[r.Number] = r.Satisfaction
 	}
-	var err error
-	if all.counts, err = d.Count(ctx, site); err != nil {
+	var err4 error
+	all.counts, err4 = d.Count(t.Context(), site)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
 	return all

@@ -103,7 +103,7 @@ func TestASealedDirectoryHoldsNoNumber(t *testing.T) {
 	if err := im.Write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	items, err := walked(t, d)
+	items, err := pages(t, "main", d.Walk)
 	if err != nil || len(items) != 103 {
 		t.Fatal(len(items), err)
 	}
