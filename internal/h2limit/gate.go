@@ -292,14 +292,15 @@ type address struct {
 // RemoteAddr implements net.Conn.
 func (c *metered) RemoteAddr() net.Addr {
 	peer := c.Conn.RemoteAddr()
-	return &address{peer, c, hostOf(peer)}
+	return &address{peer, c, HostOf(peer)}
 }
 
-// Host names what the peer cannot easily change of its address: it is asked for with
-// each request.
-func (a *address) Host() string { return a.host }
-
-func hostOf(peer net.Addr) string {
+// HostOf names what a peer cannot easily change of its address: of IPv6 it is the /64.
+// Of a connection that is metered it is known: it is asked for with each request.
+func HostOf(peer net.Addr) string {
+	if known, ok := peer.(*address); ok {
+		return known.host
+	}
 	switch ip := addressOf(peer); {
 	case !ip.IsValid():
 		return peer.String()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -134,7 +132,7 @@ func keyOf(ctx context.Context, id identity.Identity) guestKey {
 	}
 	name := ""
 	if p, ok := peer.FromContext(ctx); ok {
-		name = addressOf(p.Addr)
+		name = h2limit.HostOf(p.Addr)
 	}
 	return guestKey{role, name}
 }
@@ -148,27 +146,6 @@ func roleLabel(r identity.Role) string {
 		return "several"
 	}
 	return r.String()
-}
-
-// addressOf returns what one peer cannot easily change of its address: a host has
-// all of an IPv6 /64.
-func addressOf(a net.Addr) string {
-	if known, ok := a.(interface{ Host() string }); ok {
-		return known.Host() // of a connection that is metered
-	}
-	host, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil || ip.Is4() || ip.Is4In6() {
-		return host
-	}
-	p, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return host
-	}
-	return p.String()
 }
 
 // of returns the limits of an identity.
