@@ -8,14 +8,17 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
 // fake is a server that speaks just enough of Redis to say which commands came,
-// and breaks off instead of answering INCR.
+// and breaks off instead of answering INCR. It says that all slots are with holder,
+// and answers GET with that when it is another one.
 type fake struct {
 	listener net.Listener
 	port     int
+	holder   atomic.Int64
 
 	mu  sync.Mutex
 	got []string // commands with their arguments, upper case
@@ -27,6 +30,7 @@ func newFake(t *testing.T, wrap func(net.Listener) net.Listener) *fake {
 		t.Fatal(err)
 	}
 	f := &fake{listener: wrap(l), port: l.Addr().(*net.TCPAddr).Port}
+	f.holder.Store(int64(f.port))
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -71,13 +75,20 @@ func (f *fake) serve(c net.Conn) {
 		f.mu.Lock()
 		f.got = append(f.got, strings.ToUpper(strings.Join(args, " ")))
 		f.mu.Unlock()
+		holder := int(f.holder.Load())
 		switch strings.ToUpper(args[0]) {
 		case "INCR":
 			return
+		case "GET":
+			if holder == f.port {
+				io.WriteString(c, "$-1\r\n")
+			} else {
+				fmt.Fprintf(c, "-MOVED 1 127.0.0.1:%d\r\n", holder)
+			}
 		case "HELLO":
 			io.WriteString(c, "-ERR unknown command\r\n")
 		case "CLUSTER":
-			fmt.Fprintf(c, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n", f.port)
+			fmt.Fprintf(c, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n", holder)
 		default:
 			io.WriteString(c, "+OK\r\n")
 		}

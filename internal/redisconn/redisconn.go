@@ -99,8 +99,9 @@ func New(o Options) (redis.UniversalClient, error) {
 const clusterReload = 10 * time.Second
 
 // newCluster returns a client of a Cluster. It asks for the map of slots anew
-// whenever a node can't be reached or breaks off: on its own the library would
-// go on asking a dead master for a minute.
+// whenever a node can't be reached, breaks off, or says that another one has the
+// slot: on its own the library would go on asking a dead master for a minute, and
+// a node that MasterForKey gave and that was demoted until the map is old.
 func newCluster(u *redis.UniversalOptions) redis.UniversalClient {
 	var client atomic.Pointer[redis.ClusterClient]
 	o := u.Cluster()
@@ -108,11 +109,17 @@ func newCluster(u *redis.UniversalOptions) redis.UniversalClient {
 	// The library's routing by command asks for COMMAND, a right that nothing else
 	// here needs, and routes nothing here differently.
 	o.DisableRoutingPolicies = true
-	o.Dialer = dialer(u, func() {
+	reload := func() {
 		if c := client.Load(); c != nil {
 			c.ReloadState(context.Background())
 		}
-	})
+	}
+	o.Dialer = dialer(u, reload)
+	o.NewClient = func(node *redis.Options) *redis.Client {
+		c := redis.NewClient(node)
+		c.AddHook(moved{reload})
+		return c
+	}
 	c := redis.NewClusterClient(o)
 	client.Store(c)
 	return c

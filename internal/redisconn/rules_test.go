@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -40,6 +41,53 @@ func TestABrokenConnectionIsNotTriedAgain(t *testing.T) {
 		if n := f.count("INCR"); n != 2 {
 			t.Errorf("cluster %v: two commands were sent %d times", cluster, n)
 		}
+	}
+}
+
+// TestANodeThatGaveItsSlotsAway: who asks a node itself is not sent on by the
+// library, but the next one to ask for the slot's node is given the right one,
+// without waiting until the map is old.
+func TestANodeThatGaveItsSlotsAway(t *testing.T) {
+	for how, ask := range map[string]func(*redis.Client) error{
+		"command": func(node *redis.Client) error { return node.Get(t.Context(), "k").Err() },
+		"connection": func(node *redis.Client) error {
+			c := node.Conn()
+			defer c.Close()
+			return c.Get(t.Context(), "k").Err()
+		},
+		"pipeline": func(node *redis.Client) error {
+			_, err := node.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+				p.Set(t.Context(), "other", "v", 0)
+				p.Get(t.Context(), "k")
+				return nil
+			})
+			return err
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			was, is := newFake(t, plain), newFake(t, plain)
+			c := client(t, Options{Addresses: []string{was.addr()}, Cluster: true}).(*redis.ClusterClient)
+			holder := func() *redis.Client {
+				node, err := c.MasterForKey(t.Context(), "k")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return node
+			}
+			old := holder()
+			was.holder.Store(int64(is.port))
+			if addr, moved := redis.IsMovedError(ask(old)); !moved || addr != is.addr() {
+				t.Fatalf("moved %v to %q, want to %q", moved, addr, is.addr())
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), clusterReload/2)
+			defer cancel()
+			for holder().Options().Addr != is.addr() {
+				if ctx.Err() != nil {
+					t.Fatal("the map of slots is not asked for")
+				}
+				runtime.Gosched()
+			}
+		})
 	}
 }
 
