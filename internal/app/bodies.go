@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -25,6 +26,11 @@ const (
 	// the room for a message when it is announced, and it may never come.
 	smallMessage  = 16 << 10
 	largeTogether = 16 << 20
+	// What is sent of a body that was refused is read all the same, since who still
+	// sends when a connection is closed sees that it broke, and not the answer: for
+	// overlookFor, as what does not come is not waited for, and overlookMost of it.
+	overlookFor  = time.Second
+	overlookMost = 2 * maxWebMessage
 )
 
 // bodies bounds the room that announced messages take.
@@ -40,13 +46,15 @@ func newBodies(next http.Handler) *bodies {
 
 // ServeHTTP implements http.Handler.
 func (b *bodies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	in := &body{ReadCloser: r.Body, all: b}
+	in := &body{ReadCloser: r.Body, all: b, rc: http.NewResponseController(w)}
 	defer in.release()
 	kind := r.Header.Get("Content-Type")
 	in.framed = strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+")
 	if !in.framed {
 		if err := in.hold(r.ContentLength, maxWebMessage); err != nil {
-			_ = b.refuse.Write(w, r, err) // the client may have gone
+			in.end()
+			_, _ = io.CopyN(io.Discard, r.Body, overlookMost) // nothing is done with it
+			_ = b.refuse.Write(w, r, err)                     // the client may have gone
 			return
 		}
 		in.whole = r.ContentLength < 0
@@ -87,6 +95,7 @@ func (w *charging) Flush() {
 type body struct {
 	io.ReadCloser
 	all    *bodies
+	rc     *http.ResponseController
 	framed bool // messages with a flag and their length before each
 	whole  bool // one message, of a length that was not announced
 	read   int64
@@ -101,10 +110,14 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if held := b.look(p[:n]); held != nil {
+		b.end()
 		return 0, held
 	}
 	return n, err
 }
+
+// end has the body end soon, whatever has come of it.
+func (b *body) end() { _ = b.rc.SetReadDeadline(time.Now().Add(overlookFor)) } // without it the server's own holds
 
 func (b *body) look(p []byte) error {
 	if b.whole {
