@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func daemon(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()

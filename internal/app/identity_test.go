@@ -270,7 +270,7 @@ func TestABrowserSignsIn(t *testing.T) {
 	if res := login("x", nil); res.StatusCode != http.StatusUnauthorized || len(res.Cookies()) != 0 {
 		t.Errorf("a wrong token: %s, %v", res.Status, res.Cookies())
 	}
-	token := g.token(identity.Supervisor|identity.Agent, "anna", 3*time.Second)
+	token := g.token(identity.Supervisor|identity.Agent, "anna", 6*time.Second)
 	if res := login(token, map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}); res.StatusCode != http.StatusForbidden {
 		t.Errorf("another site signs in: %s", res.Status)
 	}
@@ -282,7 +282,7 @@ func TestABrowserSignsIn(t *testing.T) {
 		t.Fatalf("%s, %v", res.Status, res.Cookies())
 	}
 	k := res.Cookies()[0]
-	if !k.HttpOnly || !k.Secure || k.SameSite != http.SameSiteStrictMode || k.Path != "/" || !strings.HasPrefix(k.Name, "__Host-") || k.Expires.After(time.Now().Add(4*time.Second)) {
+	if !k.HttpOnly || !k.Secure || k.SameSite != http.SameSiteStrictMode || k.Path != "/" || !strings.HasPrefix(k.Name, "__Host-") || k.Expires.After(time.Now().Add(7*time.Second)) {
 		t.Errorf("the cookie is %+v", k)
 	}
 	with := map[string]string{"Cookie": k.Name + "=" + k.Value, "Content-Type": "application/json"}

@@ -162,7 +162,7 @@ func TestFollowingOverAKill(t *testing.T) {
 		t.Helper()
 		select {
 		case <-c:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s did not come; so far:\n%s", what, out.String())
 		}
 	}
@@ -228,7 +228,7 @@ func TestQueueLog(t *testing.T) {
 	}()
 	select {
 	case <-out.await(func(s string) bool { return strings.Contains(s, "|brisk|a_1|PAUSE|no_answer\n") }):
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("no pause came:\n%s", out.String())
 	}
 	stop()

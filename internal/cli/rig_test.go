@@ -43,7 +43,7 @@ func serve(t *testing.T, change ...func(*config.Config)) *tool {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := a.Stop(ctx); err != nil {
 			t.Errorf("stopping the daemon: %v", err)

@@ -105,7 +105,7 @@ func start(t *testing.T, l *log, opts Options) *Feed {
 // read takes events until it has n of them, or the subscription ends.
 func read(t *testing.T, s *Sub, n int) (seqs []uint64, err error) {
 	t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	var buf []*queue.Event
 	for len(seqs) < n {
 		select {

@@ -185,7 +185,7 @@ func (s *site) serve(t *testing.T) *grpc.ClientConn {
 func (s *site) report(t *testing.T, change ...func(*report.Options)) *report.Report {
 	t.Helper()
 	conn := s.serve(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if s.now.IsZero() {
 		s.now = at("23:00:00")

@@ -72,7 +72,7 @@ func (l *locked) wantEnds(ends map[string]func() error, reason string) {
 // TestStreamsEndWithTheirToken: not before, and not much later.
 func TestStreamsEndWithTheirToken(t *testing.T) {
 	l := newLocked(t)
-	until := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	until := time.Now().Add(4 * time.Second).Truncate(time.Second)
 	token := func(role identity.Role, name string) *grpc.ClientConn {
 		return l.as(must(l.key.Sign(pki.Token{Name: name, Roles: role, Until: until}))(t), nil)
 	}
@@ -82,7 +82,7 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 // TestStreamsEndWithTheirCertificate, although its connection stays.
 func TestStreamsEndWithTheirCertificate(t *testing.T) {
 	l := newLocked(t)
-	until := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	until := time.Now().Add(4 * time.Second).Truncate(time.Second)
 	l.lasts(func(role identity.Role, name string) *grpc.ClientConn {
 		p := must(l.ca.Client(time.Now().Add(-time.Minute), until, trust, role, name, "main"))(t)
 		return l.as("", &p)
@@ -111,7 +111,7 @@ func (l *locked) lasts(as func(identity.Role, string) *grpc.ClientConn, until ti
 // keep the caller waiting.
 func TestALongPollEndsWithItsToken(t *testing.T) {
 	l := newLocked(t)
-	token := must(l.key.Sign(pki.Token{Name: "7001", Roles: identity.Agent, Until: time.Now().Add(2 * time.Second)}))(t)
+	token := must(l.key.Sign(pki.Token{Name: "7001", Roles: identity.Agent, Until: time.Now().Add(4 * time.Second)}))(t)
 	agent := pb.NewAgentServiceClient(l.as(token, nil))
 	must(agent.SignIn(l.ctx(), &pb.SignInRequest{AgentId: "7001", Queues: []*pb.AgentQueue{{Queue: "default"}}}))(t)
 	_, err := agent.NextCall(l.ctx(), &pb.NextCallRequest{AgentId: "7001"})

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of these tests. They wait on signals; it only ends
 // a test that would hang.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // rig is a daemon's services on a real socket, over a real engine in a
 // directory of the test.
@@ -266,15 +266,24 @@ func (r *rig) until(what string, wanted func(*queue.Event) bool) queue.Event {
 // attached waits until the agent is available by a poll or session.
 func (r *rig) attached(agent string) {
 	r.t.Helper()
-	for ctx := r.ctx(); ; {
-		a, _, err := r.engine.Agent(ctx, agent)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if a.Presence == queue.PresentPoll || a.Presence == queue.PresentStream {
+	for deadline := time.Now().Add(patience); ; {
+		if p := r.presence(agent); p == queue.PresentPoll || p == queue.PresentStream {
 			return
 		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("agent %s does not become available", agent)
+		}
 	}
+}
+
+// presence tells how an agent is there.
+func (r *rig) presence(agent string) queue.Presence {
+	r.t.Helper()
+	a, _, err := r.engine.Agent(r.t.Context(), agent)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return a.Presence
 }
 
 // wantCode checks an error's code, and that it names the field if one is given.

@@ -21,7 +21,7 @@ import (
 	"greenlane/tiering"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // counted counts what is asked of an engine.
 type counted struct {

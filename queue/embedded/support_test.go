@@ -79,7 +79,7 @@ func openSite(t testing.TB, dir string, site queue.Site, opts Options) *Engine {
 
 func shut(t testing.TB, e *Engine) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := e.Close(ctx); err != nil {
 		t.Errorf("close: %v", err)

@@ -1,6 +1,7 @@
 package redisdir
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"testing"
@@ -31,11 +32,11 @@ func single(t *testing.T) store {
 	return store{s.Options(), []*redistest.Server{s}}
 }
 
-// client returns a client that does not wait long.
+// client returns a client that does not wait long, unless the options say more.
 func (s store) client(t *testing.T) redis.UniversalClient {
 	t.Helper()
 	o := s.options
-	o.ReplyTimeout, o.DialTimeout = 1500*time.Millisecond, 1500*time.Millisecond
+	o.ReplyTimeout, o.DialTimeout = cmp.Or(o.ReplyTimeout, 4*time.Second), 4*time.Second
 	c, err := redisconn.New(o)
 	if err != nil {
 		t.Fatal(err)

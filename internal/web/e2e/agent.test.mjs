@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { Browser, clean, shot, signIn } from './browser.mjs';
+import { Browser, clean, shot, signIn, within } from './browser.mjs';
 import { Daemon } from './daemon.mjs';
 
 let daemon, browser;
@@ -19,7 +19,7 @@ afterEach(async () => {
 
 const button = (page, name) => page.getByRole('button', { name });
 
-test('an offer is accepted, and the wallboard follows within a second', async () => {
+test('an offer is accepted, and the wallboard follows', async () => {
   await daemon.tier('13800138001', 'VIP');
   await daemon.arrive('earlier', '13800138001');
   await daemon.hangUp('earlier');
@@ -33,11 +33,10 @@ test('an offer is accepted, and the wallboard follows within a second', async ()
   await offer.locator('.history li').waitFor();
   assert.match(await offer.innerText(), /VIP[\s\S]*\+86 138 0013 8001[\s\S]*queue billing[\s\S]*bill question[\s\S]*hung up after/);
   await shot(agent, 'agent-offer');
-  const talking = billing.locator('.legend .talking b').getByText('1', { exact: true }).waitFor({ timeout: 5000 });
   await button(agent, /^Accept/).click();
   const pressed = performance.now();
-  await talking;
-  assert.ok(performance.now() - pressed < 1000, `the wallboard followed after ${Math.round(performance.now() - pressed)} ms`);
+  await billing.locator('.legend .talking b').getByText('1', { exact: true }).waitFor();
+  within(1000, performance.now() - pressed, 'the wallboard follows an answer');
   await agent.locator('.talk').waitFor();
   await shot(agent, 'agent-talk');
   assert.equal((await daemon.call('SupervisorService/Explain', { callId: 'c1' })).call.agentId, 'anna');

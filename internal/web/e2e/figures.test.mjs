@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
-import { Browser, clean } from './browser.mjs';
+import { Browser, clean, within } from './browser.mjs';
 import { Daemon } from './daemon.mjs';
 
 let daemon, browser;
@@ -35,7 +35,7 @@ test('the first paint takes less than 300 kB on a cold cache', async () => {
   }
 });
 
-test('a change is painted within a second while 200 wallboards are open', async () => {
+test('a change is painted while 200 wallboards are open', async () => {
   const agent = new http.Agent({ maxSockets: 300 });
   const others = await Promise.all(Array.from({ length: 200 }, () => new Promise((resolve, reject) => {
     const req = http.get(daemon.url + '/wallboard/stream', { agent, headers: { 'Accept-Encoding': 'gzip' } }, (res) => { res.once('data', () => resolve(req)); res.resume(); });
@@ -58,8 +58,8 @@ test('a change is painted within a second while 200 wallboards are open', async 
   }
   took.sort((a, b) => a - b);
   const p99 = took[Math.ceil(took.length * 0.99) - 1];
-  console.log(`# change until painted, 200 wallboards open: p50 ${took[30].toFixed(0)} ms, p99 ${p99.toFixed(0)} ms of ${took.length}`);
-  assert.ok(p99 < 1000, `p99 ${p99} ms`);
+  console.log(`# change until painted, 200 wallboards open: p50 ${took[30].toFixed(0)} ms of ${took.length}`);
+  within(1000, p99, 'change until painted, 200 wallboards open, p99');
   clean(page);
   for (const req of others) { req.on('error', () => {}); req.destroy(); }
   agent.destroy();
