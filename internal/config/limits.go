@@ -65,8 +65,9 @@ type Switch struct {
 // OtherSwitches is the id of the entry for switches that the list does not name.
 const OtherSwitches = "*"
 
+const kib = 1 << 10
+
 func defaultLimits() Limits {
-	const kib = 1 << 10
 	return Limits{
 		Names: []Named{},
 		Roles: RoleLimits{
@@ -84,7 +85,7 @@ func defaultLimits() Limits {
 
 // What a limit may be at most: more is a mistake in writing.
 const (
-	maxLimit     = 1 << 30
+	maxLimit     = 1_000_000
 	maxMessage   = 16 << 20
 	maxHeaders   = 64 << 10
 	maxNameBytes = 128
@@ -97,12 +98,13 @@ func (l *Limits) check() error {
 		for _, f := range []struct {
 			key         string
 			value, most float64
+			unit        string
 		}{
-			{"streams", float64(u.Streams), maxLimit}, {"rate", u.Rate, maxLimit}, {"burst", float64(u.Burst), maxLimit},
-			{"message", float64(u.Message), maxMessage}, {"headers", float64(u.Headers), maxHeaders},
+			{"streams", float64(u.Streams), maxLimit, ""}, {"rate", u.Rate, maxLimit, ""}, {"burst", float64(u.Burst), maxLimit, ""},
+			{"message", float64(u.Message) / kib, maxMessage / kib, " KiB"}, {"headers", float64(u.Headers) / kib, maxHeaders / kib, " KiB"},
 		} {
 			if !(f.value >= 0 && f.value <= f.most) {
-				bad("%s.%s: %v must be 0 to %.0f", where, f.key, f.value, f.most)
+				bad("%s.%s: %v%s must be 0 to %.0f%s", where, f.key, f.value, f.unit, f.most, f.unit)
 			}
 		}
 		if u.Rate > 0 && u.Burst < 1 {
