@@ -129,6 +129,9 @@ func (d *Directory) rewrite(o Options, was form, reseal bool, header, index []by
 	if err := os.Rename(draft, d.path); err != nil {
 		return err
 	}
+	if c.dropped > 0 {
+		d.log.Warn("values that could not be read, and were set aside in the tier file, are gone: they can't be encrypted anew", "file", d.path, "values", c.dropped)
+	}
 	old := d.db
 	d.db, db.NoSync = db, false
 	return errors.Join(syncDir(filepath.Dir(d.path)), old.Close())
@@ -140,6 +143,8 @@ type copying struct {
 	was    form // how the old file stores entries
 	reseal bool
 	to     *bolt.DB
+
+	dropped int // values that were set aside
 }
 
 func (c *copying) bucket(name string, from *bolt.Bucket) error {
@@ -161,6 +166,7 @@ func (c *copying) bucket(name string, from *bolt.Bucket) error {
 					err = c.entry(b, name, ratingsOf, key, value)
 				case name == string(quarantineBucket) && c.reseal:
 					// What could not be read may name a number, and nobody can seal it.
+					c.dropped++
 				case name == string(metaBucket) && string(key) == string(erasedKey):
 				default:
 					err = b.Put(key, value)

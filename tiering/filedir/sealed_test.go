@@ -128,6 +128,30 @@ func TestSealedRotatedAndRefused(t *testing.T) {
 	mustHold(t, d, false)
 }
 
+// TestWhatLiesAsideIsNotTakenOver: it can't be encrypted, and the log says that it is gone.
+func TestWhatLiesAsideIsNotTakenOver(t *testing.T) {
+	dir, ctx := t.TempDir(), context.Background()
+	d := openWith(t, dir, nil)
+	setCanary(t, d, tiering.OpSet)
+	corrupt(t, d, "main", canary)
+	_, _, _ = d.Lookup(ctx, "main", canary)
+	setCanary(t, d, tiering.OpSet)
+	if n, err := d.Quarantined(ctx); n != 1 || err != nil {
+		t.Fatalf("%d values are set aside, %v", n, err)
+	}
+	mustHold(t, d, true)
+	var log bytes.Buffer
+	d, err := Open(dir, Options{Keys: keysOf(t, 1, "k1"), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.Quarantined(ctx); n != 0 || err != nil || strings.Count(log.String(), "values=1\n") != 1 {
+		t.Errorf("%d values lie aside, %v; the log says %s", n, err, log.String())
+	}
+	mustBeVIP(t, d)
+	mustHold(t, d, false)
+}
+
 // TestAnotherIndexKey takes the old one's place when both are at hand, whether the keys
 // that seal stay or not.
 func TestAnotherIndexKey(t *testing.T) {
