@@ -49,6 +49,7 @@ var apiAttacks = []Attack{
 	{Name: "clients that never read", Run: neverRead},
 	{Name: "wallboards that never read", Run: neverReadHTTP},
 	{Name: "oversized metadata", Run: apiDoor.metadata(arrivedPath), Defence: cut("grpc", "wasted")},
+	{Name: "messages that never end", Run: endless, Defence: `greenlaned_limit_reached_total{limit="room"`},
 	{Name: "paths without a slash", Run: slashless, Defence: cut("grpc", "refusals"), library: true},
 	{Name: "forged numbers", Run: forged, Defence: `greenlaned_flood_refused_calls_total`, library: true},
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"testing"
 	"time"
 
@@ -297,6 +298,17 @@ func (l *locked) frames(path, token string, data []byte, end bool) string {
 	t.Helper()
 	conn := must(tls.Dial("tcp", l.addr, &tls.Config{RootCAs: l.pool, NextProtos: []string{"h2"}}))(t)
 	defer conn.Close()
+	f := framer(t, conn)
+	begin(t, f, 1, path, token)
+	if err := f.WriteData(1, end, data); err != nil {
+		t.Fatal(err)
+	}
+	return ended(f)
+}
+
+// framer greets a server in HTTP/2.
+func framer(t *testing.T, conn net.Conn) *http2.Framer {
+	t.Helper()
 	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := conn.Write([]byte(http2.ClientPreface)); err != nil {
 		t.Fatal(err)
@@ -306,6 +318,12 @@ func (l *locked) frames(path, token string, data []byte, end bool) string {
 	if err := f.WriteSettings(); err != nil {
 		t.Fatal(err)
 	}
+	return f
+}
+
+// begin sends the headers of a request.
+func begin(t *testing.T, f *http2.Framer, stream uint32, path, token string) {
+	t.Helper()
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	fields := [][2]string{{":method", "POST"}, {":scheme", "https"}, {":path", path}, {":authority", "x"}, {"content-type", "application/grpc"}, {"te", "trailers"}}
@@ -315,12 +333,13 @@ func (l *locked) frames(path, token string, data []byte, end bool) string {
 	for _, h := range fields {
 		enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
 	}
-	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
+	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.WriteData(1, end, data); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// ended reads until a request has ended, and returns its status.
+func ended(f *http2.Framer) string {
 	for {
 		frame, err := f.ReadFrame()
 		if err != nil {

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -58,6 +57,16 @@ const (
 	limitRate    = "rate"
 	limitMessage = "message"
 	limitHeaders = "headers"
+	limitRoom    = "room"
+)
+
+// A message of more than smallMessage needs room while it is read and carried out: all
+// of them together have roomForLarge, and those of one identity half of it. Without
+// it a few streams whose large messages never end would take all memory.
+const (
+	smallMessage = 64 << 10
+	roomForLarge = 4 * MaxMessage
+	roomForOne   = roomForLarge / 2
 )
 
 // guestsKept is how many identities are remembered while they have no stream open.
@@ -68,6 +77,7 @@ const guestsKept = 1 << 16
 type limiter struct {
 	limits Limits
 	tell   func(limit, role string)
+	large  atomic.Int64 // bytes of large messages
 
 	mu   sync.Mutex
 	idle *simplelru.LRU[guestKey, *guest] // no stream open
@@ -84,6 +94,7 @@ type guest struct {
 	rate    *rate.Limiter // nil: none
 	streams int           // guarded by limiter.mu
 	atWork  atomic.Int64  // requests, without long polls
+	large   atomic.Int64  // bytes of its large messages
 }
 
 func newLimiter(limits Limits, tell func(limit, role string)) *limiter {
@@ -232,13 +243,51 @@ func (l *limiter) message(ctx context.Context, g *guest, m any) error {
 		return nil
 	}
 	if n := proto.Size(msg); n > most {
-		return l.refuseMessage(ctx, g, n)
+		return l.refuseMessage(ctx, g, n, most)
 	}
 	return nil
 }
 
-func (l *limiter) refuseMessage(ctx context.Context, g *guest, bytes int) error {
-	return l.refuse(ctx, g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", bytes, g.limits.Message))
+func (l *limiter) refuseMessage(ctx context.Context, g *guest, bytes, most int) error {
+	return l.refuse(ctx, g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", bytes, most))
+}
+
+// room is what the message takes that a request has at hand.
+type room struct {
+	l    *limiter
+	g    *guest
+	held int64
+}
+
+// hold takes room for a message of some bytes, in place of the one before.
+func (r *room) hold(ctx context.Context, bytes int64) error {
+	most := int64(r.g.limits.Message)
+	if most <= 0 || most > MaxMessage {
+		most = MaxMessage
+	}
+	if bytes > most {
+		return r.l.refuseMessage(ctx, r.g, int(bytes), int(most))
+	}
+	if bytes <= smallMessage {
+		bytes = 0
+	}
+	more := bytes - r.held
+	if more == 0 {
+		return nil
+	}
+	r.held = bytes
+	if own, all := r.g.large.Add(more), r.l.large.Add(more); more > 0 && (own > roomForOne || all > roomForLarge) {
+		r.leave()
+		return r.l.refuse(ctx, r.g, limitRoom, retryAfter, fmt.Sprintf("there is no room for a message of %d bytes now", bytes))
+	}
+	return nil
+}
+
+// leave gives up all of it.
+func (r *room) leave() {
+	r.g.large.Add(-r.held)
+	r.l.large.Add(-r.held)
+	r.held = 0
 }
 
 // open counts a stream or a long poll until leave.
@@ -307,23 +356,14 @@ func (l *limiter) unary(ctx context.Context, id identity.Identity, path string, 
 	if err := l.request(ctx, g, headerBytes(ctx)); err != nil {
 		return nil, err
 	}
-	res, err := u.read(ctx, g.limits.Message, func(req any) error {
+	own := &room{l: l, g: g}
+	defer own.leave()
+	return u.read(ctx, own, func(req any) error {
 		if err := allow(req); err != nil {
 			return err
 		}
 		return l.message(ctx, g, req)
 	})
-	return res, l.tooLong(ctx, g, err)
-}
-
-// tooLong refuses a message that was left unread for its length; another error stays
-// what it is.
-func (l *limiter) tooLong(ctx context.Context, g *guest, err error) error {
-	var long *errTooLong
-	if !errors.As(err, &long) {
-		return err
-	}
-	return l.refuseMessage(ctx, g, long.bytes)
 }
 
 // stream passes one stream on, within its limits. raw is what is below it.
@@ -337,7 +377,9 @@ func (l *limiter) stream(id identity.Identity, srv any, raw *measured, stream gr
 	if err := l.request(ctx, g, headerBytes(ctx)); err != nil {
 		return err
 	}
-	raw.bound(g.limits.Message)
+	own := &room{l: l, g: g}
+	defer own.leave()
+	raw.within(own)
 	return handle(srv, &limited{ServerStream: stream, l: l, g: g, paced: info.IsClientStream && info.IsServerStream})
 }
 
@@ -356,7 +398,7 @@ type limited struct {
 func (s *limited) RecvMsg(m any) error {
 	unread := s.ServerStream.RecvMsg(m)
 	if unread != nil && !isUnreadable(unread) {
-		return s.l.tooLong(s.Context(), s.g, unread)
+		return unread
 	}
 	if err := s.l.message(s.Context(), s.g, m); err != nil {
 		return err

@@ -99,3 +99,34 @@ func TestIdentitiesAreForgottenByIdleness(t *testing.T) {
 		t.Errorf("%d busy ones", len(l.busy))
 	}
 }
+
+// TestRoomForLargeMessages is shared by all, and nobody has all of it.
+func TestRoomForLargeMessages(t *testing.T) {
+	l, ctx := newLimiter(Limits{}, nil), context.Background()
+	take := func(name string, bytes int64, want bool) *room {
+		t.Helper()
+		r := &room{l: l, g: l.guestAs(guestKey{openLabel, name}, RoleLimits{})}
+		if err := r.hold(ctx, bytes); (err == nil) != want {
+			t.Errorf("%s, %d bytes: %v", name, bytes, err)
+		}
+		return r
+	}
+	first := take("a", MaxMessage, true)
+	take("a", MaxMessage, true)
+	take("a", smallMessage+1, false)
+	take("a", smallMessage, true)
+	take("b", MaxMessage, true)
+	other := take("b", MaxMessage, true)
+	take("c", smallMessage+1, false) // four of them are all that there is
+	if err := first.hold(ctx, smallMessage+1); err != nil {
+		t.Errorf("a smaller one after a large one: %v", err)
+	}
+	take("c", MaxMessage-smallMessage-1, true)
+	take("c", smallMessage+1, false)
+	other.leave()
+	take("c", MaxMessage, true)
+	take("d", MaxMessage+1, false)
+	if got := l.large.Load(); got != roomForLarge {
+		t.Errorf("%d bytes are held, want %d", got, roomForLarge)
+	}
+}

@@ -191,7 +191,7 @@ func TestADeadPeerIsNoticed(t *testing.T) {
 	r.arrive("c1", "13800138000")
 	cut <- struct{}{}
 	back := r.until("the offer to go back", func(e *queue.Event) bool { return e.Type == queue.EventOfferReturned })
-	if back.Reason != queue.ReasonLost {
+	if back.Reason != queue.EndedUndelivered {
 		t.Errorf("it went back for %q", back.Reason)
 	}
 }

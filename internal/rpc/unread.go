@@ -18,8 +18,8 @@ import (
 // says first whether it may be.
 type unread struct {
 	// read reads the message, has check look at it, and carries the request out.
-	// most bounds the message's bytes; 0 leaves it to the server's own limit.
-	read func(ctx context.Context, most int, check func(req any) error) (any, error)
+	// room says whether there is some for the message, before it is read.
+	read func(ctx context.Context, room *room, check func(req any) error) (any, error)
 }
 
 // laterRegistrar registers services whose unary requests are handed to the server's
@@ -43,10 +43,10 @@ func later(path string, handle grpc.MethodHandler) grpc.MethodHandler {
 		if intercept == nil {
 			return handle(srv, ctx, decode, nil)
 		}
-		u := &unread{read: func(ctx context.Context, most int, check func(any) error) (any, error) {
+		u := &unread{read: func(ctx context.Context, room *room, check func(any) error) (any, error) {
 			read := func(m any) error { return open(m, decode) }
-			if source := sourceOf(ctx, most); source != nil {
-				read = func(m any) error { return source.only(ctx, m, most) }
+			if source := sourceOf(ctx); source != nil {
+				read = func(m any) error { return source.only(ctx, m, room) }
 			}
 			return handle(srv, ctx, read, func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 				if err := check(req); err != nil {
@@ -65,7 +65,7 @@ func unreadOf(req any, handle grpc.UnaryHandler) *unread {
 	if u, ok := req.(*unread); ok {
 		return u
 	}
-	return &unread{read: func(ctx context.Context, _ int, check func(any) error) (any, error) {
+	return &unread{read: func(ctx context.Context, _ *room, check func(any) error) (any, error) {
 		if err := check(req); err != nil {
 			return nil, err
 		}
@@ -82,50 +82,36 @@ type wire interface {
 	ReadMessageHeader(header []byte) error
 	Read(n int) (mem.BufferSlice, error)
 	RecvCompress() string
-	ContentSubtype() string
 }
 
-// sourceOf returns the stream of bytes below the request of ctx, when it is needed to
-// keep a message below most bytes; nil otherwise.
-func sourceOf(ctx context.Context, most int) *source {
-	if most <= 0 || most >= MaxMessage {
-		return nil
-	}
+// sourceOf returns the stream of bytes below the request of ctx, if it is to be had.
+func sourceOf(ctx context.Context) *source {
 	w, ok := grpc.ServerTransportStreamFromContext(ctx).(wire)
 	if !ok {
 		return nil
 	}
-	// What is compressed, or no protobuf, is left to grpc-go.
+	// What is compressed is left to grpc-go, which refuses it.
 	if c := w.RecvCompress(); c != "" && c != encoding.Identity {
-		return nil
-	}
-	if c := w.ContentSubtype(); c != "" && c != "proto" {
 		return nil
 	}
 	return &source{w}
 }
 
-// errTooLong is that a message is longer than it may be.
-type errTooLong struct{ bytes int }
-
-func (*errTooLong) Error() string { return "rpc: the message is too long" }
-
 // Lengths of gRPC: a flag and four bytes stand before each message.
 const prefixBytes = 5
 
-// next reads one message. io.EOF says that there is none any more, errTooLong that it
-// was left unread.
-func (s *source) next(ctx context.Context, m any, most int) error {
+// next reads one message. io.EOF says that there is none any more.
+func (s *source) next(ctx context.Context, m any, room *room) error {
 	var prefix [prefixBytes]byte
 	if err := s.ReadMessageHeader(prefix[:]); err != nil {
 		return readError(ctx, err)
 	}
-	n := binary.BigEndian.Uint32(prefix[1:])
-	switch {
-	case prefix[0] != 0:
+	if prefix[0] != 0 {
 		return status.Error(codes.Internal, "the message is compressed, and the headers name no compression")
-	case int64(n) > int64(most):
-		return &errTooLong{int(n)}
+	}
+	n := int64(binary.BigEndian.Uint32(prefix[1:]))
+	if err := room.hold(ctx, n); err != nil {
+		return err
 	}
 	data, err := s.Read(int(n))
 	if err != nil {
@@ -139,8 +125,8 @@ func (s *source) next(ctx context.Context, m any, most int) error {
 }
 
 // only reads the one message of a request.
-func (s *source) only(ctx context.Context, m any, most int) error {
-	if err := s.next(ctx, m, most); err != nil {
+func (s *source) only(ctx context.Context, m any, room *room) error {
+	if err := s.next(ctx, m, room); err != nil {
 		if errors.Is(err, io.EOF) {
 			return status.Error(codes.Internal, "the request has no message")
 		}
@@ -163,10 +149,10 @@ type measured struct {
 	grpc.ServerStream
 	one   bool    // the client sends one message
 	bytes *source // nil: they are measured when they were read
-	most  int
+	room  *room
 }
 
-func (s *measured) bound(most int) { s.bytes, s.most = sourceOf(s.Context(), most), most }
+func (s *measured) within(room *room) { s.bytes, s.room = sourceOf(s.Context()), room }
 
 // RecvMsg implements grpc.ServerStream.
 func (s *measured) RecvMsg(m any) error {
@@ -174,9 +160,9 @@ func (s *measured) RecvMsg(m any) error {
 	case s.bytes == nil:
 		return open(m, s.ServerStream.RecvMsg)
 	case s.one:
-		return s.bytes.only(s.Context(), m, s.most)
+		return s.bytes.only(s.Context(), m, s.room)
 	}
-	return s.bytes.next(s.Context(), m, s.most)
+	return s.bytes.next(s.Context(), m, s.room)
 }
 
 // readError turns what grpc-go says of a stream that broke into what it would tell

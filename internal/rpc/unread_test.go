@@ -2,8 +2,11 @@ package rpc_test
 
 import (
 	"encoding/binary"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -104,6 +107,43 @@ func TestAsManyRequestsAtOnceAsAllowed(t *testing.T) {
 	wantLimit(t, err, "rate", true)
 	conn.Close()
 	for err = ask(); status.Code(err) == codes.ResourceExhausted && time.Now().Before(deadline); err = ask() {
+	}
+	if err != nil {
+		t.Errorf("when they have ended: %v", err)
+	}
+}
+
+// TestLargeMessagesThatNeverComeTakeSoMuchRoom: the room is what was announced. It is
+// free again when they have ended, and what is small needs none.
+func TestLargeMessagesThatNeverComeTakeSoMuchRoom(t *testing.T) {
+	var h heard
+	r := newRig(t, h.listen)
+	conn := must(net.Dial("tcp", r.addr))(t)
+	defer conn.Close()
+	f := framer(t, conn)
+	for i := range uint32(3) { // two of them are what one address may have
+		begin(t, f, 2*i+1, "/greenlane.v1.SwitchService/Reconcile", "")
+		if err := f.WriteData(2*i+1, false, prefix(rpc.MaxMessage)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ended(f); got != "8" {
+		t.Errorf("a third one: grpc-status %q, want 8", got)
+	}
+	h.want(t, "room open", 1)
+	reconcile := func(filler int) error {
+		_, err := r.sw.Reconcile(r.ctx(), &pb.ReconcileRequest{RequestId: fmt.Sprint(filler), SwitchId: "pbx", Calls: []*pb.LiveCall{
+			{CallId: "c1", Caller: "13800138000", Attributes: map[string]string{"filler": strings.Repeat("x", filler)}},
+		}})
+		return err
+	}
+	wantLimit(t, reconcile(64<<10), "room", true)
+	if err := reconcile(100); err != nil {
+		t.Errorf("a small one: %v", err)
+	}
+	conn.Close()
+	err, deadline := reconcile(64<<10), time.Now().Add(patience)
+	for ; status.Code(err) == codes.ResourceExhausted && time.Now().Before(deadline); err = reconcile(64 << 10) {
 	}
 	if err != nil {
 		t.Errorf("when they have ended: %v", err)
