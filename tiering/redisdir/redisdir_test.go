@@ -97,11 +97,14 @@ func (s store) subjectWith(t *testing.T, keys *seal.Keys) tieringtest.Subject {
 			}
 			d.cache.drop(site, n, p) // nobody was told
 		},
-		Cut: func() (mend func()) {
+		Cut: func() (away tiering.Directory, mend func()) {
+			hasty := s
+			hasty.options.ReplyTimeout = 300 * time.Millisecond // each request waits for as long
+			away = hasty.open(t, Options{Keys: keys})
 			for _, server := range s.servers {
 				server.Pause()
 			}
-			return func() {
+			return away, func() {
 				for _, server := range s.servers {
 					server.Resume()
 				}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"greenlane/tiering"
 )
@@ -392,9 +393,18 @@ func storeAway(t *testing.T, s Subject) {
 		t.Skip("the adapter's store cannot go away")
 	}
 	before := must(t, s.Directory, site, set(li, tiering.VIP))
-	mend := s.Cut()
-	everyMethod(context.Background(), t, s.Directory, tiering.ErrUnavailable)
+	d, mend := s.Cut()
+	everyMethod(context.Background(), t, d, tiering.ErrUnavailable)
 	mend()
+	var err error
+	for deadline := time.Now().Add(time.Minute); ; { // it may give up soon
+		if _, _, err = d.Lookup(context.Background(), site, li); !errors.Is(err, tiering.ErrUnavailable) || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("it does not come back: %v", err)
+	}
 	find(t, s.Directory, site, li, before)
 	find(t, s.Directory, site, han, must(t, s.Directory, site, set(han, tiering.Mid)))
 }

@@ -23,8 +23,8 @@ type Subject struct {
 	Reopen func() tiering.Directory
 	// Corrupt makes what is stored under the number unreadable.
 	Corrupt func(site string, n tiering.Number)
-	// Cut keeps the Directory from reaching its store until mend is called.
-	Cut func() (mend func())
+	// Cut returns one on the same store that can't reach it until mend is called.
+	Cut func() (d tiering.Directory, mend func())
 }
 
 // Run runs the suite. open returns a new Subject whose Directory the suite

@@ -24,9 +24,9 @@ func TestSuite(t *testing.T) {
 				return &plain{store: s, fns: d.fns}
 			},
 			Corrupt: func(site string, n tiering.Number) { s.bad[key{site, n}] = true },
-			Cut: func() (mend func()) {
+			Cut: func() (tiering.Directory, func()) {
 				s.away = true
-				return func() { s.away = false }
+				return d, func() { s.away = false }
 			},
 		}
 	})
