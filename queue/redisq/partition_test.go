@@ -3,6 +3,7 @@ package redisq_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,75 @@ func TestClusterFailover(t *testing.T) {
 	mustHave(t, two, before, after)
 	if res := again(t, two, &queue.Accept{Request: queue.Request{ID: "r"}, Agent: "a1", Offer: offer.Epoch}); res.Call.ID != offer.Call.ID {
 		t.Errorf("accepted %s", res.Call.ID)
+	}
+	mustAgree(t, one, two)
+}
+
+// TestTheSlotMoves has the Cluster resharded under two daemons: the site's slot goes
+// to another master, key by key, while calls arrive.
+func TestTheSlotMoves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	c := redistest.StartCluster(t, redistest.ClusterOptions{Masters: 2})
+	client := c.Client().(*redis.ClusterClient)
+	one, two := open(t, client, redisq.Options{}), open(t, c.Client(), redisq.Options{})
+	onDuty(t, one, "a1")
+	before := keepArriving(t, two, "before", 20)
+	offer := offerOf(t, one, "a1")
+
+	slot, err := client.ClusterKeySlot(ctxOf(t), key(one, "site")).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := client.MasterForKey(ctxOf(t), key(one, "site"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var to *redis.Client
+	for _, node := range c.Nodes {
+		if node.Addr() != from.Options().Addr {
+			to = node.Client().(*redis.Client)
+		}
+	}
+	ask := func(node *redis.Client, args ...any) any {
+		t.Helper()
+		res, err := node.Do(ctxOf(t), args...).Result()
+		if err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		return res
+	}
+	idOf := func(node *redis.Client) any { return ask(node, "CLUSTER", "MYID") }
+	host, port, _ := net.SplitHostPort(to.Options().Addr)
+
+	during := make(chan map[string]uint64, 1)
+	go func() {
+		defer close(during)
+		during <- keepArriving(t, one, "during", 200)
+	}()
+	ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", idOf(from))
+	ask(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", idOf(to))
+	for {
+		names, _ := ask(from, "CLUSTER", "GETKEYSINSLOT", slot, 1).([]any)
+		if len(names) == 0 {
+			break
+		}
+		ask(from, "MIGRATE", host, port, names[0], 0, 60_000)
+	}
+	for _, node := range []*redis.Client{to, from} {
+		ask(node, "CLUSTER", "SETSLOT", slot, "NODE", idOf(to))
+	}
+	after := keepArriving(t, two, "after", 20)
+	for _, e := range []*redisq.Engine{one, two} {
+		mustHave(t, e, before, after)
+	}
+	mustHave(t, two, <-during)
+	if res := again(t, one, &queue.Accept{Request: queue.Request{ID: "r"}, Agent: "a1", Offer: offer.Epoch}); res.Call.ID != offer.Call.ID {
+		t.Errorf("accepted %s", res.Call.ID)
+	}
+	if node, err := client.MasterForKey(ctxOf(t), key(one, "site")); err != nil || node.Options().Addr != to.Options().Addr {
+		t.Errorf("the slot is with %v, %v", node, err)
 	}
 	mustAgree(t, one, two)
 }
