@@ -59,6 +59,7 @@ func (b *bodies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		in.whole = r.ContentLength < 0
 	}
+	r = r.WithContext(r.Context()) // a copy, as the server goes by its own request's body
 	r.Body = in
 	b.next.ServeHTTP(&charging{ResponseWriter: w, r: r}, r)
 }
@@ -121,8 +122,9 @@ func (b *body) end() { _ = b.rc.SetReadDeadline(time.Now().Add(overlookFor)) } /
 
 func (b *body) look(p []byte) error {
 	if b.whole {
-		if b.read += int64(len(p)); b.read > max(b.held, smallMessage) {
-			if err := b.hold(b.read+smallMessage, maxWebMessage+smallMessage); err != nil {
+		// One that is too long is the transcoder's to refuse, which knows what to answer.
+		if b.read += int64(len(p)); b.read > max(b.held, smallMessage) && b.held < maxWebMessage {
+			if err := b.hold(min(b.read+smallMessage, maxWebMessage), maxWebMessage); err != nil {
 				return err
 			}
 		}

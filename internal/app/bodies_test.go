@@ -53,6 +53,42 @@ func TestAWebMessageOfTheSizeAllowedAndNotAByteMore(t *testing.T) {
 	}
 }
 
+// TestWhatIsLeftOfABodyIsNoRequest: what a refused client goes on to send is not taken
+// for the next request on its connection, whatever it looks like.
+func TestWhatIsLeftOfABodyIsNoRequest(t *testing.T) {
+	a := start(t, configOf(t), app.Options{})
+	hidden := "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	for name, head := range map[string]string{
+		"one message": "Content-Type: application/json",
+		"in frames":   "Content-Type: application/grpc-web+proto",
+		"no message":  "Content-Type: application/whatever",
+	} {
+		for _, chunk := range []int{4 << 10, 4 << 20} {
+			// A frame of 4 GiB is announced, or a megabyte of no JSON comes.
+			body := "\x00\xff\xff\xff\xff" + strings.Repeat(hidden, 3<<20/len(hidden))
+			c, err := net.Dial("tcp", a.HTTPAddr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { // until it is cut off
+				_, _ = io.WriteString(c, "POST /greenlane.v1.TierService/Lookup HTTP/1.1\r\nHost: localhost\r\n"+head+"\r\nTransfer-Encoding: chunked\r\n\r\n")
+				for len(body) > 0 {
+					n := min(chunk, len(body))
+					if _, err := fmt.Fprintf(c, "%x\r\n%s\r\n", n, body[:n]); err != nil {
+						return
+					}
+					body = body[n:]
+				}
+			}()
+			answers, _ := io.ReadAll(c) // it may be reset
+			_ = c.Close()
+			if n := strings.Count(string(answers), "HTTP/1.1 "); n != 1 || strings.Contains(string(answers), "alive") {
+				t.Errorf("%s, chunks of %d: %d answers: %.2000s", name, chunk, n, answers)
+			}
+		}
+	}
+}
+
 // TestMessagesThatNeverComeTakeNoRoom: what large messages take that were announced is
 // bounded over all requests, and free again when they have ended.
 func TestMessagesThatNeverComeTakeNoRoom(t *testing.T) {

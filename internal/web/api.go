@@ -17,6 +17,9 @@ func (s *Server) route(pages http.Handler) http.Handler {
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		p := &patient{ResponseWriter: w, rc: http.NewResponseController(w)}
+		// A copy: the server goes by its own request's body when it decides whether the
+		// connection can be used again. What is left of a body is no request.
+		r = r.WithContext(r.Context())
 		r.Body = &upload{ReadCloser: r.Body, rc: p.rc}
 		s.opts.API.ServeHTTP(p, r)
 	})
