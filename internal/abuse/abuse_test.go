@@ -72,7 +72,7 @@ func TestAbuse(t *testing.T) {
 // switch has made its calls, and a span is over.
 func withstand(t *testing.T, a Attack, target Target, calls int, span time.Duration) {
 	target.From = addressOf(a)
-	ctx, cancel := context.WithTimeout(t.Context(), span+time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), span+3*time.Minute)
 	defer cancel()
 	l, err := newLegitimate(ctx, target)
 	if err != nil {
