@@ -56,7 +56,7 @@ func callbacksOf(ctx context.Context, api pb.CallbackServiceClient, site string)
 }
 
 // ordersWithin is how long the last orders to the switches may take.
-const ordersWithin = 3 * time.Second
+const ordersWithin = 15 * time.Second
 
 // awaitOrders waits until the switches have their orders for every call; those
 // that do not come are a fault, which the check finds.
