@@ -163,9 +163,9 @@ func (x *terminal) interrupt() {
 	}
 }
 
-// What is different in every run: times, and how far a wait has come.
+// What is different in every run: times, with their days, and how far a wait has come.
 var (
-	digits = regexp.MustCompile(`\d+(:\d\d)+`)
+	digits = regexp.MustCompile(`(\d\d-\d\d )?\d+(:\d\d)+`)
 	digit  = regexp.MustCompile(`\d`)
 	// Notices go away after a while.
 	notices = regexp.MustCompile(`(?m)^  (Offer withdrawn|Noted|Connected again).*\n`)
