@@ -252,11 +252,15 @@ func (l *limiter) refuseMessage(ctx context.Context, g *guest, bytes, most int) 
 	return l.refuse(ctx, g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", bytes, most))
 }
 
-// room is what the message takes that a request has at hand.
+// room is what the message takes that a request has at hand. A stream's messages may
+// be read by a goroutine that outlives its handler for a moment.
 type room struct {
-	l    *limiter
-	g    *guest
-	held int64
+	l *limiter
+	g *guest
+
+	mu    sync.Mutex
+	held  int64
+	ended bool
 }
 
 // hold takes room for a message of some bytes, in place of the one before.
@@ -271,23 +275,39 @@ func (r *room) hold(ctx context.Context, bytes int64) error {
 	if bytes <= smallMessage {
 		bytes = 0
 	}
-	more := bytes - r.held
-	if more == 0 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return errEnded
+	}
+	if r.take(bytes) {
 		return nil
 	}
-	r.held = bytes
-	if own, all := r.g.large.Add(more), r.l.large.Add(more); more > 0 && (own > roomForOne || all > roomForLarge) {
-		r.leave()
-		return r.l.refuse(ctx, r.g, limitRoom, retryAfter, fmt.Sprintf("there is no room for a message of %d bytes now", bytes))
-	}
-	return nil
+	r.take(0)
+	return r.l.refuse(ctx, r.g, limitRoom, retryAfter, fmt.Sprintf("there is no room for a message of %d bytes now", bytes))
 }
 
-// leave gives up all of it.
+// errEnded is what a stream's reader is told whose handler has returned: nobody else
+// hears it.
+var errEnded = status.Error(codes.Canceled, "the request has ended")
+
+// take holds so many bytes, and reports whether they are there.
+func (r *room) take(bytes int64) bool {
+	more := bytes - r.held
+	if more == 0 {
+		return true
+	}
+	r.held = bytes
+	own, all := r.g.large.Add(more), r.l.large.Add(more)
+	return more < 0 || own <= roomForOne && all <= roomForLarge
+}
+
+// leave gives it up, for good.
 func (r *room) leave() {
-	r.g.large.Add(-r.held)
-	r.l.large.Add(-r.held)
-	r.held = 0
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.take(0)
+	r.ended = true
 }
 
 // open counts a stream or a long poll until leave.

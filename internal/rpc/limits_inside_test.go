@@ -124,6 +124,9 @@ func TestRoomForLargeMessages(t *testing.T) {
 	take("c", MaxMessage-smallMessage-1, true)
 	take("c", smallMessage+1, false)
 	other.leave()
+	if err := other.hold(ctx, MaxMessage); err == nil {
+		t.Error("a request that has ended takes room")
+	}
 	take("c", MaxMessage, true)
 	take("d", MaxMessage+1, false)
 	if got := l.large.Load(); got != roomForLarge {
