@@ -1,8 +1,10 @@
 package redisq_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"testing"
@@ -107,39 +109,23 @@ func TestTheSlotMoves(t *testing.T) {
 			to = node.Client().(*redis.Client)
 		}
 	}
-	ask := func(node *redis.Client, args ...any) any {
-		t.Helper()
-		res, err := node.Do(ctxOf(t), args...).Result()
-		if err != nil {
-			t.Fatalf("%v: %v", args, err)
+	moved := make(chan error, 1)
+	go func() { moved <- moveSlot(ctxOf(t), slot, from, to) }()
+	during := map[string]uint64{}
+	for done := false; !done; {
+		maps.Copy(during, keepArriving(t, one, fmt.Sprint("during", len(during), "."), 1))
+		select {
+		case err := <-moved:
+			if done = true; err != nil {
+				t.Fatal(err)
+			}
+		default:
 		}
-		return res
-	}
-	idOf := func(node *redis.Client) any { return ask(node, "CLUSTER", "MYID") }
-	host, port, _ := net.SplitHostPort(to.Options().Addr)
-
-	during := make(chan map[string]uint64, 1)
-	go func() {
-		defer close(during)
-		during <- keepArriving(t, one, "during", 200)
-	}()
-	ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", idOf(from))
-	ask(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", idOf(to))
-	for {
-		names, _ := ask(from, "CLUSTER", "GETKEYSINSLOT", slot, 1).([]any)
-		if len(names) == 0 {
-			break
-		}
-		ask(from, "MIGRATE", host, port, names[0], 0, 60_000)
-	}
-	for _, node := range []*redis.Client{to, from} {
-		ask(node, "CLUSTER", "SETSLOT", slot, "NODE", idOf(to))
 	}
 	after := keepArriving(t, two, "after", 20)
 	for _, e := range []*redisq.Engine{one, two} {
-		mustHave(t, e, before, after)
+		mustHave(t, e, before, during, after)
 	}
-	mustHave(t, two, <-during)
 	if res := again(t, one, &queue.Accept{Request: queue.Request{ID: "r"}, Agent: "a1", Offer: offer.Epoch}); res.Call.ID != offer.Call.ID {
 		t.Errorf("accepted %s", res.Call.ID)
 	}
@@ -147,6 +133,34 @@ func TestTheSlotMoves(t *testing.T) {
 		t.Errorf("the slot is with %v, %v", node, err)
 	}
 	mustAgree(t, one, two)
+}
+
+// moveSlot moves a slot's keys from one master to another, and then the slot.
+func moveSlot(ctx context.Context, slot int64, from, to *redis.Client) error {
+	host, port, err := net.SplitHostPort(to.Options().Addr)
+	if err != nil {
+		return err
+	}
+	fromID, err1 := from.Do(ctx, "CLUSTER", "MYID").Text()
+	toID, err2 := to.Do(ctx, "CLUSTER", "MYID").Text()
+	err3 := to.Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID).Err()
+	err4 := from.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID).Err()
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	for {
+		names, err := from.ClusterGetKeysInSlot(ctx, int(slot), 1).Result()
+		if err != nil {
+			return err
+		}
+		if len(names) == 0 {
+			break
+		}
+		if err := from.Migrate(ctx, host, port, names[0], 0, time.Minute).Err(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(to.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", toID).Err(), from.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", toID).Err())
 }
 
 // TestAMasterInTheMinority: a master that hangs, while the others choose another one,
