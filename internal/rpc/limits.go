@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"greenlane/internal/h2limit"
@@ -223,26 +222,6 @@ func headerBytes(ctx context.Context) int {
 	return n
 }
 
-// message checks the size of one message that was read.
-func (l *limiter) message(ctx context.Context, g *guest, m any) error {
-	most := g.limits.Message
-	if most <= 0 || most >= MaxMessage {
-		return nil
-	}
-	msg, ok := m.(proto.Message)
-	if !ok {
-		return nil
-	}
-	if n := proto.Size(msg); n > most {
-		return l.refuseMessage(ctx, g, n, most)
-	}
-	return nil
-}
-
-func (l *limiter) refuseMessage(ctx context.Context, g *guest, bytes, most int) error {
-	return l.refuse(ctx, g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", bytes, most))
-}
-
 // open counts a stream or a long poll until leave.
 func (l *limiter) open(ctx context.Context, id identity.Identity) (*guest, error) {
 	return l.openAs(ctx, keyOf(ctx, id), l.limits.of(id))
@@ -315,7 +294,7 @@ func (l *limiter) unary(ctx context.Context, id identity.Identity, path string, 
 		if err := allow(req); err != nil {
 			return err
 		}
-		return l.message(ctx, g, req)
+		return own.check(ctx, req)
 	})
 }
 
@@ -333,7 +312,7 @@ func (l *limiter) stream(id identity.Identity, srv any, raw *measured, stream gr
 	own := &room{l: l, g: g}
 	defer own.leave()
 	raw.within(own)
-	return handle(srv, &limited{ServerStream: stream, l: l, g: g, paced: info.IsClientStream && info.IsServerStream})
+	return handle(srv, &limited{ServerStream: stream, room: own, g: g, paced: info.IsClientStream && info.IsServerStream})
 }
 
 // limited is a stream whose messages are bounded in size and, where each is a
@@ -341,7 +320,7 @@ func (l *limiter) stream(id identity.Identity, srv any, raw *measured, stream gr
 // flow control then holds it back, and no event of a switch is lost.
 type limited struct {
 	grpc.ServerStream
-	l     *limiter
+	room  *room
 	g     *guest
 	paced bool
 	begun bool // the first message is the request that was counted
@@ -353,7 +332,7 @@ func (s *limited) RecvMsg(m any) error {
 	if unread != nil && !isUnreadable(unread) {
 		return unread
 	}
-	if err := s.l.message(s.Context(), s.g, m); err != nil {
+	if err := s.room.check(s.Context(), m); err != nil {
 		return err
 	}
 	if s.paced && s.begun && s.g.rate != nil {

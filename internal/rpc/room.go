@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // A message of more than smallMessage needs room while it is read and carried out: all
@@ -23,6 +24,9 @@ const (
 type room struct {
 	l *limiter
 	g *guest
+	// measured says that messages are measured before they are read. It belongs to whoever
+	// reads them.
+	measured bool
 
 	mu    sync.Mutex
 	held  int64
@@ -31,12 +35,9 @@ type room struct {
 
 // hold takes room for a message of some bytes, in place of the one before.
 func (r *room) hold(ctx context.Context, bytes int64) error {
-	most := int64(r.g.limits.Message)
-	if most <= 0 || most > MaxMessage {
-		most = MaxMessage
-	}
-	if bytes > most {
-		return r.l.refuseMessage(ctx, r.g, int(bytes), int(most))
+	r.measured = true
+	if err := r.fits(ctx, bytes); err != nil {
+		return err
 	}
 	if bytes <= smallMessage {
 		bytes = 0
@@ -51,6 +52,25 @@ func (r *room) hold(ctx context.Context, bytes int64) error {
 	}
 	r.take(0)
 	return r.l.refuse(ctx, r.g, limitRoom, retryAfter, fmt.Sprintf("there is no room for a message of %d bytes now", bytes))
+}
+
+// check checks the size of a message that could not be measured before it was read.
+func (r *room) check(ctx context.Context, m any) error {
+	if msg, ok := m.(proto.Message); ok && !r.measured {
+		return r.fits(ctx, int64(proto.Size(msg)))
+	}
+	return nil
+}
+
+func (r *room) fits(ctx context.Context, bytes int64) error {
+	most := int64(r.g.limits.Message)
+	if most <= 0 || most > MaxMessage {
+		most = MaxMessage
+	}
+	if bytes <= most {
+		return nil
+	}
+	return r.l.refuse(ctx, r.g, limitMessage, 0, fmt.Sprintf("the message is %d bytes: at most %d are allowed", bytes, most))
 }
 
 // errEnded is what a stream's reader is told whose handler has returned: nobody else
