@@ -104,7 +104,7 @@ func (ss *session) open(prefix string, hello *pb.SessionHello) error {
 		ss.sub.Close()
 		st.attached.close(&ss.attachment)
 		if ctx.Err() != nil {
-			ss.giveBack()
+			ss.detach(true)
 		}
 		return err
 	}
@@ -210,20 +210,21 @@ func (ss *session) run() error {
 	}
 }
 
-// close ends the agent's availability; a live offer goes back at once. What was
-// already decided is sent, when the client still reads.
+// close ends the agent's availability; a live offer goes back at once, unless the agent
+// has another way in, which shows it again. What was already decided is sent, when the
+// client still reads.
 func (ss *session) close(err error) {
 	ss.st.attached.close(&ss.attachment)
-	ss.giveBack()
+	ss.detach(!errors.Is(err, errTakeover))
 	if !errors.Is(err, errSlow) && ss.stream.Context().Err() == nil {
 		ss.out.flush(flushFor)
 	}
 }
 
-func (ss *session) giveBack() {
+func (ss *session) detach(undelivered bool) {
 	ctx, cancel := ss.s.detached()
 	defer cancel()
-	_, err := ss.st.engine.Do(ctx, &queue.Detach{Agent: ss.agent, Token: ss.token, Undelivered: true})
+	_, err := ss.st.engine.Do(ctx, &queue.Detach{Agent: ss.agent, Token: ss.token, Undelivered: undelivered})
 	if err != nil {
 		ss.s.log.Warn("a session ended and its agent could not be detached; the lease will end it",
 			"site", ss.st.name, "agent", ss.agent, "error", err)
