@@ -264,6 +264,7 @@ func TestTheSentinelSetBootsAndFailsOver(t *testing.T) {
 	old.Kill()
 	s.AwaitFailover(old)
 	old.Restart()
+	s.AwaitReplicas(2)
 	asDaemon(t, s.Options(), 1)
 }
 

@@ -117,7 +117,7 @@ func newCluster(u *redis.UniversalOptions) redis.UniversalClient {
 	o.Dialer = dialer(u, reload)
 	o.NewClient = func(node *redis.Options) *redis.Client {
 		c := redis.NewClient(node)
-		c.AddHook(moved{reload})
+		c.AddHook(stale{reload})
 		return c
 	}
 	c := redis.NewClusterClient(o)

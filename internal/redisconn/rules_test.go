@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -88,6 +89,32 @@ func TestANodeThatGaveItsSlotsAway(t *testing.T) {
 				runtime.Gosched()
 			}
 		})
+	}
+}
+
+// TestANodeThatIsAway: the pool of a node that was away for long gives its last
+// failure instead of dialling. Even then the map of slots is asked for.
+func TestANodeThatIsAway(t *testing.T) {
+	reloads := 0
+	c := redis.NewClient(&redis.Options{
+		Addr: "127.0.0.1:1", PoolSize: 1, MaxRetries: -1, DialerRetries: 1,
+		Dialer: func(_ context.Context, network, _ string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		},
+	})
+	defer c.Close()
+	c.AddHook(stale{func() { reloads++ }})
+	const each = 5
+	for range each {
+		if err := c.Get(t.Context(), "k").Err(); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Error(err)
+		}
+		if _, err := c.Pipelined(t.Context(), func(p redis.Pipeliner) error { return p.Get(t.Context(), "k").Err() }); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Error(err)
+		}
+	}
+	if reloads != 2*each {
+		t.Errorf("%d failures had the map asked for %d times", 2*each, reloads)
 	}
 }
 

@@ -135,12 +135,22 @@ func (s *Sentinel) wait(what string, ok func(ctx context.Context) bool) {
 	}
 }
 
-// Master returns the server that most Sentinels name the master now.
-func (s *Sentinel) Master() *Server {
+// Master returns the server that most Sentinels name the master, as soon as most
+// name the same one.
+func (s *Sentinel) Master() (master *Server) {
 	s.t.Helper()
+	s.wait("the Sentinels name no master", func(ctx context.Context) bool {
+		master = s.named(ctx)
+		return master != nil
+	})
+	return master
+}
+
+// named returns the server that most Sentinels name the master now; nil for none.
+func (s *Sentinel) named(ctx context.Context) *Server {
 	votes := map[string]int{}
 	for _, one := range s.Sentinels {
-		if m, err := s.ask(context.Background(), one); err == nil {
+		if m, err := s.ask(ctx, one); err == nil {
 			votes[m["port"]]++
 		}
 	}
@@ -149,7 +159,6 @@ func (s *Sentinel) Master() *Server {
 			return r
 		}
 	}
-	s.t.Fatalf("the Sentinels name no master: %v", votes)
 	return nil
 }
 
@@ -159,7 +168,7 @@ func (s *Sentinel) AwaitFailover(old *Server) *Server {
 	s.t.Helper()
 	var now *Server
 	s.wait("no failover", func(ctx context.Context) bool {
-		if now = s.Master(); now == old {
+		if now = s.named(ctx); now == nil || now == old {
 			return false
 		}
 		info, err := now.asked().Info(ctx, "replication").Result()

@@ -122,20 +122,17 @@ func mustAgree(t *testing.T, engines ...*redisq.Engine) {
 	t.Helper()
 	var first string
 	for i, e := range engines {
-		snap, err := e.Snapshot(ctxOf(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		snap := answered(t, e.Snapshot)
 		snap.At = 0
 		for q := range snap.Queues {
 			for tier := range snap.Queues[q].Tiers {
 				snap.Queues[q].Tiers[tier].OldestWait = 0
 			}
 		}
-		calls, _, err := e.Calls(ctxOf(t), queue.CallFilter{Limit: 1000})
-		if err != nil {
-			t.Fatal(err)
-		}
+		calls := answered(t, func(ctx context.Context) ([]queue.Call, error) {
+			list, _, err := e.Calls(ctx, queue.CallFilter{Limit: 1000})
+			return list, err
+		})
 		shown := fmt.Sprintf("%+v\n%+v", snap, calls)
 		if first == "" {
 			first = shown

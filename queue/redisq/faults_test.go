@@ -81,11 +81,34 @@ func onDuty(t testing.TB, e queue.Engine, agent string) {
 
 func offerOf(t testing.TB, e queue.Engine, agent string) *queue.Offer {
 	t.Helper()
-	_, o, err := e.Agent(ctxOf(t), agent)
-	if err != nil || o == nil {
-		t.Fatalf("agent %s has no offer: %v", agent, err)
+	o := answered(t, func(ctx context.Context) (*queue.Offer, error) {
+		_, o, err := e.Agent(ctx, agent)
+		return o, err
+	})
+	if o == nil {
+		t.Fatalf("agent %s has no offer", agent)
 	}
 	return o
+}
+
+// answered asks until there is an answer.
+func answered[T any](t testing.TB, ask func(ctx context.Context) (T, error)) T {
+	t.Helper()
+	ctx := ctxOf(t)
+	got, err := ask(ctx)
+	for errors.Is(err, queue.ErrUnavailable) && ctx.Err() == nil {
+		got, err = ask(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// callOf asks for a call until there is an answer.
+func callOf(t testing.TB, e queue.Engine, call string) *queue.CallInfo {
+	t.Helper()
+	return answered(t, func(ctx context.Context) (*queue.CallInfo, error) { return e.Call(ctx, call) })
 }
 
 func TestScriptsThatVanish(t *testing.T) {
@@ -130,9 +153,8 @@ func TestARedisThatIsKilled(t *testing.T) {
 		t.Errorf("accepted %s", got.Call.ID)
 	}
 	for i := 1; i < 20; i++ {
-		info, err := e.Call(ctxOf(t), fmt.Sprint("c", i))
-		if err != nil || info.Position != i {
-			t.Fatalf("c%d: position %d, %v", i, info.Position, err)
+		if at := callOf(t, e, fmt.Sprint("c", i)).Position; at != i {
+			t.Fatalf("c%d: position %d", i, at)
 		}
 	}
 }
@@ -148,9 +170,8 @@ func TestARedisThatPauses(t *testing.T) {
 		t.Fatalf("while it pauses: %v", err)
 	}
 	again(t, e, arrive("c1"))
-	snap, err := e.Snapshot(ctxOf(t))
-	if err != nil || snap.Queues[0].Tiers[2].Totals.Joined != 2 {
-		t.Errorf("joined %+v, %v", snap.Queues[0].Tiers[2].Totals, err)
+	if all := answered(t, e.Snapshot).Queues[0].Tiers[2].Totals; all.Joined != 2 {
+		t.Errorf("joined %+v", all)
 	}
 }
 
@@ -432,9 +453,7 @@ func TestFailover(t *testing.T) {
 	again(t, e, arrive("after"))
 	t.Logf("served again after %v", time.Since(began))
 	for i := range 50 {
-		if _, err := e.Call(ctxOf(t), fmt.Sprint("c", i)); err != nil {
-			t.Fatalf("acknowledged and lost: c%d: %v", i, err)
-		}
+		callOf(t, e, fmt.Sprint("c", i))
 	}
 	offer := offerOf(t, e, "a1")
 	again(t, e, &queue.Accept{Request: queue.Request{ID: "r"}, Agent: "a1", Offer: offer.Epoch})
