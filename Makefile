@@ -29,6 +29,12 @@ NEEDS := redis-server/redis-server redis-sentinel/redis-sentinel prometheus/prom
 
 ARGS ?=
 TESTFLAGS ?= -timeout 20m
+# RERUN=1, as CI does: a test that failed is run once more, alone, and counts as
+# failed when it fails again. Neither a data race nor many failures are forgiven.
+RERUN ?=
+GOTESTSUM := $(TOOL)/gotestsum/go.mod gotestsum --format pkgname-and-test-fails --format-icons text --no-color \
+	--rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race
+tests = $(if $(RERUN),$(GOTESTSUM) --packages ./... -- $(1),go test $(1) ./...)
 FUZZTIME ?= 10s
 # How many times the crash test kills the daemon.
 GREENLANE_CRASH_KILLS ?= 50
@@ -60,7 +66,7 @@ demo: build ## a daemon and a synthetic day of calls, in one live screen
 test: ## every test: installs what they need, or says in one line what is missing
 	@.ci/need $(NEEDS) || true
 	@.ci/browser || true
-	go test $(TESTFLAGS) ./...
+	$(call tests,$(TESTFLAGS))
 
 .PHONY: browser
 browser: ## install what the browser tests need: node, Chromium, their modules
@@ -94,7 +100,7 @@ proto: ## lint the API and fail if its generated code is not up to date
 
 .PHONY: race
 race: ## the tests under the race detector, without the long ones
-	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./...
+	CGO_ENABLED=1 $(call tests,-race -short $(TESTFLAGS))
 
 .PHONY: bench
 bench: ## measure, and print the figures as a table (ARGS="...")
