@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
+
+	"greenlane/internal/logtest"
 )
 
 // programs builds both programs into a directory, as `make build` does.
@@ -28,31 +28,6 @@ func programs(t *testing.T) string {
 	return dir
 }
 
-// watched is output that closes a channel once it has a text.
-type watched struct {
-	mu   sync.Mutex
-	buf  bytes.Buffer
-	text string
-	seen chan struct{}
-	once sync.Once
-}
-
-func (w *watched) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.buf.Write(p)
-	if strings.Contains(w.buf.String(), w.text) {
-		w.once.Do(func() { close(w.seen) })
-	}
-	return len(p), nil
-}
-
-func (w *watched) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.String()
-}
-
 // demonstrate runs the demo with a place of its own for temporary files, and
 // checks that nothing is left there.
 func demonstrate(t *testing.T, dir string, stopAt string, args ...string) string {
@@ -60,7 +35,7 @@ func demonstrate(t *testing.T, dir string, stopAt string, args ...string) string
 	temp := t.TempDir()
 	cmd := exec.Command(filepath.Join(dir, "greenlane"), append([]string{"demo"}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
-	out := &watched{text: stopAt, seen: make(chan struct{})}
+	out := new(logtest.Buffer)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -70,7 +45,7 @@ func demonstrate(t *testing.T, dir string, stopAt string, args ...string) string
 	var err error
 	select {
 	case err = <-done:
-	case <-out.seen:
+	case <-out.Await(func(text string) bool { return strings.Contains(text, stopAt) }):
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Error(err)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	"greenlane/internal/load"
 	"greenlane/internal/report"
@@ -87,19 +87,5 @@ func serve(t *testing.T) (addr string) {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Listen, cfg.HTTP, cfg.Data = "127.0.0.1:0", "", t.TempDir()
-	a, err := app.New(cfg, app.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := a.Stop(ctx); err != nil {
-			t.Errorf("stopping the daemon: %v", err)
-		}
-	})
-	return a.Addr().String()
+	return apptest.Start(t, cfg, app.Options{}).Addr().String()
 }

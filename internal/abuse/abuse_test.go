@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"greenlane/internal/load/daemon"
+	"greenlane/internal/logtest"
 )
 
 // TestMain lets this program be a hostile process, too.
@@ -38,7 +38,7 @@ func TestAbuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log said
+	var log logtest.Buffer
 	// What the heap may grow by before garbage is collected is as much as an attack may
 	// take: these daemons collect sooner.
 	d, err := Start(t.Context(), binary, &log, "GOGC=100")
@@ -144,22 +144,4 @@ func withstand(t *testing.T, a Attack, target Target, calls int, span time.Durat
 	// How long a caller waits is no matter of this test: a machine that does other things,
 	// too, makes anybody wait. A daemon that stands still lets the context end, and
 	// `make bench` measures.
-}
-
-// said is what daemons write, at the same time.
-type said struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -32,6 +32,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue/embedded"
@@ -52,28 +53,6 @@ func configOf(t *testing.T, change ...func(*config.Config)) *config.Config {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func start(t *testing.T, cfg *config.Config, opts app.Options) *app.App {
-	t.Helper()
-	a, err := app.New(cfg, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(t, a) })
-	return a
-}
-
-func stop(t *testing.T, a *app.App) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := a.Stop(ctx); err != nil && a.Err() == nil {
-		t.Errorf("stop: %v", err)
-	}
 }
 
 func dial(t testing.TB, a *app.App, creds credentials.TransportCredentials) *grpc.ClientConn {
@@ -109,7 +88,7 @@ func get(t *testing.T, a *app.App, path string) (int, string) {
 }
 
 func TestItServes(t *testing.T) {
-	a := start(t, configOf(t), app.Options{})
+	a := apptest.Start(t, configOf(t), app.Options{})
 	conn := dial(t, a, insecure.NewCredentials())
 	if _, err := pb.NewSwitchServiceClient(conn).CallArrived(ctx(t), &pb.CallArrivedRequest{SwitchId: "s", CallId: "c", Caller: "13800138000"}); err != nil {
 		t.Fatal(err)
@@ -143,7 +122,7 @@ func TestItServes(t *testing.T) {
 
 func TestReflectionIsConfigurable(t *testing.T) {
 	for _, on := range []bool{true, false} {
-		a := start(t, configOf(t, func(c *config.Config) { c.Reflection, c.HTTP = on, "" }), app.Options{})
+		a := apptest.Start(t, configOf(t, func(c *config.Config) { c.Reflection, c.HTTP = on, "" }), app.Options{})
 		if a.HTTPAddr() != nil {
 			t.Error("HTTP is served although it is off")
 		}
@@ -157,14 +136,14 @@ func TestReflectionIsConfigurable(t *testing.T) {
 			t.Errorf("reflection %v: %v", on, err)
 		}
 		stream.CloseSend()
-		stop(t, a)
+		apptest.Stop(t, a)
 	}
 }
 
 // TestStopWithEverythingOpen: sessions, polls and a health watch are open; the
 // daemon ends them and stops well before its time is up.
 func TestStopWithEverythingOpen(t *testing.T) {
-	a := start(t, configOf(t), app.Options{})
+	a := apptest.Start(t, configOf(t), app.Options{})
 	conn := dial(t, a, insecure.NewCredentials())
 	agents := pb.NewAgentServiceClient(conn)
 	session, err := agents.Session(ctx(t))
@@ -198,7 +177,7 @@ func TestStopWithEverythingOpen(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	stop(t, a)
+	apptest.Stop(t, a)
 	if took := time.Since(began); took > patience/2 {
 		t.Errorf("stopping took %v", took)
 	}
@@ -216,13 +195,13 @@ func TestStopWithEverythingOpen(t *testing.T) {
 	if m, err := watch.Recv(); err == nil && m.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("health said %v", m)
 	}
-	stop(t, a) // again is harmless
+	apptest.Stop(t, a) // again is harmless
 }
 
 func TestWhatIsAcknowledgedIsThereAfterARestart(t *testing.T) {
 	cfg := configOf(t)
 	for i, want := range []int{1, 2} {
-		a := start(t, cfg, app.Options{})
+		a := apptest.Start(t, cfg, app.Options{})
 		conn := dial(t, a, insecure.NewCredentials())
 		req := &pb.CallArrivedRequest{SwitchId: "s", CallId: string(rune('a' + i)), Caller: "13800138000"}
 		if _, err := pb.NewSwitchServiceClient(conn).CallArrived(ctx(t), req); err != nil {
@@ -232,13 +211,13 @@ func TestWhatIsAcknowledgedIsThereAfterARestart(t *testing.T) {
 		if err != nil || len(calls.GetCalls()) != want {
 			t.Errorf("%v, %v; want %d calls", calls, err, want)
 		}
-		stop(t, a)
+		apptest.Stop(t, a)
 	}
 }
 
 func TestAFailedStartLeavesNothingBehind(t *testing.T) {
 	cfg := configOf(t)
-	running := start(t, cfg, app.Options{})
+	running := apptest.Start(t, cfg, app.Options{})
 	// The address is taken.
 	taken := *cfg
 	taken.Listen = running.Addr().String()
@@ -249,7 +228,7 @@ func TestAFailedStartLeavesNothingBehind(t *testing.T) {
 	if _, err := app.New(cfg, app.Options{}); err == nil {
 		t.Error("two daemons on one directory")
 	}
-	stop(t, running)
+	apptest.Stop(t, running)
 	// A file of the data is a directory: what was opened before must be closed.
 	broken := *cfg
 	broken.Data = t.TempDir()
@@ -260,7 +239,7 @@ func TestAFailedStartLeavesNothingBehind(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	os.RemoveAll(filepath.Join(broken.Data, "queue"))
-	start(t, &broken, app.Options{})
+	apptest.Start(t, &broken, app.Options{})
 }
 
 // TestAFailedDiskEndsTheDaemon: nothing is acknowledged any more, health says
@@ -268,7 +247,7 @@ func TestAFailedStartLeavesNothingBehind(t *testing.T) {
 func TestAFailedDiskEndsTheDaemon(t *testing.T) {
 	full := errors.New("no space left on device")
 	broken := make(chan struct{})
-	a := start(t, configOf(t), app.Options{Engine: func(o *embedded.Options) {
+	a := apptest.Start(t, configOf(t), app.Options{Engine: func(o *embedded.Options) {
 		o.WrapCommit = func(commit func() error) error {
 			select {
 			case <-broken:
@@ -309,7 +288,7 @@ func TestSeveralSites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := start(t, cfg, app.Options{})
+	a := apptest.Start(t, cfg, app.Options{})
 	sw := pb.NewSwitchServiceClient(dial(t, a, insecure.NewCredentials()))
 	for _, site := range []string{"", "tiers"} { // a site may be named like a file of the daemon
 		res, err := sw.CallArrived(ctx(t), &pb.CallArrivedRequest{Site: site, SwitchId: "s", CallId: "c"})
@@ -323,7 +302,7 @@ func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	pool := selfSigned(t, cert, key)
-	a := start(t, configOf(t, func(c *config.Config) { c.TLS = config.TLS{Cert: cert, Key: key} }), app.Options{})
+	a := apptest.Start(t, configOf(t, func(c *config.Config) { c.TLS = config.TLS{Cert: cert, Key: key} }), app.Options{})
 	sup := pb.NewSupervisorServiceClient(dial(t, a, credentials.NewTLS(&tls.Config{RootCAs: pool})))
 	if _, err := sup.GetSnapshot(ctx(t), &pb.GetSnapshotRequest{}); err != nil {
 		t.Error(err)

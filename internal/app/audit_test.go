@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/audit"
 	"greenlane/internal/config"
 	pb "greenlane/proto/greenlane/v1"
@@ -43,7 +44,7 @@ func TestWhoComesAndWhatIsTakenIsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.untilServed("server.crt")
-	stop(t, g.App)
+	apptest.Stop(t, g.App)
 
 	dir := filepath.Join(data, "audit")
 	if r, err := audit.Verify(dir, audit.Verification{}); err != nil || r.Fault != nil || !r.Stopped {

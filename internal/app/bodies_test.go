@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	pb "greenlane/proto/greenlane/v1"
 )
 
@@ -21,7 +22,7 @@ const webMessage = 1 << 20 // as docs/limits.md says
 // TestAWebMessageOfTheSizeAllowedAndNotAByteMore, packed or not: what unpacks to more
 // is not unpacked any further.
 func TestAWebMessageOfTheSizeAllowedAndNotAByteMore(t *testing.T) {
-	a := start(t, configOf(t), app.Options{})
+	a := apptest.Start(t, configOf(t), app.Options{})
 	for name, opts := range protocols {
 		for _, packed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s packed=%v", name, packed), func(t *testing.T) {
@@ -56,7 +57,7 @@ func TestAWebMessageOfTheSizeAllowedAndNotAByteMore(t *testing.T) {
 // TestWhatIsLeftOfABodyIsNoRequest: what a refused client goes on to send is not taken
 // for the next request on its connection, whatever it looks like.
 func TestWhatIsLeftOfABodyIsNoRequest(t *testing.T) {
-	a := start(t, configOf(t), app.Options{})
+	a := apptest.Start(t, configOf(t), app.Options{})
 	hidden := "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	for name, head := range map[string]string{
 		"one message": "Content-Type: application/json",
@@ -92,7 +93,7 @@ func TestWhatIsLeftOfABodyIsNoRequest(t *testing.T) {
 // TestMessagesThatNeverComeTakeNoRoom: what large messages take that were announced is
 // bounded over all requests, and free again when they have ended.
 func TestMessagesThatNeverComeTakeNoRoom(t *testing.T) {
-	a := start(t, configOf(t), app.Options{})
+	a := apptest.Start(t, configOf(t), app.Options{})
 	for name, head := range map[string]string{
 		"one message": "Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{",
 		"in frames":   "Content-Type: application/grpc-web+proto\r\nContent-Length: 1000005\r\n\r\n\x00\x00\x0f\x42\x40x",

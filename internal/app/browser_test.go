@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	pb "greenlane/proto/greenlane/v1"
 )
@@ -81,7 +82,7 @@ func detail[M proto.Message](err error) (found M) {
 func TestBrowsersCallTheAPI(t *testing.T) {
 	for name, opts := range protocols {
 		t.Run(name, func(t *testing.T) {
-			a := start(t, configOf(t), app.Options{})
+			a := apptest.Start(t, configOf(t), app.Options{})
 			b := newBrowser(t, a, opts...)
 			c, cancel := context.WithCancel(ctx(t))
 			defer cancel()
@@ -132,7 +133,7 @@ func TestBrowsersCallTheAPI(t *testing.T) {
 }
 
 func TestABrowsersDeadlineIsKept(t *testing.T) {
-	a := start(t, configOf(t), app.Options{})
+	a := apptest.Start(t, configOf(t), app.Options{})
 	b := newBrowser(t, a)
 	if _, err := unary[pb.SignInRequest, pb.SignInResponse](b, "AgentService/SignIn",
 		&pb.SignInRequest{AgentId: "a", Queues: []*pb.AgentQueue{{Queue: "default"}}}); err != nil {
@@ -150,7 +151,7 @@ func TestABrowsersDeadlineIsKept(t *testing.T) {
 // TestStopEndsWhatBrowsersHold: streams, long polls and wallboards end with the
 // daemon, and do not hold it up.
 func TestStopEndsWhatBrowsersHold(t *testing.T) {
-	a := start(t, configOf(t), app.Options{})
+	a := apptest.Start(t, configOf(t), app.Options{})
 	b := newBrowser(t, a)
 	listen := stream[pb.ListenRequest, pb.ListenResponse](ctx(t), b, "AgentService/Listen", &pb.ListenRequest{
 		AgentId: "a", SignIn: &pb.SignInRequest{Queues: []*pb.AgentQueue{{Queue: "default"}}},
@@ -174,7 +175,7 @@ func TestStopEndsWhatBrowsersHold(t *testing.T) {
 		ended <- err
 	}()
 	began := time.Now()
-	stop(t, a)
+	apptest.Stop(t, a)
 	if took := time.Since(began); took > patience/2 {
 		t.Errorf("the stop took %v", took)
 	}
@@ -186,7 +187,7 @@ func TestStopEndsWhatBrowsersHold(t *testing.T) {
 }
 
 func TestTheAPIIsNotForOtherWebSites(t *testing.T) {
-	a := start(t, configOf(t, func(c *config.Config) { c.HTTPHosts = []string{"Wallboard.example.com"} }), app.Options{})
+	a := apptest.Start(t, configOf(t, func(c *config.Config) { c.HTTPHosts = []string{"Wallboard.example.com"} }), app.Options{})
 	const method = "/greenlane.v1.SupervisorService/GetSnapshot"
 	for _, test := range []struct {
 		what, method, path, host string
@@ -238,7 +239,7 @@ func TestTheAPIIsNotForOtherWebSites(t *testing.T) {
 }
 
 func TestWithoutPagesNobodyCallsTheAPIOverHTTP(t *testing.T) {
-	a := start(t, configOf(t, func(c *config.Config) { c.Web = false }), app.Options{})
+	a := apptest.Start(t, configOf(t, func(c *config.Config) { c.Web = false }), app.Options{})
 	for _, path := range []string{"/", "/agent", "/ui/base.css", "/greenlane.v1.SupervisorService/GetSnapshot"} {
 		if code, _ := get(t, a, path); code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, code)
@@ -252,7 +253,7 @@ func TestWithoutPagesNobodyCallsTheAPIOverHTTP(t *testing.T) {
 // TestAPlainPostIsEnough: what a page sends needs no library, and a mistake gets an
 // answer that says so.
 func TestAPlainPostIsEnough(t *testing.T) {
-	a := start(t, configOf(t), app.Options{})
+	a := apptest.Start(t, configOf(t), app.Options{})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	pack := func(text string) string {
 		var b strings.Builder
@@ -301,7 +302,7 @@ func TestBrowsersShareOneConnectionOverTLS(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	pool := selfSigned(t, cert, key)
-	a := start(t, configOf(t, func(c *config.Config) { c.TLS = config.TLS{Cert: cert, Key: key} }), app.Options{})
+	a := apptest.Start(t, configOf(t, func(c *config.Config) { c.TLS = config.TLS{Cert: cert, Key: key} }), app.Options{})
 	b := newBrowser(t, a)
 	b.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true, MaxConnsPerHost: 1}}
 	t.Cleanup(b.http.CloseIdleConnections)
@@ -326,7 +327,7 @@ func TestBrowsersShareOneConnectionOverTLS(t *testing.T) {
 	}
 	for listen.Receive() {
 		if listen.Msg().GetMessage().GetOffer().GetCall().GetCallId() == "c" {
-			stop(t, a)
+			apptest.Stop(t, a)
 			break
 		}
 	}

@@ -1,19 +1,16 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -23,7 +20,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/load/daemon"
+	"greenlane/internal/logtest"
 	"greenlane/internal/redistest"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue/embedded"
@@ -35,24 +34,6 @@ const canary = "+8613912345678"
 
 var spellings = []string{
 	canary, "8613912345678", "13912345678", "139 1234 5678", "139-1234-5678", "87654321931", "0086139",
-}
-
-// written collects what a process writes.
-type written struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (w *written) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.Write(b)
-}
-
-func (w *written) text() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.String()
 }
 
 // clean reports every spelling that a text holds.
@@ -125,13 +106,13 @@ func TestTheCanaryIsFoundNowhere(t *testing.T) {
 type canaryRun struct {
 	*testing.T
 	d    *daemon.Daemon
-	log  *written
+	log  *logtest.Buffer
 	conn *grpc.ClientConn
 }
 
 func canaryDaemon(t *testing.T, binary, config string, args ...string) *canaryRun {
 	t.Helper()
-	r := &canaryRun{T: t, log: &written{}}
+	r := &canaryRun{T: t, log: new(logtest.Buffer)}
 	var err error
 	if r.d, err = daemon.New(daemon.Options{Binary: binary, Config: config, Args: args, Log: r.log}); err != nil {
 		t.Fatal(err)
@@ -142,7 +123,7 @@ func canaryDaemon(t *testing.T, binary, config string, args ...string) *canaryRu
 		}
 	})
 	if _, err := r.d.Start(t.Context()); err != nil {
-		t.Fatalf("%v\n%s", err, r.log.text())
+		t.Fatalf("%v\n%s", err, r.log.String())
 	}
 	if r.conn, err = grpc.NewClient(r.d.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
@@ -307,10 +288,10 @@ func (r *canaryRun) searchFiles(dir string) {
 		r.Fatal(err)
 	}
 	<-r.d.Done()
-	if text := r.log.text(); !strings.Contains(text, "goroutine ") {
+	if text := r.log.String(); !strings.Contains(text, "goroutine ") {
 		r.Errorf("no dump:\n%s", text)
 	}
-	clean(r.T, "the output", r.log.text())
+	clean(r.T, "the output", r.log.String())
 	n := 0
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || !e.Type().IsRegular() {
@@ -331,10 +312,10 @@ func second[T any](_ T, err error) error { return err }
 // TestThePanicIsDiscreet: an engine that panics is told of in the log, with what it
 // panicked about, and a number in that is masked.
 func TestThePanicIsDiscreet(t *testing.T) {
-	log := &written{}
+	log := new(logtest.Buffer)
 	armed := make(chan struct{}, 1)
-	a := start(t, configOf(t), app.Options{
-		Logger: slog.New(slog.NewTextHandler(log, nil)),
+	a := apptest.Start(t, configOf(t), app.Options{
+		Logger: log.Logger(),
 		Engine: func(o *embedded.Options) {
 			o.WrapCommit = func(commit func() error) error {
 				select {
@@ -354,7 +335,7 @@ func TestThePanicIsDiscreet(t *testing.T) {
 	}
 	<-a.Failed()
 	clean(t, "the error", status.Convert(err).Proto().String())
-	text := log.text()
+	text := log.String()
 	clean(t, "the log", text)
 	if !strings.Contains(text, "panic: commit of +") || !slices.Contains(strings.Fields(text), "level=ERROR") {
 		t.Errorf("the log does not tell of the panic:\n%s", text)

@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,8 +26,10 @@ import (
 	"google.golang.org/grpc/status"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	"greenlane/internal/identity"
+	"greenlane/internal/logtest"
 	"greenlane/internal/pki"
 	pb "greenlane/proto/greenlane/v1"
 )
@@ -40,29 +40,12 @@ type guarded struct {
 	*app.App
 	t   *testing.T
 	pki pki.Dir
-	log *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log *logtest.Buffer
 }
 
 func newGuarded(t *testing.T, change func(*config.Config)) *guarded {
 	t.Helper()
-	g := &guarded{t: t, pki: pki.Dir{Path: filepath.Join(t.TempDir(), "pki"), Now: time.Now}, log: new(lockedBuffer)}
+	g := &guarded{t: t, pki: pki.Dir{Path: filepath.Join(t.TempDir(), "pki"), Now: time.Now}, log: new(logtest.Buffer)}
 	if err := g.pki.Make(time.Hour, []string{"main"}, "localhost", "127.0.0.1"); err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +60,8 @@ func newGuarded(t *testing.T, change func(*config.Config)) *guarded {
 			change(c)
 		}
 	})
-	g.App = start(t, cfg, app.Options{
-		CredentialsEvery: time.Millisecond, Logger: slog.New(slog.NewTextHandler(g.log, nil)),
+	g.App = apptest.Start(t, cfg, app.Options{
+		CredentialsEvery: time.Millisecond, Logger: g.log.Logger(),
 	})
 	return g
 }
@@ -467,8 +450,8 @@ func (g *guarded) untilServed(file string) {
 
 // TestNobodyAskedIsSaidOnce.
 func TestNobodyAskedIsSaidOnce(t *testing.T) {
-	log := new(lockedBuffer)
-	start(t, configOf(t), app.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	log := new(logtest.Buffer)
+	apptest.Start(t, configOf(t), app.Options{Logger: log.Logger()})
 	if n := strings.Count(log.String(), "nobody is asked who they are"); n != 1 {
 		t.Errorf("said %d times:\n%s", n, log.String())
 	}

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,23 +9,25 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
+	"greenlane/internal/logtest"
 	pb "greenlane/proto/greenlane/v1"
 )
 
 // TestTiersLapse: with keep.tiers_age a tier goes so long after its last change, with
 // its note, at the site that says so and nowhere else; without it nothing does.
 func TestTiersLapse(t *testing.T) {
-	log := new(lockedBuffer)
+	log := new(logtest.Buffer)
 	var clock atomic.Int64
 	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	clock.Store(at.UnixMilli())
-	opts := app.Options{Now: func() time.Time { return time.UnixMilli(clock.Load()) }, Logger: slog.New(slog.NewTextHandler(log, nil))}
+	opts := app.Options{Now: func() time.Time { return time.UnixMilli(clock.Load()) }, Logger: log.Logger()}
 	cfg := configOf(t, func(c *config.Config) {
 		c.Sites = append(c.Sites, c.Sites[0])
 		c.Sites[1].Name = "east"
 	})
-	a := start(t, cfg, opts)
+	a := apptest.Start(t, cfg, opts)
 	tiers := pb.NewTierServiceClient(dial(t, a, insecure.NewCredentials()))
 	set := func(site, caller string) {
 		t.Helper()
@@ -49,9 +50,9 @@ func TestTiersLapse(t *testing.T) {
 	clock.Store(at.AddDate(0, 0, 40).UnixMilli())
 	restart := func(age time.Duration) {
 		t.Helper()
-		stop(t, a)
+		apptest.Stop(t, a)
 		cfg.Sites[0].Keep.TiersAge = config.Duration(age)
-		a = start(t, cfg, opts)
+		a = apptest.Start(t, cfg, opts)
 		tiers = pb.NewTierServiceClient(dial(t, a, insecure.NewCredentials()))
 	}
 	restart(0)
@@ -70,7 +71,7 @@ func TestTiersLapse(t *testing.T) {
 	if res, err := tiers.Lookup(ctx(t), &pb.TierServiceLookupRequest{Caller: "13900139000"}); err != nil || res.GetTier() != pb.Tier_TIER_VIP {
 		t.Errorf("the young one is %v, %v", res, err)
 	}
-	stop(t, a)
+	apptest.Stop(t, a)
 	if text := log.String(); !strings.Contains(text, "removed for their age") || strings.Contains(text, "138000") {
 		t.Errorf("the log says %s", text)
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	"greenlane/internal/redistest"
 	pb "greenlane/proto/greenlane/v1"
@@ -30,7 +31,7 @@ func onRedis(server *redistest.Server) func(*config.Config) {
 // at another; then Redis goes away and comes back.
 func TestTwoDaemonsOnOneRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{AOF: true, Config: []string{"appendfsync always"}})
-	one, two := start(t, configOf(t, onRedis(server)), app.Options{}), start(t, configOf(t, onRedis(server)), app.Options{})
+	one, two := apptest.Start(t, configOf(t, onRedis(server)), app.Options{}), apptest.Start(t, configOf(t, onRedis(server)), app.Options{})
 	switches := pb.NewSwitchServiceClient(dial(t, one, insecure.NewCredentials()))
 	agents := pb.NewAgentServiceClient(dial(t, two, insecure.NewCredentials()))
 
@@ -89,7 +90,7 @@ func TestTwoDaemonsOnOneRedis(t *testing.T) {
 // in or tells of its calls anew, and these are there with their original arrival.
 func TestARedisThatIsEmptied(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
-	a := start(t, configOf(t, onRedis(server)), app.Options{})
+	a := apptest.Start(t, configOf(t, onRedis(server)), app.Options{})
 	conn := dial(t, a, insecure.NewCredentials())
 	agents, switches := pb.NewAgentServiceClient(conn), pb.NewSwitchServiceClient(conn)
 	signIn := &pb.SignInRequest{AgentId: "a1", Queues: []*pb.AgentQueue{{Queue: "default"}}}

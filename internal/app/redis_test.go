@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	"greenlane/internal/redistest"
 	pb "greenlane/proto/greenlane/v1"
@@ -58,8 +59,8 @@ func arrive(t *testing.T, a *app.App, call, caller string) {
 // their own and one directory; and an import, which no daemon makes.
 func TestAChangeMadeByAnotherDaemonRanksTheWaitingCall(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{AOF: true})
-	here := start(t, configOf(t, withRedis(s)), app.Options{})
-	there := start(t, configOf(t, withRedis(s)), app.Options{})
+	here := apptest.Start(t, configOf(t, withRedis(s)), app.Options{})
+	there := apptest.Start(t, configOf(t, withRedis(s)), app.Options{})
 	arrive(t, here, "one", "13800138000")
 	arrive(t, here, "two", "13800138001")
 	awaitTier(t, here, "one", pb.Tier_TIER_ORDINARY)
@@ -94,7 +95,7 @@ func TestAChangeMadeByAnotherDaemonRanksTheWaitingCall(t *testing.T) {
 // and ranked when Redis is back. What changed meanwhile is not missed.
 func TestACallGoesOnWhileRedisIsAway(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{AOF: true, Config: []string{"appendfsync always"}})
-	a := start(t, configOf(t, withRedis(s), func(c *config.Config) {
+	a := apptest.Start(t, configOf(t, withRedis(s), func(c *config.Config) {
 		c.Redis.ReplyTimeout = config.Duration(time.Minute) // not what ends a lookup
 	}), app.Options{})
 	tiers := pb.NewTierServiceClient(dial(t, a, insecure.NewCredentials()))

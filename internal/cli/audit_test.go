@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"greenlane/internal/audit"
+	"greenlane/internal/logtest"
 	"greenlane/tiering"
 )
 
 // offline runs a command that asks no daemon.
 func offline(t *testing.T, args ...string) (out, errs string, code int) {
 	t.Helper()
-	var o output
+	var o logtest.Buffer
 	cmd := root()
 	cmd.SetOut(&o)
 	cmd.SetErr(&o)

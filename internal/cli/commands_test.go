@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"greenlane/internal/config"
+	"greenlane/internal/logtest"
 )
 
 // TestAgentAtWork is a shift by line commands.
@@ -275,7 +276,7 @@ func TestCompletion(t *testing.T) {
 		{"sign-in\t", "agent "},
 	} {
 		cmd := root()
-		var out, errs output
+		var out, errs logtest.Buffer
 		cmd.SetOut(&out)
 		cmd.SetErr(&errs)
 		cmd.SetArgs(append([]string{"__complete"}, strings.Split(c.args, " ")...))

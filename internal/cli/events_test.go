@@ -14,6 +14,7 @@ import (
 
 	"greenlane/internal/config"
 	"greenlane/internal/load/daemon"
+	"greenlane/internal/logtest"
 )
 
 // sequences are those of JSON lines.
@@ -149,14 +150,14 @@ func TestFollowingOverAKill(t *testing.T) {
 	}
 	g := &tool{t, d.Addr()}
 	cursorFile := filepath.Join(t.TempDir(), "cursor")
-	var out output
-	follow := func(ctx context.Context, errs *output) <-chan int {
+	var out logtest.Buffer
+	follow := func(ctx context.Context, errs *logtest.Buffer) <-chan int {
 		code := make(chan int, 1)
 		go func() { code <- g.into(ctx, &out, errs, "events", "--follow", "--cursor", cursorFile) }()
 		return code
 	}
 	lines := func(n int) <-chan struct{} {
-		return out.await(func(s string) bool { return strings.Count(s, "\n") >= n })
+		return out.Await(func(s string) bool { return strings.Count(s, "\n") >= n })
 	}
 	until := func(c <-chan struct{}, what string) {
 		t.Helper()
@@ -167,7 +168,7 @@ func TestFollowingOverAKill(t *testing.T) {
 		}
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	var errs output
+	var errs logtest.Buffer
 	code := follow(ctx, &errs)
 	n := 0
 	place := func() {
@@ -179,7 +180,7 @@ func TestFollowingOverAKill(t *testing.T) {
 			place()
 		}
 		until(lines(n), "what was placed")
-		away := errs.await(func(s string) bool { return strings.Count(s, "is away; waiting for it") == kills })
+		away := errs.Await(func(s string) bool { return strings.Count(s, "is away; waiting for it") == kills })
 		if err := d.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +190,7 @@ func TestFollowingOverAKill(t *testing.T) {
 		}
 		place()
 		until(lines(n), "what was placed after the restart")
-		until(errs.await(func(s string) bool { return strings.Count(s, "is away") == strings.Count(s, "is back") }), "that the daemon is back")
+		until(errs.Await(func(s string) bool { return strings.Count(s, "is away") == strings.Count(s, "is back") }), "that the daemon is back")
 	}
 	stop()
 	if got := <-code; got != 0 {
@@ -197,7 +198,7 @@ func TestFollowingOverAKill(t *testing.T) {
 	}
 	place()
 	ctx, stop = context.WithCancel(t.Context())
-	code = follow(ctx, &output{})
+	code = follow(ctx, new(logtest.Buffer))
 	until(lines(n), "what was placed while nobody read")
 	stop()
 	<-code
@@ -220,14 +221,14 @@ func TestQueueLog(t *testing.T) {
 	g.must("agent", "sign-in", "a|1", "--queue", "brisk")
 	g.must("call", "place", "c0", "--queue", "brisk", "--from", "13800138000")
 	offered() // and nobody answers
-	var out output
+	var out logtest.Buffer
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	go func() {
-		done <- g.into(ctx, &out, &output{}, "events", "--follow", "--format", "queue_log", "--callers")
+		done <- g.into(ctx, &out, new(logtest.Buffer), "events", "--follow", "--format", "queue_log", "--callers")
 	}()
 	select {
-	case <-out.await(func(s string) bool { return strings.Contains(s, "|brisk|a_1|PAUSE|no_answer\n") }):
+	case <-out.Await(func(s string) bool { return strings.Contains(s, "|brisk|a_1|PAUSE|no_answer\n") }):
 	case <-time.After(time.Minute):
 		t.Fatalf("no pause came:\n%s", out.String())
 	}

@@ -1,21 +1,20 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	"greenlane/internal/load"
+	"greenlane/internal/logtest"
 	pb "greenlane/proto/greenlane/v1"
 )
 
@@ -35,21 +34,7 @@ func serve(t *testing.T, change ...func(*config.Config)) *tool {
 	for _, f := range change {
 		f(cfg)
 	}
-	a, err := app.New(cfg, app.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := a.Stop(ctx); err != nil {
-			t.Errorf("stopping the daemon: %v", err)
-		}
-	})
-	return &tool{t, a.Addr().String()}
+	return &tool{t, apptest.Start(t, cfg, app.Options{}).Addr().String()}
 }
 
 func root() *cobra.Command {
@@ -62,54 +47,15 @@ func root() *cobra.Command {
 	return cmd
 }
 
-// output is what commands write to from several goroutines.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-	has func(string) bool // closes seen once it is true
-	// seen is nil when nobody waits.
-	seen chan struct{}
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	n, err := o.buf.Write(p)
-	if o.seen != nil && o.has(o.buf.String()) {
-		close(o.seen)
-		o.seen = nil
-	}
-	return n, err
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-// await returns a channel that is closed once the output is as wanted.
-func (o *output) await(has func(string) bool) <-chan struct{} {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	c := make(chan struct{})
-	if has(o.buf.String()) {
-		close(c)
-		return c
-	}
-	o.has, o.seen = has, c
-	return c
-}
-
 // run runs one command to its end.
 func (g *tool) run(ctx context.Context, args ...string) (out, errs string, code int) {
-	var o, e output
+	var o, e logtest.Buffer
 	code = g.into(ctx, &o, &e, args...)
 	return o.String(), e.String(), code
 }
 
 // into is run with outputs that can be watched. The error's line goes to e.
-func (g *tool) into(ctx context.Context, o, e *output, args ...string) (code int) {
+func (g *tool) into(ctx context.Context, o, e *logtest.Buffer, args ...string) (code int) {
 	cmd := root()
 	cmd.SetOut(o)
 	cmd.SetErr(e)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"greenlane/internal/config"
+	"greenlane/internal/logtest"
 )
 
 func TestTopOnce(t *testing.T) {
@@ -46,7 +47,7 @@ func TestSoftphoneAnswersByItself(t *testing.T) {
 	g := serve(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var o, e output
+	var o, e logtest.Buffer
 	code := make(chan int, 1)
 	go func() {
 		code <- g.into(ctx, &o, &e, "softphone", "--agent", "robot", "--queues", "default", "--auto", "--handle", "1ms")
@@ -54,7 +55,7 @@ func TestSoftphoneAnswersByItself(t *testing.T) {
 	happens := func(event string) {
 		t.Helper()
 		select {
-		case <-o.await(func(s string) bool { return strings.Contains(s, `"event":"`+event+`"`) }):
+		case <-o.Await(func(s string) bool { return strings.Contains(s, `"event":"`+event+`"`) }):
 		case c := <-code:
 			t.Fatalf("it ended with %d before %q: %s%s", c, event, o.String(), e.String())
 		}

@@ -15,6 +15,7 @@ import (
 
 	"greenlane/internal/load/daemon"
 	"greenlane/internal/load/day"
+	"greenlane/internal/logtest"
 	pb "greenlane/proto/greenlane/v1"
 )
 
@@ -64,7 +65,7 @@ func newDaemon(t *testing.T, config string) *daemon.Daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := new(syncBuffer)
+	log := new(logtest.Buffer)
 	d, err := daemon.New(daemon.Options{Binary: binary, Config: config, Log: log})
 	if err != nil {
 		t.Fatal(err)
@@ -74,29 +75,10 @@ func newDaemon(t *testing.T, config string) *daemon.Daemon {
 			t.Errorf("removing the daemon: %v", err)
 		}
 		if t.Failed() {
-			t.Logf("the daemon's log ends with:\n%s", log.tail(4000))
+			t.Logf("the daemon's log ends with:\n%s", log.Tail(4000))
 		}
 	})
 	return d
-}
-
-// syncBuffer is a buffer that many may write to.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) tail(n int) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := b.buf.String()
-	return s[max(0, len(s)-n):]
 }
 
 // trigger closes what it is armed with when a number of further events was seen.

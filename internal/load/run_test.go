@@ -2,7 +2,6 @@ package load
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	"greenlane/internal/load/audit"
 	"greenlane/internal/load/day"
@@ -29,22 +29,8 @@ func boot(t *testing.T, change ...func(*config.Site)) string {
 	for i := range cfg.Sites[0].Queues {
 		cfg.Sites[0].Queues[i].OfferTimeout = config.Duration(300 * time.Millisecond)
 	}
-	a, err := app.New(cfg, app.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := a.Stop(ctx); err != nil {
-			t.Errorf("stopping the daemon: %v", err)
-		}
-		goleak.VerifyNone(t)
-	})
-	return a.Addr().String()
+	t.Cleanup(func() { goleak.VerifyNone(t) }) // when the daemon has stopped
+	return apptest.Start(t, cfg, app.Options{}).Addr().String()
 }
 
 func smallDay(t *testing.T, calls int) *day.Day {

@@ -1,11 +1,11 @@
 package report_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"greenlane/internal/app"
+	"greenlane/internal/apptest"
 	"greenlane/internal/config"
 	"greenlane/internal/load"
 	"greenlane/internal/load/day"
@@ -34,20 +34,7 @@ func TestTheReportSaysWhatTheDaemonCounts(t *testing.T) {
 	}
 	site.Queues[0].Capacity, site.Queues[0].MaxWait = 15, ms(500)
 	site.Queues[1].Overflow = config.Overflow{After: ms(40), To: "service"}
-	a, err := app.New(cfg, app.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := a.Stop(ctx); err != nil {
-			t.Errorf("stopping the daemon: %v", err)
-		}
-	})
+	a := apptest.Start(t, cfg, app.Options{})
 	play(t, a.Addr().String())
 
 	conn, err := load.Dial(a.Addr().String())

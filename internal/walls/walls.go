@@ -134,6 +134,11 @@ var walls = []wall{
 		deny: []string{"/internal/redistest"},
 	},
 	{
+		why:   "what runs a daemon, makes keys or keeps logs for tests is for tests",
+		rooms: []string{"."},
+		deny:  []string{"/internal/apptest", "/internal/logtest", "/internal/seal/sealtest"},
+	},
+	{
 		why:   "how to connect to Redis knows nothing of what is asked there",
 		rooms: []string{"internal/redisconn/..."},
 		deny:  []string{"/queue", "/tiering", "/callback", "/internal/config", "/internal/app"},

@@ -10,27 +10,13 @@ import (
 	"time"
 
 	"greenlane/internal/seal"
+	"greenlane/internal/seal/sealtest"
 	"greenlane/queue"
 	"greenlane/queue/record"
 	"greenlane/tiering"
 )
 
 const canary = tiering.Number("+8613912345678")
-
-func keysOf(t testing.TB, ids ...string) *seal.Keys {
-	t.Helper()
-	var list []seal.Key
-	for _, id := range ids {
-		k := seal.Key{ID: id}
-		copy(k.Secret[:], "the key with the id "+id)
-		list = append(list, k)
-	}
-	k, err := seal.New(seal.Secret{1}, list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 // pushCanary leaves a number in every kind of record that can have one.
 func pushCanary(t testing.TB, e *Engine, clock *testClock) {
@@ -97,7 +83,7 @@ func TestASealedFileHoldsNoNumber(t *testing.T) {
 	t.Parallel()
 	clock, dir := newTestClock(), t.TempDir()
 	path := filepath.Join(dir, "main.db")
-	opts := Options{Now: clock.Now, NoSync: true, Keys: keysOf(t, "k1")}
+	opts := Options{Now: clock.Now, NoSync: true, Keys: sealtest.Keys(t, 1, "k1")}
 	e := open(t, dir, opts)
 	pushCanary(t, e, clock)
 	mustNotHold(t, path, canary)
@@ -115,7 +101,7 @@ func TestASealedFileHoldsNoNumber(t *testing.T) {
 	for _, c := range []struct {
 		keys *seal.Keys
 		want string
-	}{{nil, "privacy.keys must name the keys k1"}, {keysOf(t, "k2"), `"k1" is missing`}} {
+	}{{nil, "privacy.keys must name the keys k1"}, {sealtest.Keys(t, 1, "k2"), `"k1" is missing`}} {
 		_, err := Open(dir, testSite(), Options{Now: clock.Now, NoSync: true, Keys: c.keys})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
@@ -138,7 +124,7 @@ func TestAPlainFileIsSealedWhenItIsOpenedWithAKey(t *testing.T) {
 	if err := os.WriteFile(path+".rewrite", []byte("left by a crash"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e = open(t, dir, Options{Now: clock.Now, NoSync: true, Keys: keysOf(t, "k1")})
+	e = open(t, dir, Options{Now: clock.Now, NoSync: true, Keys: sealtest.Keys(t, 1, "k1")})
 	mustKnow(t, e, canary)
 	shut(t, e)
 	mustNotHold(t, path, canary)
@@ -150,7 +136,9 @@ func TestAPlainFileIsSealedWhenItIsOpenedWithAKey(t *testing.T) {
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	clock, dir := newTestClock(), t.TempDir()
-	keys := func(ids ...string) Options { return Options{Now: clock.Now, NoSync: true, Keys: keysOf(t, ids...)} }
+	keys := func(ids ...string) Options {
+		return Options{Now: clock.Now, NoSync: true, Keys: sealtest.Keys(t, 1, ids...)}
+	}
 	e := open(t, dir, keys("k1"))
 	pushCanary(t, e, clock)
 	shut(t, e)
@@ -167,7 +155,7 @@ func TestRotation(t *testing.T) {
 func TestRestoredFromASealedFile(t *testing.T) {
 	t.Parallel()
 	clock, site, dir := newTestClock(), testSite(), t.TempDir()
-	opts := Options{Now: clock.Now, NoSync: true, Keys: keysOf(t, "k1")}
+	opts := Options{Now: clock.Now, NoSync: true, Keys: sealtest.Keys(t, 1, "k1")}
 	g := newRandom(7, clock)
 	for range 5 {
 		e := open(t, dir, opts)
@@ -200,7 +188,7 @@ func dumpFileOf(t testing.TB, dir string, site *queue.Site, opts Options) dump {
 
 func TestARecordThatWasMovedIsRefused(t *testing.T) {
 	t.Parallel()
-	s, _, err := keysOf(t, "k1").Store("queue main", nil)
+	s, _, err := sealtest.Keys(t, 1, "k1").Store("queue main", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

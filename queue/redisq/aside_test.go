@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/internal/logtest"
 	"greenlane/internal/redistest"
 	"greenlane/queue"
 	"greenlane/queue/redisq"
@@ -22,8 +23,8 @@ func TestKeysOfAnotherType(t *testing.T) {
 		"commits", "log", "damaged", "calls", "agents", "offers", "callbacks", "queues", "cohorts", "totals", "requests", "owners", "switches",
 	} {
 		t.Run(name, func(t *testing.T) {
-			log := &lines{}
-			opts := redisq.Options{Prefix: "type-" + name, Logger: log.logger()}
+			log := new(logtest.Buffer)
+			opts := redisq.Options{Prefix: "type-" + name, Logger: log.Logger()}
 			one, two := open(t, client, opts), open(t, client, opts)
 			onDuty(t, one, "a1")
 			do(t, one, arrive("c1"))
@@ -37,7 +38,7 @@ func TestKeysOfAnotherType(t *testing.T) {
 			for i, e := range []*redisq.Engine{two, one, three} {
 				again(t, e, arrive(fmt.Sprint("d", i)))
 			}
-			if !log.has("key="+overwritten) && name != "damaged" || name == "damaged" && client.Type(ctxOf(t), overwritten).Val() == "string" {
+			if !log.Has("key="+overwritten) && name != "damaged" || name == "damaged" && client.Type(ctxOf(t), overwritten).Val() == "string" {
 				t.Error("nobody was told, or it was left")
 			}
 			aside := client.Keys(ctxOf(t), overwritten+":aside-*").Val()
@@ -77,8 +78,8 @@ func TestEntriesOfSomebodyElse(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
 	for _, name := range []string{"commits", "log"} {
 		t.Run(name, func(t *testing.T) {
-			log := &lines{}
-			opts := redisq.Options{Prefix: "entries-" + name, Logger: log.logger()}
+			log := new(logtest.Buffer)
+			opts := redisq.Options{Prefix: "entries-" + name, Logger: log.Logger()}
 			one, two := open(t, client, opts), open(t, client, opts)
 			for i, e := range []*redisq.Engine{one, two} {
 				do(t, one, arrive(fmt.Sprint("c", i)))
@@ -87,7 +88,7 @@ func TestEntriesOfSomebodyElse(t *testing.T) {
 				}
 				again(t, e, arrive(fmt.Sprint("d", i)))
 			}
-			if aside := client.Keys(ctxOf(t), key(one, name)+":aside-*").Val(); len(aside) != 2 || !log.has("as="+aside[0]) {
+			if aside := client.Keys(ctxOf(t), key(one, name)+":aside-*").Val(); len(aside) != 2 || !log.Has("as="+aside[0]) {
 				t.Errorf("set aside: %q", aside)
 			}
 			three := open(t, client, opts)
@@ -197,12 +198,12 @@ func TestASiteWithoutAVersion(t *testing.T) {
 // TestAnEmptyRecord is damaged like any other that can't be read.
 func TestAnEmptyRecord(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
-	log := &lines{}
+	log := new(logtest.Buffer)
 	first := open(t, client, redisq.Options{})
 	do(t, first, arrive("c1"))
 	client.HSet(ctxOf(t), key(first, "calls"), "1", "")
-	open(t, client, redisq.Options{Logger: log.logger()})
-	if aside := client.HGetAll(ctxOf(t), key(first, "damaged")).Val(); len(aside) != 1 || !log.has("calls 1") {
+	open(t, client, redisq.Options{Logger: log.Logger()})
+	if aside := client.HGetAll(ctxOf(t), key(first, "damaged")).Val(); len(aside) != 1 || !log.Has("calls 1") {
 		t.Errorf("set aside: %q", aside)
 	}
 	if _, err := first.Call(ctxOf(t), "c1"); !errors.Is(err, queue.ErrCallNotFound) {

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"greenlane/internal/redistest"
+	"greenlane/internal/seal/sealtest"
 	"greenlane/queue"
 	"greenlane/queue/queuetest"
 	"greenlane/queue/redisq"
@@ -129,6 +130,6 @@ func TestConformance(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	t.Run("alone", func(t *testing.T) { queuetest.Run(t, openForSuite(server.Client(), redisq.Options{})) })
 	t.Run("by turns and sealed", func(t *testing.T) {
-		queuetest.Run(t, openByTurns(server.Client(), redisq.Options{Keys: keysOf(t, 1, "k1")}.FiringAtMost(1)))
+		queuetest.Run(t, openByTurns(server.Client(), redisq.Options{Keys: sealtest.Keys(t, 1, "k1")}.FiringAtMost(1)))
 	})
 }

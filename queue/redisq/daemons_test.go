@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/internal/logtest"
 	"greenlane/internal/redistest"
 	"greenlane/queue"
 	"greenlane/queue/queuetest"
@@ -265,8 +266,8 @@ func TestAnotherHistory(t *testing.T) {
 // its readers miss nothing.
 func TestFarBehind(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
-	log := &lines{}
-	one, two := open(t, client, redisq.Options{NoTimers: true}), open(t, client, redisq.Options{NoTimers: true, Logger: log.logger()})
+	log := new(logtest.Buffer)
+	one, two := open(t, client, redisq.Options{NoTimers: true}), open(t, client, redisq.Options{NoTimers: true, Logger: log.Logger()})
 	do(t, one, arrive("c1"))
 	if _, err := two.Call(ctxOf(t), "c1"); err != nil {
 		t.Fatal(err)
@@ -276,7 +277,7 @@ func TestFarBehind(t *testing.T) {
 	if info, err := two.Call(ctxOf(t), "c2"); err != nil || info.Position != 2 {
 		t.Errorf("%+v, %v", info, err)
 	}
-	if !log.has("read anew") || log.has("was cut") {
+	if !log.Has("read anew") || log.Has("was cut") {
 		t.Error("it did not read the site anew, or took the log for another one")
 	}
 	if events, err := two.Events(ctxOf(t), 1, 10); err != nil || len(events) != 1 || events[0].Call != "c2" {
@@ -328,8 +329,8 @@ func mustAgreeLater(t *testing.T, busy, e *redisq.Engine) {
 // run on take them over with their next command, and nobody who waits is lost.
 func TestOtherSettings(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
-	log := &lines{}
-	old := open(t, client, redisq.Options{NoTimers: true, Logger: log.logger()}, func(s *queue.Site) {
+	log := new(logtest.Buffer)
+	old := open(t, client, redisq.Options{NoTimers: true, Logger: log.Logger()}, func(s *queue.Site) {
 		s.Queues = append(s.Queues, queue.DefaultQueue("retired"))
 	})
 	do(t, old, arrive("c1"))
@@ -344,7 +345,7 @@ func TestOtherSettings(t *testing.T) {
 	if res := do(t, old, c3); res.Call.Queue != "new" || res.Position != 1 {
 		t.Errorf("%+v", res.Call)
 	}
-	if !log.has("settings") {
+	if !log.Has("settings") {
 		t.Error("it did not say that it took other settings over")
 	}
 	for _, e := range []*redisq.Engine{old, fresh} {

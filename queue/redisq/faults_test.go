@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"greenlane/internal/logtest"
 	"greenlane/internal/redistest"
 	"greenlane/queue"
 	"greenlane/queue/redisq"
@@ -300,7 +301,7 @@ func key(e *redisq.Engine, name string) string {
 // it, and the rest goes on.
 func TestDamage(t *testing.T) {
 	client := redistest.Start(t, redistest.Options{}).Client()
-	log := &lines{}
+	log := new(logtest.Buffer)
 	running := open(t, client, redisq.Options{})
 	do(t, running, arrive("c1"))
 	do(t, running, arrive("c2"))
@@ -312,7 +313,7 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e := open(t, client, redisq.Options{Logger: log.logger()})
+	e := open(t, client, redisq.Options{Logger: log.Logger()})
 	onDuty(t, e, "a1")
 	if o := offerOf(t, e, "a1"); o.Call.ID != "c2" {
 		t.Errorf("offered %s", o.Call.ID)
@@ -320,7 +321,7 @@ func TestDamage(t *testing.T) {
 	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); len(aside) != 2 || aside["calls 1 at 4"] != "\xc1rubbish" || aside["calls 3 at 4"] != whole {
 		t.Errorf("set aside: %q", aside)
 	}
-	if !log.has("calls 1") || !log.has("calls 3") {
+	if !log.Has("calls 1") || !log.Has("calls 3") {
 		t.Error("nobody was told")
 	}
 	if _, err := running.Call(ctxOf(t), "c1"); !errors.Is(err, queue.ErrCallNotFound) {
@@ -344,9 +345,9 @@ func TestDamagedCounters(t *testing.T) {
 	if err := client.HSet(ctxOf(t), key(first, "site"), "meta", "rubbish").Err(); err != nil {
 		t.Fatal(err)
 	}
-	log := &lines{}
-	e := open(t, client, redisq.Options{Logger: log.logger()})
-	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); aside["meta counters at 5"] != "rubbish" || !log.has("counters") {
+	log := new(logtest.Buffer)
+	e := open(t, client, redisq.Options{Logger: log.Logger()})
+	if aside := client.HGetAll(ctxOf(t), key(e, "damaged")).Val(); aside["meta counters at 5"] != "rubbish" || !log.Has("counters") {
 		t.Errorf("set aside: %q", aside)
 	}
 	if res := do(t, e, arrive("c3")); res.Call.Seq != 3 {
@@ -378,8 +379,8 @@ func TestMend(t *testing.T) {
 	}
 	client.HDel(ctxOf(t), key(was, "offers"), fmt.Sprint(offer.Epoch))
 	client.HDel(ctxOf(t), key(was, "calls"), "2")
-	log := &lines{}
-	e := open(t, client, redisq.Options{NoTimers: true, Logger: log.logger()})
+	log := new(logtest.Buffer)
+	e := open(t, client, redisq.Options{NoTimers: true, Logger: log.Logger()})
 	// Both are ready again, and get who waits, in the old order.
 	for agent, want := range map[string]string{"a1": "c1", "a2": "c3"} {
 		if o := offerOf(t, e, agent); o.Call.ID != want || o.Epoch <= offer.Epoch {
@@ -387,7 +388,7 @@ func TestMend(t *testing.T) {
 		}
 	}
 	for _, what := range []string{"call c1 was offered without an offer", "agent a2 talked without a call"} {
-		if !log.has(what) {
+		if !log.Has(what) {
 			t.Errorf("nobody was told that %s", what)
 		}
 	}

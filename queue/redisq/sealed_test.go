@@ -12,6 +12,7 @@ import (
 
 	"greenlane/internal/redistest"
 	"greenlane/internal/seal"
+	"greenlane/internal/seal/sealtest"
 	"greenlane/queue"
 	"greenlane/queue/queuetest"
 	"greenlane/queue/redisq"
@@ -19,21 +20,6 @@ import (
 )
 
 const canary = tiering.Number("+8613912345678")
-
-func keysOf(t testing.TB, index byte, ids ...string) *seal.Keys {
-	t.Helper()
-	var list []seal.Key
-	for _, id := range ids {
-		k := seal.Key{ID: id}
-		copy(k.Secret[:], "the key with the id "+id)
-		list = append(list, k)
-	}
-	k, err := seal.New(seal.Secret{index}, list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 // sealedSite opens engines with different keys on one site.
 type sealedSite struct {
@@ -156,7 +142,7 @@ func newSealedSite(t *testing.T) *sealedSite {
 
 func TestSealedInRedis(t *testing.T) {
 	s := newSealedSite(t)
-	s.with(keysOf(t, 1, "k1"), func(e *redisq.Engine) {
+	s.with(sealtest.Keys(t, 1, "k1"), func(e *redisq.Engine) {
 		s.push(e)
 		s.know(e)
 	})
@@ -165,28 +151,28 @@ func TestSealedInRedis(t *testing.T) {
 		keys *seal.Keys
 		want string
 	}{
-		{nil, "privacy.keys must name the key k1"}, {keysOf(t, 1, "k2"), `"k1" is missing`}, {keysOf(t, 2, "k1"), "index_key_file"},
+		{nil, "privacy.keys must name the key k1"}, {sealtest.Keys(t, 1, "k2"), `"k1" is missing`}, {sealtest.Keys(t, 2, "k1"), "index_key_file"},
 	} {
 		if _, err := s.try(c.keys); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}
-	s.with(keysOf(t, 1, "k2", "k1"), s.know) // a new key takes over
-	another, err := keysOf(t, 2, "k2").Replacing(seal.Secret{1})
+	s.with(sealtest.Keys(t, 1, "k2", "k1"), s.know) // a new key takes over
+	another, err := sealtest.Keys(t, 2, "k2").Replacing(seal.Secret{1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.with(another, s.know) // and so does a new index key
-	s.with(keysOf(t, 2, "k2"), s.know)
-	if _, err := s.try(keysOf(t, 1, "k2")); !errors.Is(err, seal.ErrIndex) {
+	s.with(sealtest.Keys(t, 2, "k2"), s.know)
+	if _, err := s.try(sealtest.Keys(t, 1, "k2")); !errors.Is(err, seal.ErrIndex) {
 		t.Errorf("the index key before: %v", err)
 	}
-	another, err = keysOf(t, 1, "k2").Replacing(seal.Secret{2})
+	another, err = sealtest.Keys(t, 1, "k2").Replacing(seal.Secret{2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.with(another, s.know)
-	s.with(keysOf(t, 1, "k2"), func(e *redisq.Engine) {
+	s.with(sealtest.Keys(t, 1, "k2"), func(e *redisq.Engine) {
 		s.know(e)
 		s.do(e, &queue.End{Call: "waits", Switch: "sw"})
 		s.do(e, &queue.End{Call: "waits too", Switch: "sw"})
@@ -201,7 +187,7 @@ func TestPlainInRedisIsSealed(t *testing.T) {
 	s := newSealedSite(t)
 	s.with(nil, s.push)
 	s.clean(false)
-	s.with(keysOf(t, 1, "k1"), s.know)
+	s.with(sealtest.Keys(t, 1, "k1"), s.know)
 	s.clean(true)
 }
 
@@ -221,7 +207,7 @@ func TestErasedInRedis(t *testing.T) {
 // TestADaemonWithoutTheKey that runs on while another one seals with it must not
 // take what it can't read for damage: it ends, and everything stays where it is.
 func TestADaemonWithoutTheKey(t *testing.T) {
-	for name, old := range map[string]*seal.Keys{"none": nil, "an older one": keysOf(t, 1, "k1")} {
+	for name, old := range map[string]*seal.Keys{"none": nil, "an older one": sealtest.Keys(t, 1, "k1")} {
 		t.Run(name, func(t *testing.T) {
 			s := newSealedSite(t)
 			running, err := s.try(old)
@@ -230,7 +216,7 @@ func TestADaemonWithoutTheKey(t *testing.T) {
 			}
 			defer running.Close(context.Background())
 			s.push(running)
-			s.with(keysOf(t, 1, "k2", "k1"), func(e *redisq.Engine) {
+			s.with(sealtest.Keys(t, 1, "k2", "k1"), func(e *redisq.Engine) {
 				s.know(e)
 				if _, err := running.Do(t.Context(), &queue.Tick{}); !errors.Is(err, queue.ErrUnavailable) {
 					t.Errorf("it goes on: %v", err)

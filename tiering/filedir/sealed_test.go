@@ -11,26 +11,12 @@ import (
 	"testing"
 
 	"greenlane/internal/seal"
+	"greenlane/internal/seal/sealtest"
 	"greenlane/tiering"
 	"greenlane/tiering/tieringtest"
 )
 
 const canary = tiering.Number("+8613912345678")
-
-func keysOf(t testing.TB, index byte, ids ...string) *seal.Keys {
-	t.Helper()
-	var list []seal.Key
-	for _, id := range ids {
-		k := seal.Key{ID: id}
-		copy(k.Secret[:], "the key with the id "+id)
-		list = append(list, k)
-	}
-	k, err := seal.New(seal.Secret{index}, list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 func openWith(t testing.TB, dir string, keys *seal.Keys) *Directory {
 	t.Helper()
@@ -42,7 +28,7 @@ func openWith(t testing.TB, dir string, keys *seal.Keys) *Directory {
 }
 
 func TestConformanceSealed(t *testing.T) {
-	keys := keysOf(t, 1, "k1")
+	keys := sealtest.Keys(t, 1, "k1")
 	tieringtest.Run(t, func(t *testing.T) tieringtest.Subject {
 		dir := t.TempDir()
 		d := openWith(t, dir, keys)
@@ -104,26 +90,26 @@ func TestSealedRotatedAndRefused(t *testing.T) {
 	d := openWith(t, dir, nil)
 	setCanary(t, d, tiering.OpSet)
 	mustHold(t, d, true)
-	d = openWith(t, dir, keysOf(t, 1, "k1")) // what was stored as it is, is sealed
+	d = openWith(t, dir, sealtest.Keys(t, 1, "k1")) // what was stored as it is, is sealed
 	mustBeVIP(t, d)
 	mustHold(t, d, false)
-	d = openWith(t, dir, keysOf(t, 1, "k2", "k1"))
+	d = openWith(t, dir, sealtest.Keys(t, 1, "k2", "k1"))
 	mustBeVIP(t, d)
 	mustHold(t, d, false)
-	d = openWith(t, dir, keysOf(t, 1, "k2"))
+	d = openWith(t, dir, sealtest.Keys(t, 1, "k2"))
 	mustBeVIP(t, d)
 	mustHold(t, d, false)
 	for _, c := range []struct {
 		keys *seal.Keys
 		want string
 	}{
-		{nil, "privacy.keys must name the keys k2"}, {keysOf(t, 1, "k3"), `"k2" is missing`}, {keysOf(t, 2, "k2"), "index_key_file"},
+		{nil, "privacy.keys must name the keys k2"}, {sealtest.Keys(t, 1, "k3"), `"k2" is missing`}, {sealtest.Keys(t, 2, "k2"), "index_key_file"},
 	} {
 		if d, err := Open(dir, Options{Keys: c.keys}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, %v; want %q", d, err, c.want)
 		}
 	}
-	d = openWith(t, dir, keysOf(t, 1, "k2"))
+	d = openWith(t, dir, sealtest.Keys(t, 1, "k2"))
 	mustBeVIP(t, d)
 	mustHold(t, d, false)
 }
@@ -141,7 +127,7 @@ func TestWhatLiesAsideIsNotTakenOver(t *testing.T) {
 	}
 	mustHold(t, d, true)
 	var log bytes.Buffer
-	d, err := Open(dir, Options{Keys: keysOf(t, 1, "k1"), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	d, err := Open(dir, Options{Keys: sealtest.Keys(t, 1, "k1"), Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,14 +142,14 @@ func TestWhatLiesAsideIsNotTakenOver(t *testing.T) {
 // that seal stay or not.
 func TestAnotherIndexKey(t *testing.T) {
 	replacing := func(index, old byte, ids ...string) *seal.Keys {
-		k, err := keysOf(t, index, ids...).Replacing(seal.Secret{old})
+		k, err := sealtest.Keys(t, index, ids...).Replacing(seal.Secret{old})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return k
 	}
 	dir := t.TempDir()
-	d := openWith(t, dir, keysOf(t, 1, "k1"))
+	d := openWith(t, dir, sealtest.Keys(t, 1, "k1"))
 	setCanary(t, d, tiering.OpSet)
 	_, err := d.UpdateRatings(context.Background(), "main", canary, func(s tiering.Satisfaction) tiering.Satisfaction {
 		s, _ = s.Rate(tiering.Rating{ID: 1, Score: 2, Month: 650}, 650)
@@ -173,12 +159,12 @@ func TestAnotherIndexKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustHold(t, d, false)
-	for _, keys := range []*seal.Keys{keysOf(t, 2, "k1"), replacing(2, 3, "k1")} {
+	for _, keys := range []*seal.Keys{sealtest.Keys(t, 2, "k1"), replacing(2, 3, "k1")} {
 		if _, err := Open(dir, Options{Keys: keys}); !errors.Is(err, seal.ErrIndex) {
 			t.Errorf("it opens without the index key: %v", err)
 		}
 	}
-	for _, keys := range []*seal.Keys{replacing(2, 1, "k1"), replacing(2, 1, "k1"), replacing(3, 2, "k2", "k1"), keysOf(t, 3, "k2")} {
+	for _, keys := range []*seal.Keys{replacing(2, 1, "k1"), replacing(2, 1, "k1"), replacing(3, 2, "k2", "k1"), sealtest.Keys(t, 3, "k2")} {
 		d = openWith(t, dir, keys)
 		mustBeVIP(t, d)
 		page, next, err := d.WalkRatings(context.Background(), "main", "", 10)
@@ -211,7 +197,7 @@ func TestAForgottenCallerIsGoneFromTheFile(t *testing.T) {
 }
 
 func BenchmarkLookupSealed(b *testing.B) {
-	for _, keys := range []*seal.Keys{nil, keysOf(b, 1, "k1")} {
+	for _, keys := range []*seal.Keys{nil, sealtest.Keys(b, 1, "k1")} {
 		b.Run(fmt.Sprint("sealed=", keys != nil), func(b *testing.B) {
 			d := openWith(b, b.TempDir(), keys)
 			defer d.Close()

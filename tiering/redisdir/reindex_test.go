@@ -11,13 +11,14 @@ import (
 
 	"greenlane/internal/redistest"
 	"greenlane/internal/seal"
+	"greenlane/internal/seal/sealtest"
 	"greenlane/tiering"
 )
 
 // replacing returns keys with one index key in the place of another.
 func replacing(t testing.TB, index, old byte) *seal.Keys {
 	t.Helper()
-	k, err := keysOf(t, index, "k1").Replacing(seal.Secret{old})
+	k, err := sealtest.Keys(t, index, "k1").Replacing(seal.Secret{old})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func (s store) reindexed(t *testing.T, client redis.UniversalClient, want map[st
 // sameAs compares what the new index key finds with what the old one found.
 func (s store) sameAs(t *testing.T, want map[string]everything) {
 	t.Helper()
-	d := s.open(t, Options{Keys: keysOf(t, 2, "k1"), Cache: -1})
+	d := s.open(t, Options{Keys: sealtest.Keys(t, 2, "k1"), Cache: -1})
 	for site := range want {
 		if got := read(t, d, site); fmt.Sprint(got) != fmt.Sprint(want[site]) {
 			t.Errorf("site %s differs:\n%v\n%v", site, got, want[site])
@@ -122,7 +123,7 @@ func (s store) sameAs(t *testing.T, want map[string]everything) {
 func (s store) filled(t *testing.T, sites ...string) map[string]everything {
 	t.Helper()
 	s.flush(t)
-	d := s.open(t, Options{Keys: keysOf(t, 1, "k1"), Cache: -1})
+	d := s.open(t, Options{Keys: sealtest.Keys(t, 1, "k1"), Cache: -1})
 	fillSites(t, d, sites)
 	want := map[string]everything{}
 	for _, site := range sites {
@@ -144,14 +145,14 @@ func TestReindex(t *testing.T) {
 	if _, err := Reindex(t.Context(), client, replacing(t, 2, 3), ReindexOptions{Log: quiet}); !errors.Is(err, seal.ErrIndex) {
 		t.Errorf("another old key: %v", err)
 	}
-	daemon := s.open(t, Options{Keys: keysOf(t, 1, "k1")})
+	daemon := s.open(t, Options{Keys: sealtest.Keys(t, 1, "k1")})
 	<-daemon.Hearing()
 	if _, err := Reindex(t.Context(), client, replacing(t, 2, 1), ReindexOptions{Log: quiet}); err == nil || !strings.Contains(err.Error(), "stop them") {
 		t.Errorf("beside a daemon: %v", err)
 	}
 	daemon.Close()
 	s.reindexed(t, client, want)
-	if _, err := Open(t.Context(), client, Options{Log: quiet, Keys: keysOf(t, 1, "k1")}); !errors.Is(err, seal.ErrIndex) {
+	if _, err := Open(t.Context(), client, Options{Log: quiet, Keys: sealtest.Keys(t, 1, "k1")}); !errors.Is(err, seal.ErrIndex) {
 		t.Errorf("the old key alone: %v", err)
 	}
 }
@@ -249,7 +250,7 @@ func TestReindexGoesOnWithItsOwnKeysOnly(t *testing.T) {
 	s := single(t)
 	client := s.client(t)
 	want := s.filled(t, "main", "east.2")
-	from, to := newLayout(keysOf(t, 1, "k1")), newLayout(keysOf(t, 2, "k1"))
+	from, to := newLayout(sealtest.Keys(t, 1, "k1")), newLayout(sealtest.Keys(t, 2, "k1"))
 	r := &reindex{oldMark: from.schema(), newMark: to.schema()}
 	if err := client.Set(t.Context(), schemaKey, r.phase(phaseCopy, census{}), 0).Err(); err != nil {
 		t.Fatal(err)
@@ -274,7 +275,7 @@ func TestReindexOfWhatIsDamaged(t *testing.T) {
 	client := s.client(t)
 	want := s.filled(t, "main", "east.2")
 	n := tiering.Number("+8613900000000")
-	l := newLayout(keysOf(t, 1, "k1"))
+	l := newLayout(sealtest.Keys(t, 1, "k1"))
 	p := l.placeOf(n)
 	if err := client.HSet(t.Context(), bucketKey("main", p.bucket), p.field, "garbage").Err(); err != nil {
 		t.Fatal(err)
@@ -284,7 +285,7 @@ func TestReindexOfWhatIsDamaged(t *testing.T) {
 			t.Fatal("what can't be read was lost")
 		}
 	}
-	d := s.open(t, Options{Keys: keysOf(t, 1, "k1"), Cache: -1}) // nothing has changed
+	d := s.open(t, Options{Keys: sealtest.Keys(t, 1, "k1"), Cache: -1}) // nothing has changed
 	if got := read(t, d, "east.2"); fmt.Sprint(got) != fmt.Sprint(want["east.2"]) {
 		t.Error("what was broken off has changed something")
 	}

@@ -11,27 +11,13 @@ import (
 
 	"greenlane/internal/redistest"
 	"greenlane/internal/seal"
+	"greenlane/internal/seal/sealtest"
 	"greenlane/tiering"
 	"greenlane/tiering/tieringtest"
 )
 
-func keysOf(t testing.TB, index byte, ids ...string) *seal.Keys {
-	t.Helper()
-	var list []seal.Key
-	for _, id := range ids {
-		k := seal.Key{ID: id}
-		copy(k.Secret[:], "the key with the id "+id)
-		list = append(list, k)
-	}
-	k, err := seal.New(seal.Secret{index}, list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
 func TestSuiteSealed(t *testing.T) {
-	s, keys := single(t), keysOf(t, 1, "k1")
+	s, keys := single(t), sealtest.Keys(t, 1, "k1")
 	tieringtest.Run(t, func(t *testing.T) tieringtest.Subject {
 		subject := s.subjectWith(t, keys)
 		subject.Cut = nil // nothing of it is about how entries are stored, and it takes long
@@ -40,8 +26,8 @@ func TestSuiteSealed(t *testing.T) {
 }
 
 func TestSealedPlaces(t *testing.T) {
-	l := newLayout(keysOf(t, 1, "k1"))
-	rotated := newLayout(keysOf(t, 1, "k2", "k1"))
+	l := newLayout(sealtest.Keys(t, 1, "k1"))
+	rotated := newLayout(sealtest.Keys(t, 1, "k2", "k1"))
 	seen := map[place]bool{}
 	for i := range 20_000 {
 		n := tiering.Number(fmt.Sprintf("+86139%08d", i*4999))
@@ -84,7 +70,7 @@ func TestSealedPlaces(t *testing.T) {
 func TestASealedDirectoryHoldsNoNumber(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Config: []string{"rdbcompression no"}})
 	s := store{server.Options(), []*redistest.Server{server}}
-	keys := keysOf(t, 1, "k1")
+	keys := sealtest.Keys(t, 1, "k1")
 	d := s.open(t, Options{Keys: keys})
 	const canary = tiering.Number("+8613912345678")
 	numbers := []tiering.Number{canary, "13912345678", "8001"}
@@ -132,7 +118,7 @@ func TestASealedDirectoryHoldsNoNumber(t *testing.T) {
 	for _, c := range []struct {
 		keys *seal.Keys
 		want string
-	}{{nil, "privacy.index_key_file"}, {keysOf(t, 2, "k1"), "privacy.old_index_key_file"}} {
+	}{{nil, "privacy.index_key_file"}, {sealtest.Keys(t, 2, "k1"), "privacy.old_index_key_file"}} {
 		if _, err := Open(t.Context(), s.client(t), Options{Log: quiet, Keys: c.keys}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
