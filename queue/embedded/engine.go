@@ -224,8 +224,8 @@ func (e *Engine) fail(cause error) error {
 	e.failOnce.Do(func() {
 		e.failure = fmt.Errorf("embedded: %s: the engine has stopped: %w", e.store.path, cause)
 		attrs := []any{"file", e.store.path, "error", cause}
-		if p, ok := errors.AsType[*panicError](cause); ok {
-			attrs = append(attrs, "stack", string(p.stack))
+		if p, ok := errors.AsType[*decider.PanicError](cause); ok {
+			attrs = append(attrs, "stack", string(p.Stack))
 		}
 		e.opts.Logger.Error("the engine has failed and acknowledges nothing any more; restart the daemon when the cause is mended", attrs...)
 		close(e.failed)

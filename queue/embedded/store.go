@@ -16,6 +16,7 @@ import (
 	"greenlane/internal/instant"
 	"greenlane/internal/seal"
 	"greenlane/queue"
+	"greenlane/queue/decider"
 )
 
 // mapBytes is the address space that is set aside for the file. While the file
@@ -92,7 +93,7 @@ func (s *store) close() error {
 // openError names the file; a panic while it is read means that its pages
 // contradict each other.
 func openError(what, path string, err error) error {
-	if _, ok := errors.AsType[*panicError](err); ok {
+	if _, ok := errors.AsType[*decider.PanicError](err); ok {
 		return fmt.Errorf("embedded: %s %s: it is damaged: %w", what, path, err)
 	}
 	return fmt.Errorf("embedded: %s %s: %w", what, path, err)
@@ -264,20 +265,7 @@ func (s *store) readLogEnds(tx *bbolt.Tx, last uint64) (logEnds, error) {
 // guard turns a panic of f into an error: bbolt panics when a page is not what
 // it should be, the kernel sends a fault when a mapped page can't be read, and
 // whatever else goes wrong inside must not end in half a state.
-func guard(f func() error) (err error) {
+func guard(f func() error) error {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = &panicError{value: p, stack: debug.Stack()}
-		}
-	}()
-	return f()
+	return decider.Guard(f)
 }
-
-// panicError is a panic that guard caught.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }

@@ -109,8 +109,8 @@ func (e *Engine) turn(ticked, look bool) {
 	clear(b.requests)
 	b.requests = e.mail.Take(b.requests[:0], e.opts.MaxBatch)
 	all := len(b.requests)
-	err := guard(func() error { return e.serve(b, ticked, look) })
-	if _, is := errors.AsType[*panicError](err); is {
+	err := decider.Guard(func() error { return e.serve(b, ticked, look) })
+	if _, is := errors.AsType[*decider.PanicError](err); is {
 		err = e.fail(err)
 	}
 	e.troubled = err != nil
@@ -146,7 +146,7 @@ func (e *Engine) serve(b *batch, ticked, look bool) error {
 		case errors.Is(err, queue.ErrUnavailable), e.Err() != nil:
 			return err
 		}
-		if _, is := errors.AsType[*panicError](err); is {
+		if _, is := errors.AsType[*decider.PanicError](err); is {
 			return err
 		}
 		return e.unavailable(err)
@@ -160,7 +160,7 @@ func (e *Engine) attempt(b *batch, ticked, look bool, try int) error {
 	if err := e.settle(); err != nil {
 		return err
 	}
-	if err := guard(func() error { return e.decide(b, ticked) }); err != nil {
+	if err := decider.Guard(func() error { return e.decide(b, ticked) }); err != nil {
 		return err
 	}
 	if b.dirty {
@@ -262,7 +262,7 @@ func (e *Engine) collect(b *batch) error {
 // answer lets everything of the batch that was decided be answered: questions now,
 // when the copy is what Redis has.
 func (e *Engine) answer(b *batch) error {
-	return guard(func() error {
+	return decider.Guard(func() error {
 		now := e.Now()
 		for _, r := range b.requests {
 			if r.Ask != nil {

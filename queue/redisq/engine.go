@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -219,8 +218,8 @@ func (e *Engine) fail(cause error) error {
 	e.failOnce.Do(func() {
 		e.failure = fmt.Errorf("redisq: the engine has stopped: %w", cause)
 		attrs := []any{"site", e.name, "error", cause}
-		if p, ok := errors.AsType[*panicError](cause); ok {
-			attrs = append(attrs, "stack", string(p.stack))
+		if p, ok := errors.AsType[*decider.PanicError](cause); ok {
+			attrs = append(attrs, "stack", string(p.Stack))
 		}
 		e.opts.Logger.Error("the engine has failed and acknowledges nothing any more", attrs...)
 		close(e.failed)
@@ -228,24 +227,6 @@ func (e *Engine) fail(cause error) error {
 	err := e.over()
 	e.mail.Close(err)
 	return err
-}
-
-// panicError is a panic of the decider. Nothing is decided after it: the copy may
-// be half of something.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-func guard(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &panicError{value: p, stack: debug.Stack()}
-		}
-	}()
-	return f()
 }
 
 // Healthy reports whether Redis answers, and if not, what it says; changed is
