@@ -27,6 +27,7 @@ func TestNamesOfCertificates(t *testing.T) {
 		{URI: "https://example.org/jobs/*", Name: "job", Roles: identity.BackOffice, Sites: []string{"*"}},
 		{CN: "boss", Roles: identity.Supervisor | identity.Metrics},
 		{CN: "gateway", Name: identity.AnyName, Roles: identity.Agent},
+		{CN: "anybody-*", Name: identity.AnyName, Roles: identity.Agent},
 	}))(t)
 	cn := func(name string) x509.Certificate { return x509.Certificate{Subject: pkix.Name{CommonName: name}} }
 	spiffe := func(texts ...string) x509.Certificate { return x509.Certificate{URIs: uris(t, texts...)} }
@@ -55,6 +56,13 @@ func TestNamesOfCertificates(t *testing.T) {
 		{"a star for nothing", cn("pbx-"), "", 0, nil},
 		{"cn", cn("boss"), "boss", identity.Supervisor | identity.Metrics, []string{"main"}},
 		{"cn of a gateway", cn("gateway"), "*", identity.Agent, []string{"main"}},
+		{"cn of some gateway", cn("anybody-1"), "*", identity.Agent, []string{"main"}},
+		{"a wildcard's cn", cn("pbx-*"), "", 0, nil},
+		{"a star within a cn", cn("pbx-7*"), "", 0, nil},
+		{"a wildcard's cn of a rule with a name", cn("anybody-*"), "", 0, nil},
+		{"a wildcard's dns", x509.Certificate{DNSNames: []string{"*.phones.example.org"}}, "", 0, nil},
+		{"a wildcard's dns beside another", x509.Certificate{DNSNames: []string{"*.phones.example.org", "7002.phones.example.org"}}, "7002", identity.Agent, []string{"main"}},
+		{"a star within a uri", spiffe("https://example.org/jobs/*"), "", 0, nil},
 		{"dns", x509.Certificate{DNSNames: []string{"x", "7002.phones.example.org"}}, "7002", identity.Agent, []string{"main"}},
 		{"uri", spiffe("https://example.org/jobs/night"), "job", identity.BackOffice, []string{"*"}},
 		{"nobody", cn("stranger"), "", 0, nil},

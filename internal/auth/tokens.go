@@ -217,6 +217,10 @@ func (t *tokens) read(token string, by *keys) (*believed, *Refusal) {
 	if !sound(name) {
 		return nil, badToken("its %s is no name: 1 to 128 bytes without control characters are allowed", t.opts.NameClaim)
 	}
+	if name == identity.AnyName && claims.Subject != identity.AnyName {
+		// Who makes tokens sets sub; other claims are often their bearer's own choice.
+		return nil, badToken("its %s is %s, and its sub is not", t.opts.NameClaim, identity.AnyName)
+	}
 	b := &believed{by: by, known: Known{Until: claims.Expiry.Time().Add(t.opts.Leeway)}, id: claims.ID, subject: claims.Subject}
 	if claims.IssuedAt != nil {
 		b.issued = claims.IssuedAt.Time()
