@@ -73,8 +73,8 @@ const (
 type Refusal struct {
 	Reason Reason
 	Detail string
-	// Name is the name that the certificate or the token bears; empty when it is
-	// not even known who says so.
+	// Name is the name that the certificate or the token bears; empty unless
+	// somebody known vouched for it.
 	Name string
 }
 

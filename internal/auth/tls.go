@@ -154,32 +154,39 @@ func listsOf(text []byte) ([]*x509.RevocationList, error) {
 	return out, nil
 }
 
-// verify checks that an authority of clients vouches for a certificate now.
+// verify checks that an authority of clients vouches for a certificate now. Only the
+// refusal of one that an authority has vouched for bears its name: anybody can make a
+// certificate with any text in it.
 func (c *clientFiles) verify(chain []*x509.Certificate, now time.Time) *Refusal {
 	leaf := chain[0]
-	refuse := func(reason Reason, detail string) *Refusal {
-		return &Refusal{Reason: reason, Detail: detail, Name: leaf.Subject.String()}
+	opts := x509.VerifyOptions{
+		Roots: c.roots, Intermediates: x509.NewCertPool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	between := x509.NewCertPool()
 	for _, cert := range chain[1:] {
-		between.AddCert(cert)
+		opts.Intermediates.AddCert(cert)
 	}
-	found, err := leaf.Verify(x509.VerifyOptions{
-		Roots: c.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
+	found, err := leaf.Verify(opts)
 	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && now.After(leaf.NotAfter):
-		return refuse(ReasonExpired, "the certificate has expired")
+		refusal := &Refusal{Reason: ReasonExpired, Detail: "the certificate has expired"}
+		opts.CurrentTime = leaf.NotAfter
+		if _, err := leaf.Verify(opts); err == nil {
+			refusal.Name = leaf.Subject.String()
+		}
+		return refusal
+	case errors.As(err, &unknown): // not its text, which may quote a stranger's certificate
+		return &Refusal{Reason: ReasonInvalid, Detail: "the certificate is not good: no authority of clients has signed it"}
 	case err != nil:
-		return refuse(ReasonInvalid, "the certificate is not good: "+err.Error())
+		return &Refusal{Reason: ReasonInvalid, Detail: "the certificate is not good: " + err.Error()}
 	}
 	for _, way := range found {
 		if !c.revokes(way) {
 			return nil
 		}
 	}
-	return refuse(ReasonRevoked, "the certificate is revoked")
+	return &Refusal{Reason: ReasonRevoked, Detail: "the certificate is revoked", Name: leaf.Subject.String()}
 }
 
 // revokes reports whether any certificate of a chain, but for its root, is revoked.
