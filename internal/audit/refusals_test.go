@@ -48,19 +48,24 @@ func TestRefusedLoginsShareRecords(t *testing.T) {
 // however many somebody known causes, those of the others are told.
 func TestStrangersHideNobody(t *testing.T) {
 	dir := t.TempDir()
-	l := openLog(t, Options{Dir: dir})
-	r := NewRefusals(l)
-	for i := range 3 * refusalKinds {
-		r.Refused(Refusal{Reason: "invalid", Host: fmt.Sprint("a", i)})
-	}
-	for range 20 {
-		r.Refused(Refusal{Reason: "denied", Name: "7001", Host: "192.0.2.1"})
-	}
-	for i := range 2 * refusalKinds {
-		r.Refused(Refusal{Reason: "denied", Name: "13800138222", Host: fmt.Sprint("b", i)})
-	}
-	r.Close()
-	closeLog(t, l)
+	synctest.Test(t, func(t *testing.T) { // no minute ends in between
+		l, err := Open(Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := NewRefusals(l)
+		for i := range 3 * refusalKinds {
+			r.Refused(Refusal{Reason: "invalid", Host: fmt.Sprint("a", i)})
+		}
+		for range 20 {
+			r.Refused(Refusal{Reason: "denied", Name: "7001", Host: "192.0.2.1"})
+		}
+		for i := range 2 * refusalKinds {
+			r.Refused(Refusal{Reason: "denied", Name: "13800138222", Host: fmt.Sprint("b", i)})
+		}
+		r.Close()
+		closeLog(t, l)
+	})
 	times := map[string]int{}
 	for _, e := range entries(t, dir, Filter{Action: ActionLoginRefused}) {
 		n, _ := strconv.Atoi(e.Detail["times"])

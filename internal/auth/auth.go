@@ -123,7 +123,7 @@ func Open(opts Options) (*Authority, error) {
 		if opts.ClientCRL != "" {
 			files = append(files, opts.ClientCRL)
 		}
-		a.clients, err = open("tls: authorities of clients", files, readClients)
+		a.clients, err = open("tls: authorities of clients", files, (&clientReader{log: a.log}).read)
 		faults = append(faults, err)
 		a.certs, err = newCertificates(opts.TrustDomain, opts.Subjects)
 		faults = append(faults, err)
