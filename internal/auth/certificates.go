@@ -40,23 +40,24 @@ func (s *Subject) pattern() (kind, pattern string) {
 	}
 }
 
-func (s *Subject) check() error {
+// check returns every fault.
+func (s *Subject) check() (faults []error) {
 	given := 0
 	for _, p := range []string{s.CN, s.DNS, s.URI} {
 		if p != "" {
 			given++
 		}
+		if strings.Count(p, "*") > 1 {
+			faults = append(faults, fmt.Errorf("%q: one * is allowed", p))
+		}
 	}
-	_, pattern := s.pattern()
-	switch {
-	case given != 1:
-		return errors.New("one of cn, dns and uri must be given")
-	case strings.Count(pattern, "*") > 1:
-		return fmt.Errorf("%q: one * is allowed", pattern)
-	case s.Roles == 0:
-		return errors.New("roles: at least one must be given")
+	if given != 1 {
+		faults = append(faults, errors.New("one of cn, dns and uri must be given"))
 	}
-	return nil
+	if s.Roles == 0 {
+		faults = append(faults, errors.New("roles: at least one must be given"))
+	}
+	return faults
 }
 
 // match reports whether a certificate bears the name, and what the * stood for. A
@@ -112,7 +113,7 @@ func newCertificates(trust string, subjects []Subject) (*certificates, error) {
 		faults = append(faults, errors.New("auth.certificates: tls.client_ca needs trust_domain or subjects, or no certificate would have a role"))
 	}
 	for i := range subjects {
-		if err := subjects[i].check(); err != nil {
+		for _, err := range subjects[i].check() {
 			faults = append(faults, fmt.Errorf("auth.certificates.subjects[%d]: %w", i, err))
 		}
 	}
