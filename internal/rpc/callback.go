@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"greenlane/callback"
+	"greenlane/internal/discreet"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
 	"greenlane/tiering"
@@ -187,7 +188,9 @@ func (s *callbackService) Cancel(ctx context.Context, req *pb.CallbackServiceCan
 		return nil, err
 	}
 	req.Site = st.name
-	cmd := &queue.CancelCallback{Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Reason: req.GetReason()}
+	cmd := &queue.CancelCallback{
+		Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Reason: discreet.Prose(req.GetReason()),
+	}
 	if cmd.Reason == "" {
 		cmd.Reason = "cancelled"
 	}

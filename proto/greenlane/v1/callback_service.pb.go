@@ -705,7 +705,8 @@ type CallbackServiceCancelRequest struct {
 	Site string `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
 	// The callback. Required.
 	CallbackId string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
-	// Why; at most 64 bytes. Default "cancelled". Kept as `end_reason`.
+	// Why; at most 64 bytes. Default "cancelled". Kept as `end_reason`, with
+	// asterisks for digits that could be a phone number.
 	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
