@@ -22,7 +22,7 @@ const DefaultSite = "main"
 type Subject struct {
 	CN, DNS, URI string
 	// Name is the identity's; empty: what the * stood for, or else the name that
-	// matched. identity.AnyName lets it act under every name.
+	// matched. identity.AnyName lets it act under every name, and nothing else does.
 	Name  string
 	Roles identity.Role
 	Sites []string // empty: DefaultSite
@@ -59,7 +59,9 @@ func (s *Subject) check() error {
 	return nil
 }
 
-// match reports whether a certificate bears the name, and what the * stood for.
+// match reports whether a certificate bears the name, and what the * stood for. A
+// name with a * of its own, as that of a wildcard certificate, matches nothing: it
+// must not become AnyName.
 func (s *Subject) match(cert *x509.Certificate) (name string, ok bool) {
 	kind, pattern := s.pattern()
 	var names []string
@@ -76,6 +78,7 @@ func (s *Subject) match(cert *x509.Certificate) (name string, ok bool) {
 	before, after, wild := strings.Cut(pattern, "*")
 	for _, name := range names {
 		switch {
+		case strings.Contains(name, identity.AnyName):
 		case !wild && name == pattern:
 			return name, true
 		case wild && len(name) > len(before)+len(after) && strings.HasPrefix(name, before) && strings.HasSuffix(name, after):
