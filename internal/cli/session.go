@@ -62,10 +62,11 @@ func (f *flags) register(cmd *cobra.Command, changes bool) {
 // session is one run of a command: a connection, and where its output goes.
 type session struct {
 	flags
-	conn     *grpc.ClientConn
-	out, err io.Writer
-	style    style
-	now      time.Time // when the command began, for times that are shown
+	conn      *grpc.ClientConn
+	out, err  io.Writer
+	style     style
+	now       time.Time // when the command began, for times that are shown
+	siteNamed bool      // by the command line or the environment
 }
 
 func (f *flags) open(cmd *cobra.Command) (*session, error) {
@@ -77,6 +78,7 @@ func (f *flags) open(cmd *cobra.Command) (*session, error) {
 	}
 	s := &session{flags: *f, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), now: time.Now()}
 	s.addr, s.site = f.Get(cmd)
+	s.siteNamed = cmd.Flags().Changed("site") || os.Getenv("GREENLANE_SITE") != ""
 	s.style = styleFor(s.out)
 	opts, err := dial.Options(cmd.Context(), s.addr)
 	if err != nil {
