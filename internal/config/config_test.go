@@ -226,3 +226,18 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestASmallShareLowersTheDefaultsBelowIt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte("sites: [{name: main, queues: [{name: a, shares: {ordinary: 0.5}}]}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sites, err := load(t, file, Flags{}).BuildSites()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[tiering.Tier]float64{tiering.Mid: 0.95, tiering.Ordinary: 0.5, tiering.Blacklist: 0.5}
+	if got := sites[0].Queues[0].Shares; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

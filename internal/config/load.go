@@ -142,7 +142,10 @@ func (s *Site) UnmarshalYAML(unmarshal func(any) error) error {
 func (q *Queue) UnmarshalYAML(unmarshal func(any) error) error {
 	type plainQueue Queue
 	out := plainQueue(queueOf(queue.DefaultQueue("")))
+	usual := out.Shares
+	out.Shares = PerTier{}
 	err := out.faults.keep(unmarshal(&out))
+	out.Shares.fill(usual)
 	*q = Queue(out)
 	return err
 }

@@ -80,6 +80,20 @@ func perTierOf(m map[tiering.Tier]float64) (p PerTier) {
 	return p
 }
 
+// fill gives tiers that have no share the usual one, but none more than a tier above it.
+func (p *PerTier) fill(usual PerTier) {
+	most, defaults := 1.0, usual.fields()
+	for i, f := range p.fields() {
+		if share := *defaults[i].value; *f.value == nil && share != nil {
+			share := min(*share, most)
+			*f.value = &share
+		}
+		if *f.value != nil && f.tier != tiering.VIP { // a VIP is always admitted
+			most = **f.value
+		}
+	}
+}
+
 func (p *PerTier) build() map[tiering.Tier]float64 {
 	out := map[tiering.Tier]float64{}
 	for _, f := range p.fields() {
