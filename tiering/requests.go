@@ -58,8 +58,8 @@ func (r Request) Place(site string, index func(string) string) string {
 
 // mark is what is kept of the contents. The id is in it as its salt.
 func (r Request) mark(site string, index func(string) string) string {
-	print := binary.BigEndian.AppendUint64(nil, r.Print)
-	return requestHash("\x00contents\x00"+string(print)+site+"\x00"+r.Kind+"\x00"+r.ID, index)
+	hash := binary.BigEndian.AppendUint64(nil, r.Print)
+	return requestHash("\x00contents\x00"+string(hash)+site+"\x00"+r.Kind+"\x00"+r.ID, index)
 }
 
 func requestHash(text string, index func(string) string) string {

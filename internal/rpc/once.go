@@ -33,8 +33,8 @@ func once[Q identified, A any, P answer[A]](
 	if err != nil || *id == "" || s.opts.Requests == nil {
 		return do(ctx, req) // which tells what is wrong, with all that is
 	}
-	print := requestOf(req, id)
-	r := tiering.Request{Kind: kind, ID: print.ID, Print: print.Print}
+	q := requestOf(req, id)
+	r := tiering.Request{Kind: kind, ID: q.ID, Print: q.Print}
 	lane := s.lanes[fnv64a([]byte(st.name+"\x00"+kind+"\x00"+r.ID))%onceLanes]
 	select {
 	case lane <- struct{}{}:

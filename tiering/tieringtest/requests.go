@@ -15,8 +15,8 @@ import (
 
 var keepRequests = tiering.KeepRequests{Age: time.Hour, Most: 1000}
 
-func request(id string, print uint64) tiering.Request {
-	return tiering.Request{Kind: "Set", ID: id, Print: print}
+func request(id string, hash uint64) tiering.Request {
+	return tiering.Request{Kind: "Set", ID: id, Print: hash}
 }
 
 // requestsOf returns the Requests of a subject's directory.
