@@ -32,7 +32,8 @@ type Refused struct {
 	Reason string     // ErrorInfo.reason
 	Detail string     // for the log
 	// Who is the identity that was proved, if there was one; of a credential that
-	// was refused only the name it bears, unproved.
+	// was refused only the name it bears, and that only if somebody known vouched for
+	// it.
 	Who identity.Identity
 }
 

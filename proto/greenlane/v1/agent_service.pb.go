@@ -181,9 +181,9 @@ type NextCallRequest struct {
 	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	// The agent. Required, signed in.
 	AgentId string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// How long to wait at most: 0 to 300 s. Absent: 30 s; 0: look and return. The
-	// agent stays available for 5 s longer, so that the next poll finds the place
-	// kept.
+	// How long to wait at most: 0 to 300 s. Absent: 30 s; 0: look and return.
+	// Between two polls the agent is not available; one who does not poll again
+	// within `poll_grace` (5 s by default) becomes NOT_READY with reason `lost`.
 	Wait          *durationpb.Duration `protobuf:"bytes,3,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
