@@ -86,6 +86,13 @@ func asDaemon(t *testing.T, o redisconn.Options, minReplicas int) {
 	if counts, err := d.Count(ctx, "main"); err != nil || counts[tiering.VIP] != 1 {
 		t.Errorf("%v, %v", counts, err)
 	}
+	r := tiering.Request{Kind: "Set", ID: "r", Print: 1}
+	if err := d.Remember(ctx, "main", r, []byte("answer"), c.At, tiering.KeepRequests{Age: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if answer, known, err := d.Recall(ctx, "main", r, c.At); err != nil || !known || string(answer) != "answer" {
+		t.Errorf("%q, %v, %v", answer, known, err)
+	}
 	aCall(ctx, t, client, minReplicas)
 	for _, args := range [][]any{
 		{"CONFIG", "GET", "*"}, {"DEBUG", "SLEEP", "0"}, {"RESTORE", "tiers:x", 0, ""}, {"FUNCTION", "LIST"}, {"FLUSHALL"},

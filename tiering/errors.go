@@ -24,6 +24,9 @@ var (
 	ErrUnavailable = errors.New("tier directory is unavailable")
 	// ErrRating: the score or the month of a rating can't be counted. Don't repeat it.
 	ErrRating = errors.New("not a rating")
+	// ErrRequestReused: a request has the id of another one with other contents.
+	// Don't repeat it.
+	ErrRequestReused = errors.New("request_id already used for another request")
 	// ErrClosed: the directory was closed. Repeating is pointless.
 	ErrClosed = errors.New("tier directory is closed")
 )

@@ -33,8 +33,45 @@ func (s *Server) ratings() (tiering.Ratings, error) {
 	return s.opts.Ratings, nil
 }
 
-// Rate implements the rpc.
+// Rate implements the rpc. The first answer is kept without the standing, which is
+// the caller's own and is read again for a retry.
 func (s *tierService) Rate(ctx context.Context, req *pb.TierServiceRateRequest) (*pb.TierServiceRateResponse, error) {
+	var standing *pb.CareItem
+	out, err := once(ctx, s.Server, "Rate", req, &req.RequestId, req.GetSite(),
+		func(ctx context.Context, req *pb.TierServiceRateRequest) (out *pb.TierServiceRateResponse, err error) {
+			out, standing, err = s.rate(ctx, req)
+			return out, err
+		})
+	if err != nil {
+		return nil, err
+	}
+	if standing == nil {
+		out.Repeated = true
+		if standing, err = s.standing(ctx, req); err != nil {
+			return nil, err
+		}
+	}
+	out.Standing = standing
+	return out, nil
+}
+
+// standing tells how the caller's satisfaction stands, and changes nothing.
+func (s *tierService) standing(ctx context.Context, req *pb.TierServiceRateRequest) (*pb.CareItem, error) {
+	var c check
+	caller := c.number(s.opts.Normalizer, req.GetCaller())
+	st, err := s.checked(&c, req.GetSite())
+	if err != nil {
+		return nil, err
+	}
+	sat, err := s.opts.Ratings.UpdateRatings(ctx, st.name, caller, func(now tiering.Satisfaction) tiering.Satisfaction { return now })
+	if err != nil {
+		return nil, toError(s.log, err)
+	}
+	month := tiering.MonthOf(st.now(), st.config.Zone)
+	return toCareItem(string(caller), sat, sat.Class(month, s.opts.Care.Dissatisfied), month), nil
+}
+
+func (s *tierService) rate(ctx context.Context, req *pb.TierServiceRateRequest) (*pb.TierServiceRateResponse, *pb.CareItem, error) {
 	var c check
 	c.envelope(req.GetRequestId(), req.GetSite())
 	caller := c.number(s.opts.Normalizer, req.GetCaller())
@@ -44,17 +81,17 @@ func (s *tierService) Rate(ctx context.Context, req *pb.TierServiceRateRequest) 
 	at := c.time("at", req.GetAt())
 	st, err := s.checked(&c, req.GetSite())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ratings, err := s.ratings()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	zone, now := st.config.Zone, st.now()
 	month := tiering.MonthOf(now, zone)
 	r, err := ratingOf(req, at, now, zone)
 	if err != nil {
-		return nil, toError(s.log, err)
+		return nil, nil, toError(s.log, err)
 	}
 	var repeated bool
 	sat, err := ratings.UpdateRatings(ctx, st.name, caller, func(old tiering.Satisfaction) (after tiering.Satisfaction) {
@@ -62,18 +99,17 @@ func (s *tierService) Rate(ctx context.Context, req *pb.TierServiceRateRequest) 
 		return after
 	})
 	if err != nil {
-		return nil, toError(s.log, err)
+		return nil, nil, toError(s.log, err)
 	}
 	s.sweep(st, month)
 	out := &pb.TierServiceRateResponse{Repeated: repeated}
 	class := sat.Class(month, s.opts.Care.Dissatisfied)
 	if s.opts.Care.Callback && class == tiering.FallingDissatisfied && sat.Cared < month {
 		if sat, out.CallbackId, err = s.care(ctx, st, ratings, caller, month); err != nil {
-			return nil, toError(s.log, err)
+			return nil, nil, toError(s.log, err)
 		}
 	}
-	out.Standing = toCareItem(string(caller), sat, class, month) // who rates knows the number
-	return out, nil
+	return out, toCareItem(string(caller), sat, class, month), nil // who rates knows the number
 }
 
 // ratedAhead is how far a clock that gives the time of a rating may be ahead.

@@ -14,6 +14,10 @@ import (
 
 // EraseCaller implements the rpc.
 func (s *supervisorService) EraseCaller(ctx context.Context, req *pb.EraseCallerRequest) (*pb.EraseCallerResponse, error) {
+	return once(ctx, s.Server, "EraseCaller", req, &req.RequestId, req.GetSite(), s.eraseCaller)
+}
+
+func (s *supervisorService) eraseCaller(ctx context.Context, req *pb.EraseCallerRequest) (*pb.EraseCallerResponse, error) {
 	var c check
 	c.envelope(req.GetRequestId(), req.GetSite())
 	caller := c.number(s.opts.Normalizer, req.GetCaller())

@@ -70,6 +70,7 @@ var table = []row{
 	{tiering.ErrEntry, codes.InvalidArgument, "INVALID_ARGUMENT", "caller"},
 	{tiering.ErrCursor, codes.InvalidArgument, "INVALID_ARGUMENT", "page_token"},
 	{tiering.ErrRating, codes.InvalidArgument, "INVALID_ARGUMENT", "score"},
+	{tiering.ErrRequestReused, codes.AlreadyExists, "REQUEST_ID_REUSED", ""},
 	{tiering.ErrCorrupt, codes.DataLoss, "TIER_UNREADABLE", ""},
 	{tiering.ErrUnavailable, codes.Unavailable, "TIERS_UNAVAILABLE", ""},
 	{tiering.ErrClosed, codes.Unavailable, "TIERS_CLOSED", ""},

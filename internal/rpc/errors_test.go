@@ -36,7 +36,7 @@ var sentinels = map[string]error{
 	"callback.ErrWindow": callback.ErrWindow, "callback.ErrDeadline": callback.ErrDeadline, "callback.ErrEarly": callback.ErrEarly,
 	"tiering.ErrNumber": tiering.ErrNumber, "tiering.ErrFigures": tiering.ErrFigures, "tiering.ErrScheme": tiering.ErrScheme,
 	"tiering.ErrSite": tiering.ErrSite, "tiering.ErrEntry": tiering.ErrEntry, "tiering.ErrCursor": tiering.ErrCursor,
-	"tiering.ErrRating": tiering.ErrRating, "tiering.ErrCorrupt": tiering.ErrCorrupt, "tiering.ErrUnavailable": tiering.ErrUnavailable, "tiering.ErrClosed": tiering.ErrClosed,
+	"tiering.ErrRating": tiering.ErrRating, "tiering.ErrRequestReused": tiering.ErrRequestReused, "tiering.ErrCorrupt": tiering.ErrCorrupt, "tiering.ErrUnavailable": tiering.ErrUnavailable, "tiering.ErrClosed": tiering.ErrClosed,
 }
 
 // exportedErrors returns the names of a package's exported Err... variables.

@@ -46,7 +46,9 @@ type Options struct {
 	Grading tiering.Grading
 	// Ratings keeps callers' satisfaction; nil when the Directory does.
 	Ratings tiering.Ratings
-	Care    Care
+	// Requests keeps first answers about tiers; nil when the Directory does.
+	Requests tiering.Requests
+	Care     Care
 	// MayWait says whether a call of the caller may be waiting; nil: everybody may.
 	// Whoever it is false of is ranked again by others.
 	MayWait func(site string, caller tiering.Number) bool
@@ -116,6 +118,7 @@ type Server struct {
 	sites map[string]*site
 	owner string // names this process among the daemons of a site
 
+	lanes    [onceLanes]chan struct{}
 	tokens   atomic.Uint64
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -162,6 +165,9 @@ func New(opts Options) (*Server, error) {
 	if opts.Ratings == nil {
 		opts.Ratings, _ = opts.Directory.(tiering.Ratings)
 	}
+	if opts.Requests == nil {
+		opts.Requests, _ = opts.Directory.(tiering.Requests)
+	}
 	var id [8]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("rpc: naming this process: %w", err)
@@ -171,6 +177,7 @@ func New(opts Options) (*Server, error) {
 		opts: opts, log: opts.Logger, sites: map[string]*site{}, owner: hex.EncodeToString(id[:]),
 		stopping: make(chan struct{}), base: base, cancel: cancel, lasting: map[*lasting]struct{}{},
 		limits: newLimiter(opts.Limits, opts.Tell.Limit), arrivals: newArrivals(opts.Arrivals, opts.Switches),
+		lanes: newLanes(),
 	}
 	for i := range opts.Sites {
 		in := &opts.Sites[i]

@@ -18,6 +18,10 @@ type tierService struct {
 
 // Set implements the rpc.
 func (s *tierService) Set(ctx context.Context, req *pb.TierServiceSetRequest) (*pb.TierServiceSetResponse, error) {
+	return once(ctx, s.Server, "Set", req, &req.RequestId, req.GetSite(), s.set)
+}
+
+func (s *tierService) set(ctx context.Context, req *pb.TierServiceSetRequest) (*pb.TierServiceSetResponse, error) {
 	var c check
 	c.envelope(req.GetRequestId(), req.GetSite())
 	change := s.setChange(&c, req.GetCaller(), req.GetTier(), req.GetNote(), req.GetExpiresAt(), s.nowAt(req.GetSite()))
@@ -91,6 +95,10 @@ func (s *tierService) Lookup(ctx context.Context, req *pb.TierServiceLookupReque
 
 // Blacklist implements the rpc.
 func (s *tierService) Blacklist(ctx context.Context, req *pb.TierServiceBlacklistRequest) (*pb.TierServiceBlacklistResponse, error) {
+	return once(ctx, s.Server, "Blacklist", req, &req.RequestId, req.GetSite(), s.blacklist)
+}
+
+func (s *tierService) blacklist(ctx context.Context, req *pb.TierServiceBlacklistRequest) (*pb.TierServiceBlacklistResponse, error) {
 	var c check
 	c.envelope(req.GetRequestId(), req.GetSite())
 	c.note("reason", req.GetReason())

@@ -24,7 +24,8 @@ const FileName = "tiers.db"
 //
 // Layout: bucket "meta" holds "schema" and, for each site, the counts by tier
 // under "count:" and its name. Bucket "site:" and the name holds the site's
-// entries by number (codec.go). Bucket "quarantine" holds values that could not
+// entries by number (codec.go). Buckets "requests:" and "request-order:" and the
+// name hold first answers (requests.go). Bucket "quarantine" holds values that could not
 // be read, under site, zero byte, number, zero byte and a running number. form.go
 // says how entries, and their keys, are sealed.
 const schema = "1"

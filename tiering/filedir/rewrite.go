@@ -148,6 +148,9 @@ type copying struct {
 }
 
 func (c *copying) bucket(name string, from *bolt.Bucket) error {
+	if c.was.numbers != c.d.form.numbers && ofRequests(name) {
+		return nil // their places hang on an index key that is no more
+	}
 	site, entries := strings.CutPrefix(name, string(siteBucket("")))
 	ratingsOf, ratings := strings.CutPrefix(name, string(ratingsBucket("")))
 	cursor, key, value := start(from)

@@ -261,6 +261,10 @@ func TestAFullRedisCanBeEmptied(t *testing.T) {
 	if _, err := d.Set(t.Context(), "main", c); err != nil {
 		t.Errorf("a full Redis can't be emptied: %v", err)
 	}
+	r := tiering.Request{Kind: "EraseCaller", ID: "r", Print: 1}
+	if err := d.Remember(t.Context(), "main", r, nil, at, tiering.KeepRequests{Age: time.Hour}); err != nil {
+		t.Errorf("a full Redis does not keep that it was emptied: %v", err)
+	}
 	counted(t, d, nil)
 }
 
@@ -296,8 +300,18 @@ func TestReplicasConfirm(t *testing.T) {
 	if _, err := d.Set(t.Context(), "main", c); !errors.Is(err, tiering.ErrUnavailable) || !strings.Contains(err.Error(), "0 of 1") {
 		t.Errorf("without its replica: %v", err)
 	}
+	r := tiering.Request{Kind: "Set", ID: "r", Print: 1}
+	if err := d.Remember(t.Context(), "main", r, nil, at, tiering.KeepRequests{Age: time.Hour}); !errors.Is(err, tiering.ErrUnavailable) {
+		t.Errorf("an answer is kept without its replica: %v", err)
+	}
+	if _, known, err := d.Recall(t.Context(), "main", r, at); !errors.Is(err, tiering.ErrUnavailable) || known {
+		t.Errorf("an answer that no replica has is found: %v, %v", known, err)
+	}
 	replicas.Servers[1].Resume()
 	set(t, d, who, tiering.Mid, "")
+	if _, known, err := d.Recall(t.Context(), "main", r, at); err != nil || !known {
+		t.Errorf("%v, %v", known, err)
+	}
 }
 
 // TestAFailoverLosesNothingThatWasConfirmed kills the master under a stream of

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"greenlane/internal/instant"
 	"greenlane/tiering"
 )
 
@@ -15,7 +16,7 @@ import (
 // every case is known to be passable, also those that an adapter leaves out.
 func TestSuite(t *testing.T) {
 	Run(t, func(*testing.T) Subject {
-		s := &store{entries: map[key]tiering.Entry{}, bad: map[key]bool{}}
+		s := &store{entries: map[key]tiering.Entry{}, bad: map[key]bool{}, answers: map[string]kept{}}
 		d := &plain{store: s, fns: map[int]func(string, tiering.Number, tiering.Entry){}}
 		return Subject{
 			Directory: d,
@@ -40,7 +41,14 @@ type key struct {
 type store struct {
 	entries map[key]tiering.Entry
 	bad     map[key]bool
+	answers map[string]kept
 	away    bool
+}
+
+type kept struct {
+	print  uint64
+	answer []byte
+	until  instant.Instant
 }
 
 // plain is a Directory in a map behind one lock.
@@ -206,6 +214,36 @@ func (d *plain) Count(ctx context.Context, site string) (map[tiering.Tier]int64,
 		}
 	}
 	return counts, nil
+}
+
+func (d *plain) Recall(ctx context.Context, site string, r tiering.Request, now instant.Instant) ([]byte, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.use(ctx, site); err != nil {
+		return nil, false, err
+	}
+	switch k := d.store.answers[r.Place(site, nil)]; {
+	case k.until <= now:
+		return nil, false, nil
+	case k.print != r.Print:
+		return nil, false, fmt.Errorf("%w: %q", tiering.ErrRequestReused, r.ID)
+	default:
+		return k.answer, true, nil
+	}
+}
+
+func (d *plain) Remember(
+	ctx context.Context, site string, r tiering.Request, answer []byte, now instant.Instant, keep tiering.KeepRequests,
+) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.use(ctx, site); err != nil {
+		return err
+	}
+	if place := r.Place(site, nil); d.store.answers[place].until <= now {
+		d.store.answers[place] = kept{r.Print, answer, now.Add(keep.Age)}
+	}
+	return nil
 }
 
 func (d *plain) Subscribe(fn func(string, tiering.Number, tiering.Entry)) (cancel func()) {

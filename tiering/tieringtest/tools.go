@@ -179,4 +179,14 @@ func everyMethod(ctx context.Context, t *testing.T, d tiering.Directory, want er
 	if len(counts) != 0 {
 		t.Errorf("Count returns %v beside its error", counts)
 	}
+	q, ok := d.(tiering.Requests)
+	if !ok {
+		return
+	}
+	answer, known, err := q.Recall(ctx, site, request("r1", 1), now)
+	check("Recall", err)
+	if len(answer) != 0 || known {
+		t.Errorf("Recall returns %q, %v beside its error", answer, known)
+	}
+	check("Remember", q.Remember(ctx, site, request("r1", 1), nil, now, keepRequests))
 }

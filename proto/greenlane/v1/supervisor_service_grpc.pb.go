@@ -104,8 +104,10 @@ type SupervisorServiceClient interface {
 	//
 	// What is under way keeps the number until it is over and is erased then, in the
 	// same step: it is counted in at_end. Such a call earns no callback, and such a
-	// callback is not tried again. Repeating it is harmless.
-	// Errors: INVALID_ARGUMENT; NOT_FOUND for the site.
+	// callback is not tried again. A retry with the same request_id returns the
+	// first answer, and erases nothing that came since.
+	// Errors: INVALID_ARGUMENT; NOT_FOUND for the site; ALREADY_EXISTS for a
+	// request_id that another erasure had.
 	EraseCaller(ctx context.Context, in *EraseCallerRequest, opts ...grpc.CallOption) (*EraseCallerResponse, error)
 }
 
@@ -306,8 +308,10 @@ type SupervisorServiceServer interface {
 	//
 	// What is under way keeps the number until it is over and is erased then, in the
 	// same step: it is counted in at_end. Such a call earns no callback, and such a
-	// callback is not tried again. Repeating it is harmless.
-	// Errors: INVALID_ARGUMENT; NOT_FOUND for the site.
+	// callback is not tried again. A retry with the same request_id returns the
+	// first answer, and erases nothing that came since.
+	// Errors: INVALID_ARGUMENT; NOT_FOUND for the site; ALREADY_EXISTS for a
+	// request_id that another erasure had.
 	EraseCaller(context.Context, *EraseCallerRequest) (*EraseCallerResponse, error)
 	mustEmbedUnimplementedSupervisorServiceServer()
 }

@@ -374,8 +374,8 @@ func (x *TierServiceLookupResponse) GetNote() string {
 // TierServiceBatchSetRequest is one item of a batch.
 type TierServiceBatchSetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// An id of the item or of the batch, for logs. Items need no replay
-	// protection, since setting the same tier twice changes nothing.
+	// An id of the item or of the batch, for the record. No answer is kept by it:
+	// a batch that is sent again is carried out again.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The site. The first item says it for the batch (default "main"); later ones
 	// may leave it empty, and must not say another.
@@ -1772,8 +1772,8 @@ func (x *GradingFactor) GetMeaning() string {
 // TierServiceRateRequest is how satisfied a caller was with a call.
 type TierServiceRateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Makes a retry safe, also when the daemon was restarted meanwhile, as long as
-	// the caller was not rated sixteen times since.
+	// Makes a retry safe; see types.proto. After that time a retry is still counted
+	// once, as long as the caller was not rated sixteen times since.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The site. Default "main".
 	Site string `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
@@ -1867,7 +1867,7 @@ type TierServiceRateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's satisfaction with this rating in it.
 	Standing *CareItem `protobuf:"bytes,1,opt,name=standing,proto3" json:"standing,omitempty"`
-	// True when this request had been counted before.
+	// True when this request had been counted before: the standing is as it is now.
 	Repeated bool `protobuf:"varint,2,opt,name=repeated,proto3" json:"repeated,omitempty"`
 	// The callback that the caller has earned by this rating. Absent when none.
 	CallbackId    string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`

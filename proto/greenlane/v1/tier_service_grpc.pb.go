@@ -42,10 +42,12 @@ const (
 // caller's waiting calls at once, each by its original arrival.
 type TierServiceClient interface {
 	// Set gives a caller a tier, by hand: it also puts a caller on the blacklist
-	// (TIER_BLACKLIST) and takes one off it (any other tier).
+	// (TIER_BLACKLIST) and takes one off it (any other tier). A retry changes
+	// nothing, whatever others have made of the caller meanwhile.
 	//
 	// Errors: InvalidArgument for a number that is none or a tier that is none;
-	// Unavailable when the tier store does not answer.
+	// AlreadyExists for a request_id that another Set had; Unavailable when the
+	// tier store does not answer.
 	Set(ctx context.Context, in *TierServiceSetRequest, opts ...grpc.CallOption) (*TierServiceSetResponse, error)
 	// Lookup tells a caller's tier. A caller whom nobody graded is ordinary, with
 	// `known` false; that is no error.
@@ -56,7 +58,8 @@ type TierServiceClient interface {
 	// BatchSet grades many callers on one stream of at most 20,000 items. Every
 	// item has its own result: a wrong one is reported and the others are done.
 	// The blacklist always wins: an item for a caller on the blacklist leaves the
-	// caller there. Done again, it changes nothing.
+	// caller there. Done again at once, it changes nothing; done again later, it
+	// gives the callers these grades again.
 	//
 	// Errors: InvalidArgument when items name different sites; ResourceExhausted
 	// for too many items; Unavailable when the tier store does not answer. After
@@ -71,10 +74,11 @@ type TierServiceClient interface {
 	Score(ctx context.Context, in *TierServiceScoreRequest, opts ...grpc.CallOption) (*TierServiceScoreResponse, error)
 	// Blacklist puts a caller on the blacklist, with a reason and an optional end,
 	// or takes one off it: the caller then has the tier of the grading again.
-	// Doing it twice is harmless.
+	// A retry changes nothing, as with Set.
 	//
 	// Errors: InvalidArgument for a number that is none or an `until` in the
-	// past; Unavailable when the tier store does not answer.
+	// past; AlreadyExists for a request_id that another Blacklist had;
+	// Unavailable when the tier store does not answer.
 	Blacklist(ctx context.Context, in *TierServiceBlacklistRequest, opts ...grpc.CallOption) (*TierServiceBlacklistResponse, error)
 	// ListBlacklist lists who is on the blacklist, page by page, in an order of
 	// the tier store's own. A caller whose time on it is over is left out.
@@ -107,8 +111,9 @@ type TierServiceClient interface {
 	// the caller is open in that queue.
 	//
 	// Errors: InvalidArgument for a number that is none, a score outside 1 to 5, or
-	// a month that is to come or no longer kept; Unavailable when the store does
-	// not answer: repeating with the same request_id counts once.
+	// a month that is to come or no longer kept; AlreadyExists for a request_id
+	// that another Rate had; Unavailable when the store does not answer: repeating
+	// with the same request_id counts once.
 	Rate(ctx context.Context, in *TierServiceRateRequest, opts ...grpc.CallOption) (*TierServiceRateResponse, error)
 	// ListCare tells which callers need care, the class that needs it most first,
 	// and ends. See CareClass.
@@ -256,10 +261,12 @@ type TierService_ListCareClient = grpc.ServerStreamingClient[TierServiceListCare
 // caller's waiting calls at once, each by its original arrival.
 type TierServiceServer interface {
 	// Set gives a caller a tier, by hand: it also puts a caller on the blacklist
-	// (TIER_BLACKLIST) and takes one off it (any other tier).
+	// (TIER_BLACKLIST) and takes one off it (any other tier). A retry changes
+	// nothing, whatever others have made of the caller meanwhile.
 	//
 	// Errors: InvalidArgument for a number that is none or a tier that is none;
-	// Unavailable when the tier store does not answer.
+	// AlreadyExists for a request_id that another Set had; Unavailable when the
+	// tier store does not answer.
 	Set(context.Context, *TierServiceSetRequest) (*TierServiceSetResponse, error)
 	// Lookup tells a caller's tier. A caller whom nobody graded is ordinary, with
 	// `known` false; that is no error.
@@ -270,7 +277,8 @@ type TierServiceServer interface {
 	// BatchSet grades many callers on one stream of at most 20,000 items. Every
 	// item has its own result: a wrong one is reported and the others are done.
 	// The blacklist always wins: an item for a caller on the blacklist leaves the
-	// caller there. Done again, it changes nothing.
+	// caller there. Done again at once, it changes nothing; done again later, it
+	// gives the callers these grades again.
 	//
 	// Errors: InvalidArgument when items name different sites; ResourceExhausted
 	// for too many items; Unavailable when the tier store does not answer. After
@@ -285,10 +293,11 @@ type TierServiceServer interface {
 	Score(context.Context, *TierServiceScoreRequest) (*TierServiceScoreResponse, error)
 	// Blacklist puts a caller on the blacklist, with a reason and an optional end,
 	// or takes one off it: the caller then has the tier of the grading again.
-	// Doing it twice is harmless.
+	// A retry changes nothing, as with Set.
 	//
 	// Errors: InvalidArgument for a number that is none or an `until` in the
-	// past; Unavailable when the tier store does not answer.
+	// past; AlreadyExists for a request_id that another Blacklist had;
+	// Unavailable when the tier store does not answer.
 	Blacklist(context.Context, *TierServiceBlacklistRequest) (*TierServiceBlacklistResponse, error)
 	// ListBlacklist lists who is on the blacklist, page by page, in an order of
 	// the tier store's own. A caller whose time on it is over is left out.
@@ -321,8 +330,9 @@ type TierServiceServer interface {
 	// the caller is open in that queue.
 	//
 	// Errors: InvalidArgument for a number that is none, a score outside 1 to 5, or
-	// a month that is to come or no longer kept; Unavailable when the store does
-	// not answer: repeating with the same request_id counts once.
+	// a month that is to come or no longer kept; AlreadyExists for a request_id
+	// that another Rate had; Unavailable when the store does not answer: repeating
+	// with the same request_id counts once.
 	Rate(context.Context, *TierServiceRateRequest) (*TierServiceRateResponse, error)
 	// ListCare tells which callers need care, the class that needs it most first,
 	// and ends. See CareClass.
