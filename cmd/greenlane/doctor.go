@@ -28,10 +28,11 @@ func doctorCommand() *cobra.Command {
 		Short: "Say whether a Redis will do, and what to change",
 		Long: `doctor looks at a Redis with the rights of the user it logs in as: version,
 persistence, eviction, memory, replicas, clock, ACL rights, the layout of what is there,
-and how fast it answers. It changes nothing.
+and how fast it answers. It changes nothing. As a user who may do everything it also sees
+whether a restarted Redis would read all of its append-only file.
 
 Exit codes: 0 nothing keeps a daemon from starting (warnings or not), 1 something
-does, or Redis could not be asked, 2 the command line is wrong.`,
+does or would lose data, or Redis could not be asked, 2 the command line is wrong.`,
 		Example: `  greenlane doctor --redis 127.0.0.1:6379
   greenlane doctor --config greenlane.yaml`,
 		Args: cobra.NoArgs,

@@ -22,7 +22,7 @@ import (
 // Level is how bad a finding is.
 type Level uint8
 
-// The levels: with a Fail the daemon does not start.
+// The levels: with a Fail the daemon does not start, as far as its user may look.
 const (
 	OK Level = iota
 	Warn
@@ -138,6 +138,7 @@ func (e *examiner) server(ctx context.Context, where string, c redis.Cmdable, ne
 	e.replicas(where, info, needs)
 	e.clock(ctx, where, c, needs)
 	if thorough {
+		e.loader(ctx, where, c, info)
 		e.listpack(ctx, where, c)
 	}
 	return nil

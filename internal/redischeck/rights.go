@@ -67,6 +67,37 @@ func engineTrials() [][]any {
 	}
 }
 
+// loader looks at the rights with which a server reads its append-only file. There
+// every effect of a script is a transaction, and Redis checks it against the user
+// default, logged in or not; what that user may not do is left out, and lost.
+func (e *examiner) loader(ctx context.Context, where string, c redis.Cmdable, info map[string]string) {
+	if info["aof_enabled"] != "1" {
+		return
+	}
+	var missing []string
+	for _, args := range [][]any{
+		{"hset", probeKey, "f", "1"}, {"hsetnx", probeKey, "f", "1"}, {"hincrby", probeKey, "f", 1}, {"hdel", probeKey, "f"},
+		{"zadd", probeSorted, 0, "m"}, {"zrem", probeSorted, "m"}, {"rename", probeKey, probeAside},
+		{"xadd", redisq.DefaultPrefix + ":{doctor}:stream", "*", "f", "v"}, {"xtrim", redisq.DefaultPrefix + ":{doctor}:stream", "maxlen", 0},
+	} {
+		answer, err := c.ACLDryRun(ctx, "default", args...).Result()
+		if err != nil {
+			return // A daemon's user may not ask.
+		}
+		if answer != "OK" {
+			missing = append(missing, fmt.Sprint(args[0]))
+		}
+	}
+	const what = "rights of the append-only file"
+	if len(missing) == 0 {
+		e.add(OK, where, what, "the user default may do all that is in it", "")
+		return
+	}
+	e.add(Fail, where, what, "the user default may not "+strings.Join(missing, ", ")+
+		": Redis reads its append-only file as this user, so a restart loses what scripts and imports have written",
+		"let it be `user default off ~* &* +@all`, as in deploy/redis/users.acl: nobody can log in as it")
+}
+
 // tryWatch does what an import does, and changes nothing.
 func tryWatch(ctx context.Context, c redis.UniversalClient) error {
 	return c.Watch(ctx, func(tx *redis.Tx) error {
