@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -156,22 +158,22 @@ func TestAMasterThatIsBackAtOnceHasLostNothing(t *testing.T) {
 	o.Config = append(slices.Clip(o.Config), "replicaof 127.0.0.1 "+port)
 	redistest.Start(t, o)
 	redistest.Start(t, o)
-	followed(ctx, t, s)
+	followed(ctx, t, s, 2)
 	openKept(ctx, t, daemonClient(t, s.Options()), 1).fill(ctx, t)
 	written(ctx, t, s)
 	s.Kill()
 	s.Restart()
-	followed(ctx, t, s)
+	followed(ctx, t, s, 2)
 	check(ctx, t, daemonClient(t, s.Options()), 1)
 }
 
-// followed waits until a master has two replicas.
-func followed(ctx context.Context, t *testing.T, master *redistest.Server) {
+// followed waits until a master has so many replicas.
+func followed(ctx context.Context, t *testing.T, master *redistest.Server, replicas int) {
 	t.Helper()
 	c := master.Client()
-	for n := 0; n < 2; {
+	for n := 0; n < replicas; {
 		var err error
-		if n, err = c.Do(ctx, "wait", 2, 1000).Int(); err != nil {
+		if n, err = c.Do(ctx, "wait", replicas, 1000).Int(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -193,4 +195,67 @@ func TestNobodyComesInWithoutAPassword(t *testing.T) {
 			t.Errorf("%v: %v", args, err)
 		}
 	}
+}
+
+// servesTheSite returns the node that has the calls of site main.
+func servesTheSite(ctx context.Context, t *testing.T, s *redistest.Cluster) *redistest.Server {
+	t.Helper()
+	client, err := s.Client().(*redis.ClusterClient).MasterForKey(ctx, "greenlane:{main}:site")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range s.Nodes {
+		if node.Addr() == client.Options().Addr {
+			return node
+		}
+	}
+	t.Fatalf("%s is none of the nodes", client.Options().Addr)
+	return nil
+}
+
+// TestTheClusterBootsAndLosesNodes: with as many replicas as cluster.conf says, calls go on
+// and are confirmed when a master is lost for good, and go on without that when the
+// last replica is lost as well.
+func TestTheClusterBootsAndLosesNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	dir := installed(t)
+	text, err := os.ReadFile(filepath.Join(dir, "cluster.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "--cluster-replicas ")
+	replicas, err := strconv.Atoi(after[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := admin
+	o.Include = filepath.Join(dir, "cluster.conf")
+	o.Config = append(slices.Clip(o.Config), "repl-diskless-sync-delay 0")
+	s := redistest.StartCluster(t, redistest.ClusterOptions{Server: o, Replicas: replicas, ReplicaUser: "replica", ReplicaPassword: "change-me-too"})
+	asDaemon(t, s.Options(), 1)
+	master := servesTheSite(ctx, t, s)
+	master.Kill()
+	s.AwaitFailover(master)
+	followed(ctx, t, servesTheSite(ctx, t, s), replicas-1)
+	asDaemon(t, s.Options(), 1)
+	survivor := servesTheSite(ctx, t, s)
+	_, port, err := net.SplitHostPort(survivor.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range s.Nodes {
+		if node == master {
+			continue
+		}
+		if info, err := node.Client().Info(ctx, "replication").Result(); err != nil {
+			t.Fatal(err)
+		} else if strings.Contains(info, "master_port:"+port+"\r") {
+			node.Kill()
+		}
+	}
+	asDaemon(t, s.Options(), 0)
 }

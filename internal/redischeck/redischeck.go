@@ -221,7 +221,10 @@ func (e *examiner) replicas(where string, info map[string]string, needs Needs) {
 		e.add(Warn, where, "replicas", "none: when this machine fails, so does Greenlane's memory", "run two replicas under Sentinel, or a Cluster with replicas")
 	case needs.MinReplicas == 0:
 		e.add(Warn, where, "replicas", found+", but a change is OK before any has it", "set redis.min_replicas: 1 if a failover must lose nothing")
-	case info["min_slaves_good_slaves"] == "":
+	case n == needs.MinReplicas:
+		e.add(Warn, where, "replicas", fmt.Sprintf("%s, and redis.min_replicas is %d: when one machine is lost, no change can be confirmed", found, needs.MinReplicas),
+			"run one replica more of each master than redis.min_replicas")
+	case info["min_slaves_good_slaves"] == "" && info["cluster_enabled"] != "1": // a Cluster sees to it by itself
 		e.add(Warn, where, "replicas", found+", but a master that is cut off goes on taking writes", "set min-replicas-to-write 1 and min-replicas-max-lag 5")
 	default:
 		e.add(OK, where, "replicas", found, "")

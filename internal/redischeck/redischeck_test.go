@@ -4,6 +4,8 @@ package redischeck
 
 import (
 	"context"
+	"maps"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,5 +53,32 @@ func TestTheAppendOnlyFileIsReadAsTheUserDefault(t *testing.T) {
 	do(t, s, "acl", "setuser", "admin", "-acl")
 	if f, looked := examined(t, s, Needs{})[what]; looked {
 		t.Errorf("without the right: %+v", f)
+	}
+}
+
+// TestReplicas: one more than must confirm, or the loss of one machine stops all calls; and
+// a Cluster needs no min-replicas-to-write.
+func TestReplicas(t *testing.T) {
+	for _, c := range []struct {
+		connected, needed int
+		info              map[string]string
+		level             Level
+		found             string
+	}{
+		{0, 1, nil, Fail, "no change could be confirmed"},
+		{0, 0, nil, Warn, "so does Greenlane's memory"},
+		{1, 0, nil, Warn, "before any has it"},
+		{1, 1, map[string]string{"min_slaves_good_slaves": "1"}, Warn, "when one machine is lost"},
+		{2, 1, nil, Warn, "cut off"},
+		{2, 1, map[string]string{"min_slaves_good_slaves": "2"}, OK, "2 connected"},
+		{2, 1, map[string]string{"cluster_enabled": "1"}, OK, "2 connected"},
+	} {
+		info := map[string]string{"role": "master", "connected_slaves": strconv.Itoa(c.connected)}
+		maps.Copy(info, c.info)
+		var e examiner
+		e.replicas("", info, Needs{MinReplicas: c.needed})
+		if f := e.found[0]; f.Level != c.level || !strings.Contains(f.Found, c.found) {
+			t.Errorf("%+v: %+v", c, f)
+		}
 	}
 }
