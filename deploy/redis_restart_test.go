@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"greenlane/internal/redischeck"
 	"greenlane/internal/redisconn"
 	"greenlane/internal/redistest"
 	"greenlane/queue"
@@ -258,4 +259,41 @@ func TestTheClusterBootsAndLosesNodes(t *testing.T) {
 		}
 	}
 	asDaemon(t, s.Options(), 0)
+}
+
+// TestAFailedSnapshotStopsNoCall: the append-only file is what a restart reads, and the
+// doctor speaks of the snapshot.
+func TestAFailedSnapshotStopsNoCall(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	o := admin
+	o.Include = filepath.Join(installed(t), "single.conf")
+	s := redistest.Start(t, o)
+	if err := os.Mkdir(filepath.Join(s.Dir(), "dump.rdb"), 0o700); err != nil { // the snapshot cannot get its name
+		t.Fatal(err)
+	}
+	c := s.Client()
+	if err := c.BgSave(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		info, err := c.Info(ctx, "persistence").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(info, "rdb_last_bgsave_status:err") {
+			break
+		}
+	}
+	client := daemonClient(t, s.Options())
+	findings, err := redischeck.Examine(ctx, client, redischeck.Needs{Engine: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if f.Level == redischeck.Fail || f.What == "persistence" && (f.Level != redischeck.Warn || !strings.Contains(f.Do, `save ""`)) {
+			t.Errorf("%+v", f)
+		}
+	}
+	openKept(ctx, t, client, 0).fill(ctx, t)
 }

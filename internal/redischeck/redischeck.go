@@ -173,6 +173,9 @@ func (e *examiner) persistence(where string, info map[string]string) {
 			"set appendonly yes and appendfsync everysec")
 	case info["aof_last_write_status"] != "ok":
 		e.add(Fail, where, "persistence", "the append-only file can't be written", "look at the disk and at Redis's log")
+	case info["rdb_last_bgsave_status"] == "err":
+		e.add(Warn, where, "persistence", "the last snapshot failed: with save points, Redis takes no writes until one succeeds",
+			`look at the disk and at Redis's log, then BGSAVE; set save "": the append-only file is what a restart reads`)
 	default:
 		e.add(OK, where, "persistence", "append-only file", "")
 	}
