@@ -64,7 +64,11 @@ func Require(ctx context.Context, client redis.UniversalClient, needs Needs) err
 	var faults []error
 	for _, f := range findings {
 		if f.Level == Fail {
-			faults = append(faults, fmt.Errorf("%s: %s: %s", f.place(), f.Found, f.Do))
+			said := f.place() + ": " + f.Found
+			if f.Do != "" {
+				said += ": " + f.Do
+			}
+			faults = append(faults, errors.New(said))
 		}
 	}
 	return errors.Join(faults...)
@@ -115,7 +119,10 @@ func examine(ctx context.Context, client redis.UniversalClient, needs Needs, tho
 }
 
 // examiner collects findings.
-type examiner struct{ found []Finding }
+type examiner struct {
+	found []Finding
+	full  bool // it was said that memory is
+}
 
 func (e *examiner) add(level Level, where, what, found, do string) {
 	e.found = append(e.found, Finding{Level: level, Where: where, What: what, Found: found, Do: do})
@@ -184,17 +191,18 @@ func (e *examiner) persistence(where string, info map[string]string) {
 // fullFrom is the share of its memory from which a Redis counts as nearly full.
 const fullFrom = 0.8
 
+// whileFull is what to know of a Redis whose memory is full.
+const whileFull = "calls can be answered and ended, and nothing can be added"
+
 func (e *examiner) memory(where string, info map[string]string) {
 	policy := info["maxmemory_policy"]
 	limit, _ := strconv.ParseFloat(info["maxmemory"], 64)
 	used, _ := strconv.ParseFloat(info["used_memory"], 64)
 	mb := func(bytes float64) string { return strconv.FormatFloat(bytes/(1<<20), 'f', 0, 64) + " MB" }
 	switch {
-	case policy != "noeviction" && limit > 0:
+	case policy != "noeviction":
 		e.add(Fail, where, "eviction", "maxmemory-policy is "+policy+": callers and calls would vanish when memory is full",
 			"set maxmemory-policy noeviction")
-	case policy != "noeviction":
-		e.add(Warn, where, "eviction", "maxmemory-policy is "+policy+", and counts as soon as maxmemory is set", "set maxmemory-policy noeviction")
 	default:
 		e.add(OK, where, "eviction", "noeviction", "")
 	}
@@ -202,8 +210,11 @@ func (e *examiner) memory(where string, info map[string]string) {
 	case limit == 0:
 		e.add(Warn, where, "memory", mb(used)+" used, no limit: the system may kill Redis when memory ends",
 			"set maxmemory; docs/redis.md has the formula")
+	case used >= limit:
+		e.full = true
+		e.add(Warn, where, "memory", fmt.Sprintf("%s of %s used: %s", mb(used), mb(limit), whileFull), "raise maxmemory")
 	case used > fullFrom*limit:
-		e.add(Warn, where, "memory", fmt.Sprintf("%s of %s used", mb(used), mb(limit)), "raise maxmemory before it is full: then nothing can be written")
+		e.add(Warn, where, "memory", fmt.Sprintf("%s of %s used", mb(used), mb(limit)), "raise maxmemory before it is full: then nothing can be added")
 	default:
 		e.add(OK, where, "memory", fmt.Sprintf("%s of %s used", mb(used), mb(limit)), "")
 	}
@@ -287,6 +298,9 @@ func (e *examiner) latency(ctx context.Context, c redis.UniversalClient) {
 	for range asked {
 		began := time.Now()
 		if err := c.Get(ctx, "tiers:schema").Err(); err != nil && !errors.Is(err, redis.Nil) {
+			if _, answered := errors.AsType[redis.Error](err); answered {
+				return // what Redis refuses is told of already
+			}
 			e.add(Fail, "", "latency", "Redis broke off: "+err.Error(), "look at the network and at Redis's log")
 			return
 		}

@@ -82,3 +82,59 @@ func TestReplicas(t *testing.T) {
 		}
 	}
 }
+
+// TestOneAnswerIsOneFinding: what Redis answers to whatever is tried is told once, and
+// not as a matter of rights.
+func TestOneAnswerIsOneFinding(t *testing.T) {
+	for name, c := range map[string]struct {
+		config []string
+		said   string
+		do     string
+	}{
+		"no replicas": {[]string{"min-replicas-to-write 1"}, "NOREPLICAS", "start the replicas"},
+		"no slots": {[]string{"cluster-enabled yes", "cluster-config-file nodes.conf", "cluster-port BUSPORT"},
+			"CLUSTERDOWN", "redis-cli --cluster fix"},
+		"no such command": {[]string{`rename-command HSCAN ""`}, "hscan: ERR unknown command", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t, redistest.Options{Config: c.config})
+			found := examined(t, s, Needs{Engine: true})
+			if f := found["commands"]; f.Level != Fail || !strings.Contains(f.Found, c.said) || !strings.Contains(f.Do, c.do) || c.do == "" && f.Do != "" {
+				t.Errorf("%+v", f)
+			}
+			for what, f := range found {
+				if f.Level == Fail && what != "commands" {
+					t.Errorf("%+v", f)
+				}
+			}
+			err := Require(t.Context(), s.Client(), Needs{Engine: true})
+			if err == nil || strings.Count(err.Error(), "\n") > 0 || strings.HasSuffix(err.Error(), ": ") || !strings.Contains(err.Error(), c.said) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// TestAFullRedisIsAWarning: a daemon must start to empty it.
+func TestAFullRedisIsAWarning(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	do(t, s, "config", "set", "maxmemory", "1mb")
+	found := examined(t, s, Needs{Engine: true})
+	if f := found["memory"]; f.Level != Warn || !strings.Contains(f.Found, "nothing can be added") || f.Do != "raise maxmemory" {
+		t.Errorf("%+v", f)
+	}
+	for _, f := range found {
+		if f.Level == Fail {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// TestEvictionIsRefused, also where no limit makes it count yet.
+func TestEvictionIsRefused(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{Config: []string{"maxmemory-policy allkeys-lru"}})
+	if f := examined(t, s, Needs{})["eviction"]; f.Level != Fail || f.Do != "set maxmemory-policy noeviction" {
+		t.Errorf("%+v", f)
+	}
+}
