@@ -54,7 +54,11 @@ does or would lose data, or Redis could not be asked, 2 the command line is wron
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), doctorTimeout)
 		defer cancel()
-		findings, err := redischeck.Examine(ctx, client, redischeck.Needs{MinReplicas: minReplicas, Engine: c.Engine == config.EngineRedis})
+		needs := redischeck.Needs{MinReplicas: minReplicas, Engine: c.Engine == config.EngineRedis}
+		for _, site := range c.Sites {
+			needs.Sites = append(needs.Sites, site.Name)
+		}
+		findings, err := redischeck.Examine(ctx, client, needs)
 		if err != nil {
 			return fmt.Errorf("redis can't be asked: %w", err)
 		}

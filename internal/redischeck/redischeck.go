@@ -44,8 +44,9 @@ type Finding struct {
 
 // Needs say what is wanted beyond the least.
 type Needs struct {
-	MinReplicas int  // replicas that shall confirm each change
-	Engine      bool // the queues live in Redis too
+	MinReplicas int      // replicas that shall confirm each change
+	Engine      bool     // the queues live in Redis too
+	Sites       []string // whose layout is looked at, with Engine
 	// Now is the daemon's clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -108,7 +109,7 @@ func examine(ctx context.Context, client redis.UniversalClient, needs Needs, tho
 		}
 	}
 	e.rights(ctx, client, needs)
-	e.schema(ctx, client)
+	e.schema(ctx, client, needs)
 	if thorough {
 		e.latency(ctx, client)
 	}

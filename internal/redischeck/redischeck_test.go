@@ -138,3 +138,32 @@ func TestEvictionIsRefused(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// TestTheLayoutOfEachSite is looked at before a daemon does.
+func TestTheLayoutOfEachSite(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	needs := Needs{Engine: true, Sites: []string{"main", "east"}}
+	if f := examined(t, s, needs)["schema"]; f.Level != OK || !strings.Contains(f.Found, "sites") {
+		t.Errorf("nothing is there: %+v", f)
+	}
+	do(t, s, "hset", "greenlane:{main}:site", "schema", "3", "version", "1")
+	if f := examined(t, s, needs)["schema"]; f.Level != OK {
+		t.Errorf("%+v", f)
+	}
+	for want, args := range map[string][]any{
+		"schema version 99":        {"hset", "greenlane:{east}:site", "schema", "99"},
+		"not Greenlane's":          {"set", "greenlane:{east}:site", "x"},
+		"without a schema version": {"hset", "greenlane:{east}:calls", "1", "x"},
+	} {
+		do(t, s, args...)
+		if f := examined(t, s, needs)["schema"]; f.Level != Fail || !strings.Contains(f.Found, want) || !strings.Contains(f.Found, "east") {
+			t.Errorf("%v: %+v", args, f)
+		}
+		needs.Engine = false
+		if f := examined(t, s, needs)["schema"]; f.Level != OK {
+			t.Errorf("%v, for tiers only: %+v", args, f)
+		}
+		needs.Engine = true
+		do(t, s, "unlink", args[1])
+	}
+}

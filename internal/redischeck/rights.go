@@ -213,16 +213,24 @@ func trySubscribe(ctx context.Context, c redis.UniversalClient) error {
 	return err
 }
 
-func (e *examiner) schema(ctx context.Context, c redis.UniversalClient) {
-	err := redisdir.CheckSchema(ctx, c)
-	if err != nil && e.known(Fail, err.Error()) {
-		return
+func (e *examiner) schema(ctx context.Context, c redis.UniversalClient, needs Needs) {
+	faults := []error{redisdir.CheckSchema(ctx, c)}
+	found := "the layout of the tiers is known"
+	if needs.Engine && len(needs.Sites) > 0 {
+		found = "the layout of the tiers and of the sites is known"
+		for _, site := range needs.Sites {
+			faults = append(faults, redisq.CheckSchema(ctx, c, site))
+		}
 	}
-	if err != nil {
-		e.add(Fail, "", "schema", err.Error(), "")
-		return
+	faults = slices.DeleteFunc(faults, func(err error) bool { return err == nil })
+	for _, err := range faults {
+		if !e.known(Fail, err.Error()) {
+			e.add(Fail, "", "schema", err.Error(), "")
+		}
 	}
-	e.add(OK, "", "schema", "the layout of the tiers is known", "")
+	if len(faults) == 0 {
+		e.add(OK, "", "schema", found, "")
+	}
 }
 
 // clusterMasters fills clients with the masters by address, and returns the
