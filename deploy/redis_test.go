@@ -274,13 +274,3 @@ func TestTheSentinelSetBootsAndFailsOver(t *testing.T) {
 	s.AwaitReplicas(2)
 	asDaemon(t, s.Options(), 1)
 }
-
-func TestTheClusterBoots(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a while")
-	}
-	o := admin
-	o.Include = filepath.Join(installed(t), "cluster.conf")
-	s := redistest.StartCluster(t, redistest.ClusterOptions{Server: o, Replicas: 1, ReplicaUser: "replica", ReplicaPassword: "change-me-too"})
-	asDaemon(t, s.Options(), 1)
-}

@@ -28,10 +28,11 @@ func doctorCommand() *cobra.Command {
 		Short: "Say whether a Redis will do, and what to change",
 		Long: `doctor looks at a Redis with the rights of the user it logs in as: version,
 persistence, eviction, memory, replicas, clock, ACL rights, the layout of what is there,
-and how fast it answers. It changes nothing.
+and how fast it answers. It changes nothing. As a user who may do everything it also sees
+whether a restarted Redis would read all of its append-only file.
 
 Exit codes: 0 nothing keeps a daemon from starting (warnings or not), 1 something
-does, or Redis could not be asked, 2 the command line is wrong.`,
+does or would lose data, or Redis could not be asked, 2 the command line is wrong.`,
 		Example: `  greenlane doctor --redis 127.0.0.1:6379
   greenlane doctor --config greenlane.yaml`,
 		Args: cobra.NoArgs,
@@ -53,7 +54,11 @@ does, or Redis could not be asked, 2 the command line is wrong.`,
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), doctorTimeout)
 		defer cancel()
-		findings, err := redischeck.Examine(ctx, client, redischeck.Needs{MinReplicas: minReplicas, Engine: c.Engine == config.EngineRedis})
+		needs := redischeck.Needs{MinReplicas: minReplicas, Engine: c.Engine == config.EngineRedis}
+		for _, site := range c.Sites {
+			needs.Sites = append(needs.Sites, site.Name)
+		}
+		findings, err := redischeck.Examine(ctx, client, needs)
 		if err != nil {
 			return fmt.Errorf("redis can't be asked: %w", err)
 		}

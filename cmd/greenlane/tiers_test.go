@@ -155,6 +155,16 @@ func TestDoctor(t *testing.T) {
 	if keys, err := good.Client().Keys(t.Context(), "*").Result(); err != nil || len(keys) > 0 && keys[0] != "tiers:{doctor}:brief" {
 		t.Errorf("the doctor leaves %v, %v", keys, err)
 	}
+	if err := good.Client().HSet(t.Context(), "greenlane:{main}:site", "schema", "99").Err(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "greenlane.yaml")
+	if err := os.WriteFile(file, []byte("engine: redis\nredis: {addresses: ["+good.Addr()+"]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err = tool(t, "doctor", "--config", file); !errors.Is(err, errDifferences) || !strings.Contains(out, "fail  schema") || !strings.Contains(out, "99") {
+		t.Errorf("a site of another layout: %s, %v", out, err)
+	}
 	bad := redistest.Start(t, redistest.Options{MaxMemory: "100mb", Config: []string{"maxmemory-policy allkeys-lru"}})
 	out, _, err = tool(t, "doctor", "--redis", bad.Addr(), "--min-replicas", "1", "--output", "json")
 	if !errors.Is(err, errDifferences) || !strings.Contains(out, "set maxmemory-policy noeviction") || !strings.Contains(out, "start more replicas") ||

@@ -27,6 +27,22 @@ func onRedis(server *redistest.Server) func(*config.Config) {
 	}
 }
 
+// TestADaemonStartsWhileRedisIsFull: what is there can still be answered and ended.
+func TestADaemonStartsWhileRedisIsFull(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{AOF: true})
+	arrive(t, apptest.Start(t, configOf(t, onRedis(server)), app.Options{}), "c1", "")
+	if err := server.Client().ConfigSet(ctx(t), "maxmemory", "1mb").Err(); err != nil {
+		t.Fatal(err)
+	}
+	switches := pb.NewSwitchServiceClient(dial(t, apptest.Start(t, configOf(t, onRedis(server)), app.Options{}), insecure.NewCredentials()))
+	if _, err := switches.CallArrived(ctx(t), &pb.CallArrivedRequest{CallId: "c2", SwitchId: "s"}); status.Code(err) != codes.Unavailable {
+		t.Errorf("a full Redis takes calls: %v", err)
+	}
+	if _, err := switches.CallAbandoned(ctx(t), &pb.CallAbandonedRequest{CallId: "c1", SwitchId: "s"}); err != nil {
+		t.Errorf("a full Redis can't be emptied: %v", err)
+	}
+}
+
 // TestTwoDaemonsOnOneRedis has a call come in at one daemon and its agent poll
 // at another; then Redis goes away and comes back.
 func TestTwoDaemonsOnOneRedis(t *testing.T) {

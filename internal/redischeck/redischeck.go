@@ -22,7 +22,7 @@ import (
 // Level is how bad a finding is.
 type Level uint8
 
-// The levels: with a Fail the daemon does not start.
+// The levels: with a Fail the daemon does not start, as far as its user may look.
 const (
 	OK Level = iota
 	Warn
@@ -44,8 +44,9 @@ type Finding struct {
 
 // Needs say what is wanted beyond the least.
 type Needs struct {
-	MinReplicas int  // replicas that shall confirm each change
-	Engine      bool // the queues live in Redis too
+	MinReplicas int      // replicas that shall confirm each change
+	Engine      bool     // the queues live in Redis too
+	Sites       []string // whose layout is looked at, with Engine
 	// Now is the daemon's clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -64,7 +65,11 @@ func Require(ctx context.Context, client redis.UniversalClient, needs Needs) err
 	var faults []error
 	for _, f := range findings {
 		if f.Level == Fail {
-			faults = append(faults, fmt.Errorf("%s: %s: %s", f.place(), f.Found, f.Do))
+			said := f.place() + ": " + f.Found
+			if f.Do != "" {
+				said += ": " + f.Do
+			}
+			faults = append(faults, errors.New(said))
 		}
 	}
 	return errors.Join(faults...)
@@ -104,7 +109,7 @@ func examine(ctx context.Context, client redis.UniversalClient, needs Needs, tho
 		}
 	}
 	e.rights(ctx, client, needs)
-	e.schema(ctx, client)
+	e.schema(ctx, client, needs)
 	if thorough {
 		e.latency(ctx, client)
 	}
@@ -115,7 +120,10 @@ func examine(ctx context.Context, client redis.UniversalClient, needs Needs, tho
 }
 
 // examiner collects findings.
-type examiner struct{ found []Finding }
+type examiner struct {
+	found []Finding
+	full  bool // it was said that memory is
+}
 
 func (e *examiner) add(level Level, where, what, found, do string) {
 	e.found = append(e.found, Finding{Level: level, Where: where, What: what, Found: found, Do: do})
@@ -138,6 +146,7 @@ func (e *examiner) server(ctx context.Context, where string, c redis.Cmdable, ne
 	e.replicas(where, info, needs)
 	e.clock(ctx, where, c, needs)
 	if thorough {
+		e.loader(ctx, where, c, info)
 		e.listpack(ctx, where, c)
 	}
 	return nil
@@ -172,6 +181,9 @@ func (e *examiner) persistence(where string, info map[string]string) {
 			"set appendonly yes and appendfsync everysec")
 	case info["aof_last_write_status"] != "ok":
 		e.add(Fail, where, "persistence", "the append-only file can't be written", "look at the disk and at Redis's log")
+	case info["rdb_last_bgsave_status"] == "err":
+		e.add(Warn, where, "persistence", "the last snapshot failed: with save points, Redis takes no writes until one succeeds",
+			`look at the disk and at Redis's log, then BGSAVE; set save "": the append-only file is what a restart reads`)
 	default:
 		e.add(OK, where, "persistence", "append-only file", "")
 	}
@@ -180,17 +192,18 @@ func (e *examiner) persistence(where string, info map[string]string) {
 // fullFrom is the share of its memory from which a Redis counts as nearly full.
 const fullFrom = 0.8
 
+// whileFull is what to know of a Redis whose memory is full.
+const whileFull = "calls can be answered and ended, and nothing can be added"
+
 func (e *examiner) memory(where string, info map[string]string) {
 	policy := info["maxmemory_policy"]
 	limit, _ := strconv.ParseFloat(info["maxmemory"], 64)
 	used, _ := strconv.ParseFloat(info["used_memory"], 64)
 	mb := func(bytes float64) string { return strconv.FormatFloat(bytes/(1<<20), 'f', 0, 64) + " MB" }
 	switch {
-	case policy != "noeviction" && limit > 0:
+	case policy != "noeviction":
 		e.add(Fail, where, "eviction", "maxmemory-policy is "+policy+": callers and calls would vanish when memory is full",
 			"set maxmemory-policy noeviction")
-	case policy != "noeviction":
-		e.add(Warn, where, "eviction", "maxmemory-policy is "+policy+", and counts as soon as maxmemory is set", "set maxmemory-policy noeviction")
 	default:
 		e.add(OK, where, "eviction", "noeviction", "")
 	}
@@ -198,8 +211,11 @@ func (e *examiner) memory(where string, info map[string]string) {
 	case limit == 0:
 		e.add(Warn, where, "memory", mb(used)+" used, no limit: the system may kill Redis when memory ends",
 			"set maxmemory; docs/redis.md has the formula")
+	case used >= limit:
+		e.full = true
+		e.add(Warn, where, "memory", fmt.Sprintf("%s of %s used: %s", mb(used), mb(limit), whileFull), "raise maxmemory")
 	case used > fullFrom*limit:
-		e.add(Warn, where, "memory", fmt.Sprintf("%s of %s used", mb(used), mb(limit)), "raise maxmemory before it is full: then nothing can be written")
+		e.add(Warn, where, "memory", fmt.Sprintf("%s of %s used", mb(used), mb(limit)), "raise maxmemory before it is full: then nothing can be added")
 	default:
 		e.add(OK, where, "memory", fmt.Sprintf("%s of %s used", mb(used), mb(limit)), "")
 	}
@@ -220,7 +236,10 @@ func (e *examiner) replicas(where string, info map[string]string, needs Needs) {
 		e.add(Warn, where, "replicas", "none: when this machine fails, so does Greenlane's memory", "run two replicas under Sentinel, or a Cluster with replicas")
 	case needs.MinReplicas == 0:
 		e.add(Warn, where, "replicas", found+", but a change is OK before any has it", "set redis.min_replicas: 1 if a failover must lose nothing")
-	case info["min_slaves_good_slaves"] == "":
+	case n == needs.MinReplicas:
+		e.add(Warn, where, "replicas", fmt.Sprintf("%s, and redis.min_replicas is %d: when one machine is lost, no change can be confirmed", found, needs.MinReplicas),
+			"run one replica more of each master than redis.min_replicas")
+	case info["min_slaves_good_slaves"] == "" && info["cluster_enabled"] != "1": // a Cluster sees to it by itself
 		e.add(Warn, where, "replicas", found+", but a master that is cut off goes on taking writes", "set min-replicas-to-write 1 and min-replicas-max-lag 5")
 	default:
 		e.add(OK, where, "replicas", found, "")
@@ -280,6 +299,9 @@ func (e *examiner) latency(ctx context.Context, c redis.UniversalClient) {
 	for range asked {
 		began := time.Now()
 		if err := c.Get(ctx, "tiers:schema").Err(); err != nil && !errors.Is(err, redis.Nil) {
+			if _, answered := errors.AsType[redis.Error](err); answered {
+				return // what Redis refuses is told of already
+			}
 			e.add(Fail, "", "latency", "Redis broke off: "+err.Error(), "look at the network and at Redis's log")
 			return
 		}

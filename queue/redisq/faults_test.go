@@ -191,6 +191,10 @@ func TestFullMemory(t *testing.T) {
 	if n < 100 {
 		t.Fatalf("full after %d calls", n)
 	}
+	if err := e.Close(ctxOf(t)); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, client, redisq.Options{}) // another daemon
 	offer := offerOf(t, e, "a1")
 	do(t, e, &queue.Decline{Agent: "a1", Offer: offer.Epoch})
 	offer = offerOf(t, e, "a1")

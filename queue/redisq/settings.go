@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"greenlane/queue"
 )
 
@@ -118,6 +120,26 @@ func (e *Engine) install(ctx context.Context) error {
 	default:
 		return fmt.Errorf("%w: %q", errReply, reply)
 	}
+}
+
+// CheckSchema returns nil when a site under DefaultPrefix is of the schema that this
+// program knows, or is not there; else a SchemaError, or Redis's own error. It
+// changes nothing.
+func CheckSchema(ctx context.Context, client redis.UniversalClient, site string) error {
+	keys := keysOf(DefaultPrefix, site)
+	found, err := client.HGet(ctx, keys[keySite], "schema").Result()
+	switch {
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return &SchemaError{Key: keys[keySite]}
+	case errors.Is(err, redis.Nil):
+		if n, err := client.Exists(ctx, keys...).Result(); err != nil || n == 0 {
+			return err
+		}
+		return &SchemaError{Key: keys[keySite]}
+	case err == nil && found != schemaVersion:
+		return &SchemaError{Key: keys[keySite], Found: found}
+	}
+	return err
 }
 
 // SchemaError says that the keys of the site are none that this program knows.

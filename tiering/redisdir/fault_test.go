@@ -253,6 +253,7 @@ func TestAFullRedisCanBeEmptied(t *testing.T) {
 	if err := s.client(t).ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
 		t.Fatal(err)
 	}
+	d = s.open(t, Options{Cache: -1}) // another daemon
 	c := tiering.Change{Number: who, Op: tiering.OpSet, Tier: tiering.Mid, At: at}
 	if _, err := d.Set(t.Context(), "main", c); !errors.Is(err, tiering.ErrUnavailable) || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("a full Redis takes changes: %v", err)
@@ -266,6 +267,12 @@ func TestAFullRedisCanBeEmptied(t *testing.T) {
 		t.Errorf("a full Redis does not keep that it was emptied: %v", err)
 	}
 	counted(t, d, nil)
+	if err := s.client(t).Del(t.Context(), schemaKey).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), s.client(t), Options{}); !errors.Is(err, tiering.ErrUnavailable) || !strings.Contains(err.Error(), "OOM") {
+		t.Errorf("without a layout, which can't be put down: %v", err)
+	}
 }
 
 func TestUnknownLayoutsAreRefused(t *testing.T) {

@@ -130,6 +130,12 @@ func newDirectory(client redis.UniversalClient, o Options) *Directory {
 
 func (d *Directory) checkSchema(ctx context.Context) error {
 	err := d.client.SetArgs(ctx, schemaKey, d.layout.schema(), redis.SetArgs{Mode: "NX"}).Err()
+	if redis.HasErrorPrefix(err, "OOM") {
+		// A full Redis says so before it looks whether the key is there.
+		if n, e := d.client.Exists(ctx, schemaKey).Result(); e != nil || n > 0 {
+			err = e
+		}
+	}
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return d.fault(ctx, err)
 	}

@@ -1,5 +1,6 @@
-#!lua
+#!lua flags=allow-oom
 -- Puts a site's settings in place, and begins the site's history when there is none.
+-- A daemon has to start while memory is full, too: how else would it be emptied.
 --
 -- KEYS     all of the site's, see keys.go
 -- ARGV     1 schema version, 2 print of the settings, 3 the settings, 4 a nonce, 5 no
