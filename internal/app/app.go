@@ -244,8 +244,8 @@ func (a *App) watch(site string, e queue.Engine) {
 
 // reachable is an engine whose store may be away for a while.
 type reachable interface {
-	// Healthy reports whether the store answers, and if not, what it says; changed
-	// is closed when that changes.
+	// Healthy reports whether the store answers and takes what is written, and if
+	// not, what it says; changed is closed when that changes.
 	Healthy() (ok bool, changed <-chan struct{}, err error)
 }
 
@@ -270,10 +270,10 @@ func (a *App) setAway(site string, ok bool, err error) {
 	switch {
 	case ok && was:
 		delete(a.away, site)
-		a.log.Info("the store answers again", "site", site)
+		a.log.Info("the store can be used again", "site", site)
 	case !ok && !was:
 		a.away[site] = err
-		a.log.Warn("the store does not answer: nothing is acknowledged until it does", "site", site, "error", err)
+		a.log.Warn("the store can't be used: nothing is acknowledged until it can", "site", site, "error", err)
 	default:
 		return
 	}
