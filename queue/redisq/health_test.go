@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"greenlane/internal/logtest"
 	"greenlane/internal/redistest"
 	"greenlane/queue"
 	"greenlane/queue/redisq"
@@ -99,6 +100,22 @@ func snapshot(t *testing.T, s *redistest.Server, want string) {
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			t.Fatalf("no snapshot ends with %q: %v", want, err)
+		}
+	}
+}
+
+// TestTheQueuesOfAnotherFile: who runs on is told which queues went and came.
+func TestTheQueuesOfAnotherFile(t *testing.T) {
+	client := redistest.Start(t, redistest.Options{}).Client()
+	log := new(logtest.Buffer)
+	running := open(t, client, redisq.Options{Logger: log.Logger()}, func(s *queue.Site) {
+		s.Queues = append(s.Queues, queue.DefaultQueue("billing"))
+	})
+	open(t, client, redisq.Options{}, func(s *queue.Site) { s.Queues = append(s.Queues, queue.DefaultQueue("complaints")) })
+	do(t, running, arrive("c1")) // it hears of it at the latest now
+	for _, want := range []string{"queues_gone=[billing]", "queues_new=[complaints]"} {
+		if !log.Has(want) {
+			t.Errorf("nobody was told %s:\n%s", want, log)
 		}
 	}
 }
