@@ -116,5 +116,6 @@ const (
 	EndedMaxWait         = "max_wait"
 	EndedCancelled       = "cancelled"
 	EndedUndelivered     = "undelivered"
+	EndedReconciled      = "reconciled"
 	EndedAccepted        = "accepted"
 )

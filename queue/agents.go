@@ -44,7 +44,12 @@ func (m *Machine) signIn(cmd *SignIn) (Result, error) {
 	switch {
 	case fresh:
 		a.IdleSince, a.NextPause, a.NextReason = m.now, false, ""
-		m.become(a, AgentReady, "")
+		if c := m.talksOn(a); c != nil {
+			a.Agent.Call = c.ID
+			m.become(a, AgentTalking, "")
+		} else {
+			m.become(a, AgentReady, "")
+		}
 		m.emit(&Event{Type: EventAgentSignedIn, Agent: a.ID, AgentState: a.State})
 	default:
 		if changed {
@@ -61,6 +66,32 @@ func (m *Machine) signIn(cmd *SignIn) (Result, error) {
 		m.reconsider(q)
 	}
 	return Result{Agent: &a.Agent}, nil
+}
+
+// talksOn returns the oldest answered call that names an agent who signs in: a switch
+// told of it before him, or he was signed out while he talked. Nobody rings him for
+// another one.
+func (m *Machine) talksOn(a *agent) (on *call) {
+	if !m.apart {
+		return nil
+	}
+	m.apart = false
+	for c := range m.calls.all() {
+		if c.State != CallAnswered {
+			continue
+		}
+		if b := m.agents[c.Agent]; b != a {
+			m.apart = m.apart || b == nil || b.Agent.Call != c.ID
+			continue
+		}
+		if on != nil {
+			m.apart = true // he can be on one of them only
+		}
+		if on == nil || c.Seq < on.Seq {
+			on = c
+		}
+	}
+	return on
 }
 
 // madeByEngine reports whether a not-ready reason is one the engine gives: a
@@ -169,6 +200,7 @@ func (m *Machine) signOut(cmd *SignOut) (Result, error) {
 	if o != nil {
 		m.endOffer(o, EndedSignedOut)
 	}
+	m.apart = m.apart || a.State == AgentTalking
 	a.Agent.Call, a.Agent.Callback, a.NextPause, a.NextReason = "", "", false, ""
 	m.setPresence(a, Absent, 0)
 	a.Owner, a.Token = "", ""

@@ -72,6 +72,7 @@ type Call struct {
 	EndedAt        instant.Instant `cbor:"20,keyasint,omitempty"`
 	QueuedAt       instant.Instant `cbor:"21,keyasint,omitempty"` // when it came to its present queue
 	HeldUntil      instant.Instant `cbor:"22,keyasint,omitempty"` // waits for the preferred agent only, until then
+	OverflowAt     instant.Instant `cbor:"32,keyasint,omitempty"` // when its overflow is tried again: the target was closed
 	Agent          string          `cbor:"23,keyasint,omitempty"`
 	Offer          uint64          `cbor:"24,keyasint,omitempty"` // the live offer's epoch
 	Offers         int             `cbor:"25,keyasint,omitempty"` // how many offers were made

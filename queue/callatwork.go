@@ -55,6 +55,7 @@ type rareCall struct {
 	PreferredAgent string
 	Attributes     []Attribute
 	HeldUntil      instant.Instant
+	OverflowAt     instant.Instant
 	DeclinedBy     []string
 	OverflowedFrom string
 	Callback       string
@@ -186,6 +187,7 @@ func (c *call) record(r *room) *Call {
 	few := c.few()
 	out.PreferredAgent, out.Attributes, out.HeldUntil = few.PreferredAgent, few.Attributes, few.HeldUntil
 	out.DeclinedBy, out.OverflowedFrom, out.Callback, out.EraseAtEnd = few.DeclinedBy, few.OverflowedFrom, few.Callback, few.EraseAtEnd
+	out.OverflowAt = few.OverflowAt
 	out.Events = nil
 	if n := len(r.events); n > from {
 		out.Events = r.events[from:n:n]
@@ -204,9 +206,10 @@ func (c *call) take(r *Call, from *origin) {
 	for _, seq := range r.Events {
 		c.addEvent(seq)
 	}
-	if r.PreferredAgent != "" || len(r.Attributes) > 0 || r.HeldUntil != 0 || len(r.DeclinedBy) > 0 || r.OverflowedFrom != "" || r.Callback != "" || r.EraseAtEnd {
+	if r.PreferredAgent != "" || len(r.Attributes) > 0 || r.HeldUntil != 0 || len(r.DeclinedBy) > 0 || r.OverflowedFrom != "" ||
+		r.Callback != "" || r.EraseAtEnd || r.OverflowAt != 0 {
 		c.rare = &rareCall{
-			PreferredAgent: r.PreferredAgent, Attributes: r.Attributes, HeldUntil: r.HeldUntil,
+			PreferredAgent: r.PreferredAgent, Attributes: r.Attributes, HeldUntil: r.HeldUntil, OverflowAt: r.OverflowAt,
 			DeclinedBy: r.DeclinedBy, OverflowedFrom: r.OverflowedFrom, Callback: r.Callback, EraseAtEnd: r.EraseAtEnd,
 		}
 	}

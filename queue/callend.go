@@ -30,9 +30,24 @@ func (m *Machine) hangUp(id, switchID string, at instant.Instant, reason string)
 		return m.callResult(c), nil
 	default:
 		res := m.callResult(c)
-		res.Duplicate = true
+		res.Callback, res.Duplicate = m.promised(c), true
 		return res, nil
 	}
+}
+
+// promised returns the callback that a call has earned, or else the one that its caller
+// has open for the queue, as earnCallback did; nil for none.
+func (m *Machine) promised(c *call) *callback.Callback {
+	cb := m.callbacks[c.few().Callback]
+	if cb == nil && c.State == CallAbandoned && !c.Tombstone {
+		if ok, _ := m.site.Callback.Earns(c.Tier, c.Caller, c.wait(m.now)); ok {
+			cb = m.openCallbacks[callbackKey{c.Caller, c.queueName()}]
+		}
+	}
+	if cb == nil {
+		return nil
+	}
+	return &cb.Callback
 }
 
 // bury records that a call is over of which nobody has told that it began.

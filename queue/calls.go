@@ -122,8 +122,12 @@ func (q *Queue) Room(t tiering.Tier) int {
 	if !ok {
 		share = 1
 	}
-	// A share is meant as written in decimals: 0.9 of 10 is 9.
-	return int(float64(q.Capacity)*share + 1e-9)
+	if share == 0 {
+		return 0
+	}
+	// A share is meant as written in decimals: 0.9 of 10 is 9. Whoever has a share has
+	// at least one place.
+	return max(1, int(float64(q.Capacity)*share+1e-9))
 }
 
 // join puts an admitted call into its queue and tries to serve it.

@@ -1,6 +1,10 @@
 package queue
 
-import "greenlane/internal/instant"
+import (
+	"time"
+
+	"greenlane/internal/instant"
+)
 
 // armCall sets the call's timer to the next thing that time alone brings.
 func (m *Machine) armCall(c *call) {
@@ -34,7 +38,7 @@ func (m *Machine) armCall(c *call) {
 				soonest(held, q.lanes.hold)
 			}
 			if q.cfg.Overflow.After > 0 {
-				soonest(c.QueuedAt.Add(q.cfg.Overflow.After), q.lanes.overflow)
+				soonest(c.overflowAt(), q.lanes.overflow)
 			}
 		}
 	}
@@ -62,7 +66,7 @@ func (c *call) fire(m *Machine, now instant.Instant) {
 	if held := c.few().HeldUntil; c.State == CallWaiting && held != 0 && now >= held {
 		m.release(&c.entry)
 	}
-	if o := q.cfg.Overflow; c.State == CallWaiting && o.After > 0 && now >= c.QueuedAt.Add(o.After) {
+	if c.State == CallWaiting && q.cfg.Overflow.After > 0 && now >= c.overflowAt() {
 		m.overflow(c)
 	}
 	if !c.State.Terminal() {
@@ -123,8 +127,27 @@ func (m *Machine) overflow(c *call) {
 		m.free(freed)
 		return
 	}
-	m.moveTo(c, m.queues[o.To], ReasonOverflow, "")
+	to := m.queues[o.To]
+	if !to.cfg.Hours.Open(m.now.Time()) {
+		c.own().OverflowAt = m.now.Add(max(o.After, overflowRetry))
+		m.touchCall(c)
+		return
+	}
+	m.moveTo(c, to, ReasonOverflow, "")
 	m.place(&c.entry)
+}
+
+// overflowRetry is how soon, at the least, an overflow is tried again whose target is
+// closed: until then the call waits on where it is. A target that is full takes it all
+// the same, since it was admitted once.
+const overflowRetry = time.Second
+
+// overflowAt is when a waiting call overflows.
+func (c *call) overflowAt() instant.Instant {
+	if at := c.few().OverflowAt; at != 0 {
+		return at
+	}
+	return c.QueuedAt.Add(c.q.cfg.Overflow.After)
 }
 
 // moveTo puts a call that waits in line into another queue, with its place and
@@ -134,7 +157,7 @@ func (m *Machine) moveTo(c *call, to *queueState, reason, by string) {
 	m.lineOut(&c.entry)
 	m.recount(c, to, c.Tier)
 	few := c.own()
-	few.OverflowedFrom, few.HeldUntil, c.QueuedAt = from.cfg.Name, 0, m.now
+	few.OverflowedFrom, few.HeldUntil, few.OverflowAt, c.QueuedAt = from.cfg.Name, 0, 0, m.now
 	m.lineUp(&c.entry)
 	m.armCall(c)
 	m.emitCall(c, &Event{Type: EventCallMoved, FromQueue: from.cfg.Name, Reason: reason, Why: by})

@@ -66,6 +66,9 @@ type Machine struct {
 	changes  *Changes // since TakeChanges
 	spare    *Changes
 	warnings []string
+
+	// apart is false when surely no answered call names an agent who is not on it.
+	apart bool
 }
 
 type requestKey struct{ kind, id string }

@@ -64,9 +64,13 @@ func (m *Machine) detach(cmd *Detach) (Result, error) {
 	a.Owner, a.Token = "", ""
 	m.touchAgent(a)
 	if a.Presence != PresentRing && a.Presence != Absent {
+		grace := m.site.PollGrace
+		if a.Presence == PresentStream {
+			grace = m.site.OwnerLease
+		}
 		var lease instant.Instant
 		if a.State == AgentReady {
-			lease = m.now.Add(m.site.SignInGrace)
+			lease = m.now.Add(grace)
 		}
 		m.setPresence(a, Absent, lease)
 	}

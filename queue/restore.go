@@ -85,6 +85,7 @@ func (m *Machine) adoptAgents(records []*Agent) {
 			m.agents[r.ID] = a
 			m.agentList.Set(r.ID, a)
 		}
+		m.apart = m.apart || a.Agent.Call != "" && r.Call != a.Agent.Call && r.State == AgentSignedOut
 		*a = agent{Agent: *r, held: a.held}
 		a.timer = newTimer(a, classAgent, a.Ord)
 		m.countAgent(a, 1)
@@ -163,6 +164,8 @@ func (m *Machine) adoptCall(c *call, r *Call) {
 	if c.State != CallAnswered {
 		m.waiting++
 		countWaiting(c, 1)
+	} else if a := m.agents[c.Agent]; a == nil || a.Agent.Call != c.ID {
+		m.apart = true
 	}
 }
 

@@ -185,6 +185,7 @@ func (m *Machine) reconcile(cmd *Reconcile) (Result, error) {
 const (
 	OutcomeAdded  = "added"
 	OutcomeKept   = "kept"
+	OutcomeEnded  = "ended" // it has ended here: the switch is to let it go
 	OutcomeFailed = "failed"
 )
 
@@ -202,6 +203,12 @@ func (m *Machine) reconcileOne(cmd *Reconcile, live *Live) Item {
 			item.Err = refuse(ErrCallExists, "call_id", "%q is a call of switch %q", live.Call, c.from.Switch)
 			return item
 		}
+		switch {
+		case c.State.Terminal():
+			return itemEnded(c)
+		case c.State != CallAnswered && !live.AnsweredAt.IsZero():
+			m.answeredMeanwhile(c, live)
+		}
 		item.Outcome = OutcomeKept
 		return item
 	}
@@ -213,8 +220,7 @@ func (m *Machine) reconcileOne(cmd *Reconcile, live *Live) Item {
 	}
 	if grave := m.calls.get(live.Call); grave != nil {
 		m.arriveTooLate(grave, q, &live.Arrive) // its hang-up is known: it is not live
-		item.Outcome = OutcomeKept
-		return item
+		return itemEnded(m.calls.get(live.Call))
 	}
 	m.restoreCall(live, q)
 	item.Outcome = OutcomeAdded
@@ -236,19 +242,65 @@ func (m *Machine) restoreCall(live *Live, q *queueState) {
 	}
 	m.totals(q, c.Tier).Joined++
 	m.emitCall(c, &Event{Type: EventCallJoined})
-	c.State, c.AnsweredAt, c.Agent = CallAnswered, max(joined, min(live.AnsweredAt, m.now)), live.Agent
-	if c.wait(m.now) > q.cfg.Threshold {
+	m.answeredAt(c, live, nil)
+}
+
+// answeredMeanwhile believes the switch that a call talks which waits or is offered
+// here: somebody has it, and nobody else may be rung for it.
+func (m *Machine) answeredMeanwhile(c *call, live *Live) {
+	var freed *agent
+	if o := c.offer; o != nil && o.Agent == live.Agent {
+		epoch := c.Offer
+		m.leave(c, EndedAccepted)
+		c.Offer = epoch
+	} else if m.leave(c, EndedReconciled); o != nil {
+		freed = o.a
+		m.become(freed, AgentReady, "")
+		m.emitReturned(o)
+	}
+	m.answeredAt(c, live, freed)
+}
+
+// answeredAt makes a call one that an agent answered when the switch says, and frees
+// who was offered it, if anybody. What the agent is offered goes back: he talks.
+func (m *Machine) answeredAt(c *call, live *Live, freed *agent) {
+	c.State, c.AnsweredAt, c.Agent = CallAnswered, max(c.JoinedAt, min(live.AnsweredAt, m.now)), live.Agent
+	switch threshold := c.q.cfg.Threshold; {
+	case c.Late: // that was told, and stays so
+		c.AnsweredAt = max(c.AnsweredAt, c.JoinedAt.Add(threshold)+1)
+	case c.wait(m.now) > threshold:
 		m.noteLate(c)
 	}
 	m.countEnd(c, CallAnswered)
-	e := Event{Type: EventCallAnswered, Agent: c.Agent, Reason: ReasonReconciled, Wait: c.wait(m.now)}
-	if a := m.agents[live.Agent]; a != nil && (a.State == AgentReady || a.State == AgentNotReady || a.State == AgentWrapUp) {
+	e := Event{Type: EventCallAnswered, Agent: c.Agent, Offer: c.Offer, Reason: ReasonReconciled, Wait: c.wait(m.now)}
+	var back *entry
+	if a := m.agents[live.Agent]; a != nil && a.State != AgentTalking && a.State != AgentSignedOut {
+		o := a.offer
+		if o != nil {
+			m.endOffer(o, EndedReconciled)
+			back = o.e
+		}
 		a.Agent.Call = c.ID
 		m.become(a, AgentTalking, "")
 		e.AgentState = AgentTalking
+		if o != nil {
+			m.emitReturned(o)
+		}
+	} else {
+		m.apart = true
 	}
-	m.emitCall(c, &e)
 	m.armCall(c)
+	m.emitCall(c, &e)
+	m.cancelAnswered(c)
+	m.free(freed)
+	if back != nil {
+		m.place(back)
+	}
+}
+
+// itemEnded says that a call which the switch has is over.
+func itemEnded(c *call) Item {
+	return Item{Call: c.ID, Outcome: OutcomeEnded, Err: refuse(ErrWrongState, "call_id", "call %q is over: %s", c.ID, cmp.Or(c.Reason, c.State.String()))}
 }
 
 // attachSwitch records that a switch can be told to ring phones.

@@ -150,6 +150,7 @@ func (m *Machine) unlinkAgents(ch *Changes, more *affected) {
 			continue
 		}
 		m.unlinkAgent(a, more)
+		m.apart = m.apart || a.Agent.Call != ""
 		delete(m.agents, id)
 		m.agentList.Delete(id)
 		if a.held != nil {

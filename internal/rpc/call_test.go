@@ -180,6 +180,8 @@ func TestReconcileAddsKeepsCloses(t *testing.T) {
 	r := newRig(t)
 	r.signIn("a")
 	r.arrive("kept", "13800138000")
+	r.arrive("gone", "13800138001")
+	must(r.sw.CallAbandoned(r.ctx(), &pb.CallAbandonedRequest{SwitchId: "sw", CallId: "gone"}))(t)
 	dead := r.arrive("dead", "13800138002")
 	for !r.engine.Now().Time().After(dead.GetJoinedAt().AsTime()) { // a call of the same millisecond may be newer than the list
 		runtime.Gosched()
@@ -193,9 +195,10 @@ func TestReconcileAddsKeepsCloses(t *testing.T) {
 		{CallId: "kept"},
 		{CallId: "lost", Queue: "none"},
 		{CallId: "ended", State: pb.CallState_CALL_STATE_COMPLETED},
+		{CallId: "gone"},
 	}}))(t)
-	if res.GetAdded() != 2 || res.GetKept() != 1 || res.GetClosed() != 1 {
-		t.Errorf("added %d, kept %d, closed %d", res.GetAdded(), res.GetKept(), res.GetClosed())
+	if res.GetAdded() != 2 || res.GetKept() != 1 || res.GetClosed() != 1 || res.GetEnded() != 1 {
+		t.Errorf("added %d, kept %d, closed %d, ended %d", res.GetAdded(), res.GetKept(), res.GetClosed(), res.GetEnded())
 	}
 	want := []struct {
 		outcome pb.ReconcileOutcome
@@ -204,10 +207,11 @@ func TestReconcileAddsKeepsCloses(t *testing.T) {
 		{pb.ReconcileOutcome_RECONCILE_OUTCOME_KEPT, codes.OK}, {pb.ReconcileOutcome_RECONCILE_OUTCOME_ADDED, codes.OK},
 		{pb.ReconcileOutcome_RECONCILE_OUTCOME_ADDED, codes.OK}, {pb.ReconcileOutcome_RECONCILE_OUTCOME_FAILED, codes.InvalidArgument},
 		{pb.ReconcileOutcome_RECONCILE_OUTCOME_FAILED, codes.InvalidArgument}, {pb.ReconcileOutcome_RECONCILE_OUTCOME_FAILED, codes.NotFound},
-		{pb.ReconcileOutcome_RECONCILE_OUTCOME_FAILED, codes.InvalidArgument},
+		{pb.ReconcileOutcome_RECONCILE_OUTCOME_FAILED, codes.InvalidArgument}, {pb.ReconcileOutcome_RECONCILE_OUTCOME_ENDED, codes.OK},
 	}
 	for i, item := range res.GetResults() {
-		if item.GetOutcome() != want[i].outcome || codes.Code(item.GetCode()) != want[i].code || (item.GetMessage() == "") != (want[i].code == codes.OK) {
+		told := want[i].code != codes.OK || want[i].outcome == pb.ReconcileOutcome_RECONCILE_OUTCOME_ENDED
+		if item.GetOutcome() != want[i].outcome || codes.Code(item.GetCode()) != want[i].code || (item.GetMessage() != "") != told {
 			t.Errorf("item %d: %v", i, item)
 		}
 	}

@@ -35,7 +35,8 @@ type connection struct {
 	buf     []*queue.Event
 	rings   rings
 	told    map[string]place // by call: what was announced last
-	replays uint64           // orders up to here may be repeats
+	replays uint64           // events up to here were there before the stream
+	earlier uint64           // events up to here may be of rings of an earlier stream
 }
 
 // Connect implements the rpc.
@@ -160,6 +161,12 @@ func (cn *connection) open(first *pb.ConnectRequest) error {
 	cn.replays = st.feed.Position()
 	if err := cn.attach(ctx); err != nil {
 		cn.sub.Close()
+		return err
+	}
+	// The feed may be behind the log, and with it cn.replays.
+	if cn.earlier, err = st.engine.LastEvent(ctx); err != nil {
+		cn.sub.Close()
+		cn.detach()
 		return err
 	}
 	cn.out.put(&pb.ConnectResponse{Sequence: begins, Message: &pb.ConnectResponse_Welcome{Welcome: &pb.SwitchWelcome{

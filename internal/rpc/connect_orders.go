@@ -64,8 +64,8 @@ func (cn *connection) orderOf(ctx context.Context, ev *queue.Event) error {
 	case queue.EventCallOffered:
 		return cn.ring(ctx, ev)
 	case queue.EventOfferReturned:
-		// An earlier stream may have rung for an offer that is replayed.
-		if cn.rings.end(ev.Offer) || ev.Seq <= cn.replays {
+		// An earlier stream may have rung for it.
+		if cn.rings.end(ev.Offer) || ev.Seq <= cn.earlier {
 			cn.order1(ev, &pb.ConnectResponse{Message: &pb.ConnectResponse_StopRinging{StopRinging: &pb.StopRinging{
 				OfferId: queue.OfferID(ev.Offer), CallId: ev.Call, Reason: ev.Reason,
 			}}})

@@ -109,6 +109,7 @@ var outcomes = map[string]pb.ReconcileOutcome{
 	queue.OutcomeAdded:  pb.ReconcileOutcome_RECONCILE_OUTCOME_ADDED,
 	queue.OutcomeKept:   pb.ReconcileOutcome_RECONCILE_OUTCOME_KEPT,
 	queue.OutcomeFailed: pb.ReconcileOutcome_RECONCILE_OUTCOME_FAILED,
+	queue.OutcomeEnded:  pb.ReconcileOutcome_RECONCILE_OUTCOME_ENDED,
 }
 
 // toReconcileResult says what became of one call of a list. A call of another switch
@@ -118,7 +119,10 @@ func (s *Server) toReconcileResult(id identity.Identity, item *queue.Item) *pb.R
 	switch {
 	case item.Err != nil:
 		st := status.Convert(s.notYours(id, toError(s.log, item.Err)))
-		out.Code, out.Message = int32(st.Code()), st.Message()
+		out.Message = st.Message()
+		if item.Outcome == queue.OutcomeFailed {
+			out.Code = int32(st.Code())
+		}
 	case item.Outcome == queue.OutcomeFailed:
 		// The first answer to a repeated request is kept without its errors.
 		out.Code, out.Message = int32(codes.InvalidArgument), "refused when the request was first made"

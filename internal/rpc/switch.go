@@ -258,6 +258,9 @@ func (s *switchService) Reconcile(ctx context.Context, req *pb.ReconcileRequest)
 	s.ClaimRefused(st.name, cmd.Switch, claims)
 	out := &pb.ReconcileResponse{Added: int32(res.Added), Closed: int32(res.Closed), Kept: int32(res.Kept)}
 	for i := range res.Items {
+		if res.Items[i].Outcome == queue.OutcomeEnded {
+			out.Ended++
+		}
 		out.Results = append(out.Results, s.toReconcileResult(s.who(ctx), &res.Items[i]))
 	}
 	return out, nil

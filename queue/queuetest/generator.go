@@ -340,8 +340,15 @@ func (g *Generator) reconcile(st *queue.State) queue.Command {
 	cmd := &queue.Reconcile{Request: g.request(), Switch: pick(g, "switch", genSwitches), AsOf: g.past(st)}
 	for _, c := range st.Calls {
 		if c.Switch == cmd.Switch && isLive(c) && !g.oneIn("forget", 3) {
-			cmd.Calls = append(cmd.Calls, queue.Live{Arrive: queue.Arrive{Call: c.ID, Queue: c.Queue, Tier: c.Tier}})
+			live := queue.Live{Arrive: queue.Arrive{Call: c.ID, Queue: c.Queue, Tier: c.Tier}}
+			if g.oneIn("talks", 4) {
+				live.Agent, live.AnsweredAt = pick(g, "agent", genAgents), g.past(st)
+			}
+			cmd.Calls = append(cmd.Calls, live)
 		}
+	}
+	if len(st.Calls) > 0 && g.oneIn("any", 4) { // perhaps one that has ended
+		cmd.Calls = append(cmd.Calls, queue.Live{Arrive: queue.Arrive{Call: pick(g, "old", st.Calls).ID}})
 	}
 	for range g.src.Intn("more", 3) {
 		live := queue.Live{Arrive: queue.Arrive{

@@ -90,7 +90,12 @@ func (m *Model) signIn(c *queue.SignIn) (queue.Result, error) {
 	switch a.State {
 	case queue.AgentSignedOut:
 		a.IdleSince, a.NextPause, a.NextReason = m.now, false, ""
-		m.become(a, queue.AgentReady, "")
+		if c := m.talksOn(a); c != nil {
+			a.Call = c.ID
+			m.become(a, queue.AgentTalking, "")
+		} else {
+			m.become(a, queue.AgentReady, "")
+		}
 		m.write(queue.Event{Type: queue.EventAgentSignedIn, Agent: a.ID, AgentState: a.State})
 	default:
 		if a.Endpoint != was.Endpoint || a.RingBySwitch != was.RingBySwitch || a.WrapUp != was.WrapUp || !slices.Equal(a.Services, was.Services) {
@@ -107,6 +112,16 @@ func (m *Model) signIn(c *queue.SignIn) (queue.Result, error) {
 		m.retryDeclined(name)
 	}
 	return queue.Result{Agent: a}, nil
+}
+
+// talksOn returns the oldest answered call that names an agent.
+func (m *Model) talksOn(a *queue.Agent) *queue.Call {
+	for _, c := range m.bySeq() {
+		if c.State == queue.CallAnswered && c.Agent == a.ID {
+			return c
+		}
+	}
+	return nil
 }
 
 // madeByEngine: a pause that nobody asked for ends when the agent comes back.

@@ -39,6 +39,20 @@ func (m *Model) earn(c *queue.Call) *promise {
 	return cb
 }
 
+// promised returns what a call that is over has earned, or else what its caller is
+// promised in the queue already.
+func (m *Model) promised(c *queue.Call) *promise {
+	for _, cb := range m.callbacks {
+		if cb.ID == c.Callback {
+			return cb
+		}
+	}
+	if ok, _ := m.site.Callback.Earns(c.Tier, c.Caller, c.Wait(m.now)); ok && c.State == queue.CallAbandoned && !c.Tombstone {
+		return m.openPromise(c.Caller, c.Queue)
+	}
+	return nil
+}
+
 func (m *Model) created(cb *promise) {
 	m.callbacks = append(m.callbacks, cb)
 	m.callbackTotals.Created++

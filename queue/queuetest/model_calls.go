@@ -106,6 +106,9 @@ func (m *Model) admission(c *queue.Call, q *queue.Queue) string {
 	}
 	// 0.29 of 100 is 29, whatever a binary fraction makes of it.
 	room := int(math.Floor(float64(q.Capacity)*share + 1e-9))
+	if share > 0 {
+		room = max(room, 1) // a share is at least one place
+	}
 	switch {
 	case !q.Hours.Open(m.now.Time()):
 		return queue.ReasonQueueClosed
@@ -179,7 +182,7 @@ func (m *Model) hangUp(id, sw string, at instant.Instant, reason string) (queue.
 	case !sameSwitch(c, sw):
 		return queue.Result{}, refuse(queue.ErrCallNotFound, "call_id")
 	case c.State.Terminal():
-		return queue.Result{Call: c, Duplicate: true}, nil
+		return queue.Result{Call: c, Callback: record(m.promised(c)), Duplicate: true}, nil
 	case c.State == queue.CallAnswered:
 		m.free(m.completeCall(c, reason))
 		return queue.Result{Call: c}, nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"greenlane/queue"
 )
@@ -47,10 +48,11 @@ func (m *Model) detach(c *queue.Detach) (queue.Result, error) {
 		return queue.Result{Agent: a, Duplicate: true}, nil
 	}
 	a.Owner, a.Token = "", ""
-	if a.Presence == queue.PresentPoll || a.Presence == queue.PresentStream {
+	grace := map[queue.Presence]time.Duration{queue.PresentPoll: m.site.PollGrace, queue.PresentStream: m.site.OwnerLease}
+	if lease, holds := grace[a.Presence]; holds {
 		a.Presence, a.LeaseUntil = queue.Absent, 0
 		if a.State == queue.AgentReady {
-			a.LeaseUntil = m.now.Add(m.site.SignInGrace)
+			a.LeaseUntil = m.now.Add(lease)
 		}
 	}
 	if o := m.liveOffer(a); o != nil && c.Undelivered && a.Presence != queue.PresentRing {

@@ -36,7 +36,7 @@ func (m *Model) moveCall(c *queue.MoveCall) (queue.Result, error) {
 func (m *Model) move(c *queue.Call, to, reason, by string) {
 	from := c.Queue
 	m.recount(c, to, c.Tier)
-	c.OverflowedFrom, c.QueuedAt, c.HeldUntil = from, m.now, 0
+	c.OverflowedFrom, c.QueuedAt, c.HeldUntil, c.OverflowAt = from, m.now, 0, 0
 	m.callEvent(c, queue.Event{Type: queue.EventCallMoved, FromQueue: from, Reason: reason, Why: by})
 }
 
@@ -184,6 +184,7 @@ func (m *Model) reconcileOne(sw string, live queue.Live) queue.Item {
 	failed := func(err error) queue.Item {
 		return queue.Item{Call: live.Call, Outcome: queue.OutcomeFailed, Err: err}
 	}
+	ended := queue.Item{Call: live.Call, Outcome: queue.OutcomeEnded, Err: refuse(queue.ErrWrongState, "call_id")}
 	if live.Err != nil {
 		return failed(live.Err)
 	}
@@ -195,6 +196,12 @@ func (m *Model) reconcileOne(sw string, live queue.Live) queue.Item {
 		if !sameSwitch(known, sw) {
 			return failed(refuse(queue.ErrCallExists, "call_id"))
 		}
+		if known.State.Terminal() {
+			return ended
+		}
+		if waits(known) && !live.AnsweredAt.IsZero() {
+			m.answeredMeanwhile(known, live)
+		}
 		return queue.Item{Call: live.Call, Outcome: queue.OutcomeKept}
 	}
 	q, err := m.route(&live.Arrive)
@@ -204,7 +211,7 @@ func (m *Model) reconcileOne(sw string, live queue.Live) queue.Item {
 	c := m.newCall(&live.Arrive, q)
 	if known != nil { // its hang-up is known: it is not live
 		m.arriveAfterHangUp(known, c)
-		return queue.Item{Call: live.Call, Outcome: queue.OutcomeKept}
+		return ended
 	}
 	joined := m.now
 	if !live.ArrivedAt.IsZero() {
@@ -224,20 +231,55 @@ func (m *Model) reconcileOne(sw string, live queue.Live) queue.Item {
 func (m *Model) restoreAnswered(c *queue.Call, live queue.Live) {
 	m.total(c.Queue, c.Tier).Joined++
 	m.callEvent(c, queue.Event{Type: queue.EventCallJoined})
+	m.talks(c, live, nil)
+}
+
+// answeredMeanwhile: the switch sees a call talking that waits here.
+func (m *Model) answeredMeanwhile(c *queue.Call, live queue.Live) {
+	var freed *queue.Agent
+	if o := m.offer(c.Offer); c.State == queue.CallOffered && o.Agent == live.Agent {
+		a := m.agent(o.Agent)
+		o.Ended, a.Offer, a.Call = queue.EndedAccepted, 0, ""
+	} else {
+		freed = m.withdrawCall(c, queue.EndedReconciled)
+	}
+	c.HeldUntil = 0
+	m.talks(c, live, freed)
+}
+
+// talks makes an agent talk with a caller since the instant that the switch gives,
+// whatever else he was offered. Who was offered the call is free.
+func (m *Model) talks(c *queue.Call, live queue.Live, freed *queue.Agent) {
+	threshold := m.queueOf(c.Queue).Threshold
 	c.State, c.Agent = queue.CallAnswered, live.Agent
 	c.AnsweredAt = max(c.JoinedAt, min(live.AnsweredAt, m.now))
-	if c.Wait(m.now) > m.queueOf(c.Queue).Threshold {
+	if c.Late {
+		c.AnsweredAt = max(c.AnsweredAt, c.JoinedAt.Add(threshold)+1)
+	} else if c.Wait(m.now) > threshold {
 		m.markLate(c)
 	}
 	m.countAnswer(c)
-	e := queue.Event{Type: queue.EventCallAnswered, Agent: c.Agent, Reason: queue.ReasonReconciled, Wait: c.Wait(m.now)}
-	a := m.agent(live.Agent)
-	if a != nil && m.liveOffer(a) == nil && a.State != queue.AgentTalking && a.State != queue.AgentSignedOut {
+	answered := queue.Event{Type: queue.EventCallAnswered, Agent: c.Agent, Offer: c.Offer, Reason: queue.ReasonReconciled, Wait: c.Wait(m.now)}
+	var back *entry
+	if a := m.agent(live.Agent); a != nil && a.State != queue.AgentTalking && a.State != queue.AgentSignedOut {
+		o := m.liveOffer(a)
+		if o != nil {
+			e, _ := m.dropOffer(o, queue.EndedReconciled)
+			back = &e
+		}
 		a.Call = c.ID
 		m.become(a, queue.AgentTalking, "")
-		e.AgentState = a.State
+		answered.AgentState = a.State
+		if o != nil {
+			m.offerReturned(o)
+		}
 	}
-	m.callEvent(c, e)
+	m.callEvent(c, answered)
+	m.callerServed(c)
+	m.free(freed)
+	if back != nil {
+		m.tryEntry(*back)
+	}
 }
 
 // record returns the callback of a promise; nil stays nil.

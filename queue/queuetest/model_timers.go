@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"cmp"
+	"time"
 
 	"greenlane/internal/instant"
 	"greenlane/queue"
@@ -90,7 +91,7 @@ func (m *Model) callDue(c *queue.Call) instant.Instant {
 		return earlier(at, earlier(o.ExpiresAt, o.AckBy))
 	}
 	if q.Overflow.After > 0 {
-		at = earlier(at, c.QueuedAt.Add(q.Overflow.After))
+		at = earlier(at, overflowAt(c, q))
 	}
 	return earlier(at, c.HeldUntil)
 }
@@ -116,7 +117,7 @@ func (m *Model) fireCall(c *queue.Call) {
 	if c.State == queue.CallWaiting && !c.HeldUntil.IsZero() && m.now >= c.HeldUntil {
 		m.release(c)
 	}
-	if c.State == queue.CallWaiting && q.Overflow.After > 0 && m.now >= c.QueuedAt.Add(q.Overflow.After) {
+	if c.State == queue.CallWaiting && q.Overflow.After > 0 && m.now >= overflowAt(c, q) {
 		m.overflow(c, q)
 	}
 }
@@ -140,9 +141,22 @@ func (m *Model) offerDue(o *queue.OfferRecord) {
 	}
 }
 
-// overflow moves a call that waited too long, or hands it to a place outside.
+// overflowAt is when a call has waited in a queue for long enough.
+func overflowAt(c *queue.Call, q *queue.Queue) instant.Instant {
+	if !c.OverflowAt.IsZero() {
+		return c.OverflowAt
+	}
+	return c.QueuedAt.Add(q.Overflow.After)
+}
+
+// overflow moves a call that waited too long, or hands it to a place outside. A queue
+// that is closed gets nobody; the call tries again, each second at the most.
 func (m *Model) overflow(c *queue.Call, q *queue.Queue) {
-	if q.Overflow.To != "" {
+	if to := q.Overflow.To; to != "" {
+		if !m.queueOf(to).Hours.Open(m.now.Time()) {
+			c.OverflowAt = m.now.Add(max(q.Overflow.After, time.Second))
+			return
+		}
 		m.move(c, q.Overflow.To, queue.ReasonOverflow, "")
 		m.tryEntry(entry{call: c})
 		return

@@ -35,10 +35,7 @@ func open(t testing.TB, client redis.UniversalClient, opts redisq.Options, chang
 	for _, f := range change {
 		f(&site)
 	}
-	e, err := redisq.Open(ctxOf(t), client, site, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := answered(t, func(ctx context.Context) (*redisq.Engine, error) { return redisq.Open(ctx, client, site, opts) })
 	t.Cleanup(func() {
 		if err := e.Close(ctxOf(t)); err != nil {
 			t.Error(err)

@@ -1,6 +1,7 @@
 package redisq_test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -337,7 +338,7 @@ func newLinear(t *testing.T, server *redistest.Server) *linear {
 		l.engines[i] = open(t, server.Client(), opts)
 	}
 	for i := range linearAgents {
-		do(t, l.engines[0], &queue.SignIn{Agent: fmt.Sprint("a", i), Services: []queue.Service{{Queue: "default", Level: 1}}})
+		again(t, l.engines[0], &queue.SignIn{Agent: fmt.Sprint("a", i), Services: []queue.Service{{Queue: "default", Level: 1}}})
 	}
 	return l
 }
@@ -376,12 +377,15 @@ func (l *linear) look() (ops []porcupine.Operation, unknown int) {
 			unknown++
 		}
 		if out.unknown && in.what == "enqueue" {
-			info, err := l.engines[0].Call(ctxOf(l.t), fmt.Sprint(in.call))
-			if errors.Is(err, queue.ErrCallNotFound) {
+			info := answered(l.t, func(ctx context.Context) (*queue.CallInfo, error) {
+				info, err := l.engines[0].Call(ctx, fmt.Sprint(in.call))
+				if errors.Is(err, queue.ErrCallNotFound) {
+					return nil, nil
+				}
+				return info, err
+			})
+			if info == nil {
 				continue
-			}
-			if err != nil {
-				l.t.Errorf("call %d: %v", in.call, err)
 			}
 			op.Output = told{seq: info.Call.Seq}
 		}

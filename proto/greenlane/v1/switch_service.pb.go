@@ -94,6 +94,9 @@ const (
 	ReconcileOutcome_RECONCILE_OUTCOME_KEPT ReconcileOutcome = 2
 	// The item was wrong; nothing was done for it.
 	ReconcileOutcome_RECONCILE_OUTCOME_FAILED ReconcileOutcome = 3
+	// The daemon had the call, and it has ended: the switch lets it go. `message`
+	// says how it ended.
+	ReconcileOutcome_RECONCILE_OUTCOME_ENDED ReconcileOutcome = 4
 )
 
 // Enum value maps for ReconcileOutcome.
@@ -103,12 +106,14 @@ var (
 		1: "RECONCILE_OUTCOME_ADDED",
 		2: "RECONCILE_OUTCOME_KEPT",
 		3: "RECONCILE_OUTCOME_FAILED",
+		4: "RECONCILE_OUTCOME_ENDED",
 	}
 	ReconcileOutcome_value = map[string]int32{
 		"RECONCILE_OUTCOME_UNSPECIFIED": 0,
 		"RECONCILE_OUTCOME_ADDED":       1,
 		"RECONCILE_OUTCOME_KEPT":        2,
 		"RECONCILE_OUTCOME_FAILED":      3,
+		"RECONCILE_OUTCOME_ENDED":       4,
 	}
 )
 
@@ -441,7 +446,8 @@ type CallAbandonedResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The call as it stands now.
 	Call *Call `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
-	// The callback that the call earned; absent when it earned none.
+	// The callback that the call earned, or the one that its caller has open for
+	// this queue already; absent when there is none.
 	Callback      *Callback `protobuf:"bytes,2,opt,name=callback,proto3" json:"callback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1945,7 +1951,8 @@ type ReconcileResult struct {
 	Outcome ReconcileOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=greenlane.v1.ReconcileOutcome" json:"outcome,omitempty"`
 	// The gRPC status code as a number; 0 unless FAILED.
 	Code int32 `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
-	// What is wrong with the item; empty unless FAILED.
+	// What is wrong with the item, or how the call ended; empty unless FAILED or
+	// ENDED.
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2019,7 +2026,9 @@ type ReconcileResponse struct {
 	// How many calls both sides had.
 	Kept int32 `protobuf:"varint,3,opt,name=kept,proto3" json:"kept,omitempty"`
 	// One result per call of the request, in its order.
-	Results       []*ReconcileResult `protobuf:"bytes,4,rep,name=results,proto3" json:"results,omitempty"`
+	Results []*ReconcileResult `protobuf:"bytes,4,rep,name=results,proto3" json:"results,omitempty"`
+	// How many calls of the list have ended.
+	Ended         int32 `protobuf:"varint,5,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2080,6 +2089,13 @@ func (x *ReconcileResponse) GetResults() []*ReconcileResult {
 		return x.Results
 	}
 	return nil
+}
+
+func (x *ReconcileResponse) GetEnded() int32 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
 }
 
 var File_greenlane_v1_switch_service_proto protoreflect.FileDescriptor
@@ -2230,22 +2246,24 @@ const file_greenlane_v1_switch_service_proto_rawDesc = "" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x128\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x1e.greenlane.v1.ReconcileOutcomeR\aoutcome\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\x05R\x04code\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\x8e\x01\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xa4\x01\n" +
 	"\x11ReconcileResponse\x12\x14\n" +
 	"\x05added\x18\x01 \x01(\x05R\x05added\x12\x16\n" +
 	"\x06closed\x18\x02 \x01(\x05R\x06closed\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\x05R\x04kept\x127\n" +
-	"\aresults\x18\x04 \x03(\v2\x1d.greenlane.v1.ReconcileResultR\aresults*\x81\x01\n" +
+	"\aresults\x18\x04 \x03(\v2\x1d.greenlane.v1.ReconcileResultR\aresults\x12\x14\n" +
+	"\x05ended\x18\x05 \x01(\x05R\x05ended*\x81\x01\n" +
 	"\fAgentFailure\x12\x1d\n" +
 	"\x19AGENT_FAILURE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12AGENT_FAILURE_BUSY\x10\x01\x12\x1b\n" +
 	"\x17AGENT_FAILURE_NO_ANSWER\x10\x02\x12\x1d\n" +
-	"\x19AGENT_FAILURE_UNREACHABLE\x10\x03*\x8c\x01\n" +
+	"\x19AGENT_FAILURE_UNREACHABLE\x10\x03*\xa9\x01\n" +
 	"\x10ReconcileOutcome\x12!\n" +
 	"\x1dRECONCILE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17RECONCILE_OUTCOME_ADDED\x10\x01\x12\x1a\n" +
 	"\x16RECONCILE_OUTCOME_KEPT\x10\x02\x12\x1c\n" +
-	"\x18RECONCILE_OUTCOME_FAILED\x10\x032\xa5\x03\n" +
+	"\x18RECONCILE_OUTCOME_FAILED\x10\x03\x12\x1b\n" +
+	"\x17RECONCILE_OUTCOME_ENDED\x10\x042\xa5\x03\n" +
 	"\rSwitchService\x12R\n" +
 	"\vCallArrived\x12 .greenlane.v1.CallArrivedRequest\x1a!.greenlane.v1.CallArrivedResponse\x12X\n" +
 	"\rCallAbandoned\x12\".greenlane.v1.CallAbandonedRequest\x1a#.greenlane.v1.CallAbandonedResponse\x12L\n" +

@@ -79,7 +79,9 @@ type SwitchServiceClient interface {
 	// Reconcile takes the switch's list of live calls, after a restart of either
 	// side. Calls that the daemon lacks are added with their original arrival and
 	// place; calls of this switch that are not in the list are closed; the rest
-	// is kept. A bad item is reported in its result, and the others are done.
+	// is kept. The list is believed about who talks: a call that waits here and is
+	// ANSWERED there is answered. One that has ended here is told as ENDED. A bad
+	// item is reported in its result, and the others are done.
 	//
 	// Errors: InvalidArgument for the request itself, such as a missing
 	// switch_id.
@@ -198,7 +200,9 @@ type SwitchServiceServer interface {
 	// Reconcile takes the switch's list of live calls, after a restart of either
 	// side. Calls that the daemon lacks are added with their original arrival and
 	// place; calls of this switch that are not in the list are closed; the rest
-	// is kept. A bad item is reported in its result, and the others are done.
+	// is kept. The list is believed about who talks: a call that waits here and is
+	// ANSWERED there is answered. One that has ended here is told as ENDED. A bad
+	// item is reported in its result, and the others are done.
 	//
 	// Errors: InvalidArgument for the request itself, such as a missing
 	// switch_id.
