@@ -64,11 +64,11 @@ func TestAway(t *testing.T) {
 	}
 	for addr, away := range map[string]bool{
 		gone.Addr().String(): true,
-		saying(t, "LOADING Redis is loading the dataset in memory"):                      true,
-		saying(t, "MASTERDOWN Link with MASTER is down"):                                 true,
-		saying(t, "WRONGPASS invalid username-password pair or user is disabled."):       false,
-		saying(t, "NOPERM this user has no permissions to run the 'ping' command"):       false,
-		saying(t, "ERR something that nobody has heard of"): false,
+		saying(t, "LOADING Redis is loading the dataset in memory"):                true,
+		saying(t, "MASTERDOWN Link with MASTER is down"):                           true,
+		saying(t, "WRONGPASS invalid username-password pair or user is disabled."): false,
+		saying(t, "NOPERM this user has no permissions to run the 'ping' command"): false,
+		saying(t, "ERR something that nobody has heard of"):                        false,
 	} {
 		client, err := redisconn.New(redisconn.Options{Addresses: []string{addr}})
 		if err != nil {
