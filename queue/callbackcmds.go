@@ -57,6 +57,14 @@ func (m *Machine) claimCallback(cmd *ClaimCallback) (Result, error) {
 	if a != nil && a.State == AgentSignedOut {
 		a = nil
 	}
+	if cmd.OnDuty && cb.State.Open() && cb.State != callback.StateClaimed {
+		switch {
+		case a == nil:
+			return Result{}, refuse(ErrWrongState, "claimant", "agent %q is not signed in", cmd.Claimant)
+		case a.serves(cb.q) == nil:
+			return Result{}, refuse(ErrWrongState, "claimant", "agent %q does not serve queue %q", a.ID, cb.Queue)
+		}
+	}
 	if a != nil && a.Agent.Callback != cb.ID && (a.State == AgentTalking || a.State == AgentOffered && (o == nil || o.a != a)) {
 		return Result{}, refuse(ErrWrongState, "claimant", "agent %q is %s", a.ID, a.State)
 	}

@@ -227,10 +227,14 @@ type CreateCallback struct {
 }
 
 // ClaimCallback takes an open callback for a person or a tool.
-// Errors: ErrCallbackNotFound, callback.ErrClaimed, callback.ErrState.
+// Errors: ErrCallbackNotFound, callback.ErrClaimed, callback.ErrState;
+// ErrWrongState for an agent who is busy.
 type ClaimCallback struct {
 	Request
 	Callback, Claimant string
+	// OnDuty asks for an agent who is signed in and serves the callback's queue:
+	// ErrWrongState for anybody else who takes it. Who has it may keep it.
+	OnDuty bool
 }
 
 // ReportCallback says how the attempt went.

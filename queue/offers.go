@@ -96,6 +96,9 @@ func (m *Machine) liveFor(agentID string, epoch uint64) (*offer, error) {
 		if o == nil && epoch > 0 && epoch <= m.meta.Epoch {
 			return nil, refuse(ErrOfferEnded, "offer_id", "offer %s ended long ago", OfferID(epoch))
 		}
+		if agentID == "" {
+			return nil, refuse(ErrOfferNotFound, "offer_id", "%s is no offer", OfferID(epoch))
+		}
 		return nil, refuse(ErrOfferNotFound, "offer_id", "%s is no offer of agent %q", OfferID(epoch), agentID)
 	}
 	if o.Ended != "" {

@@ -226,8 +226,13 @@ func (q *Queue) validate(names map[string]bool) (faults []error) {
 	if q.OfferTimeout < time.Millisecond || q.OfferTimeout > 10*time.Minute {
 		bad("offer_timeout: %v must be between 1ms and 10m", q.OfferTimeout)
 	}
-	if q.PreferredWait < 0 || q.WrapUp < 0 || q.MaxWait < 0 || q.Overflow.After < 0 {
-		bad("preferred_wait, wrap_up, max_wait, overflow.after: must not be negative")
+	for _, d := range []struct {
+		key string
+		val time.Duration
+	}{{"preferred_wait", q.PreferredWait}, {"wrap_up", q.WrapUp}, {"max_wait", q.MaxWait}, {"overflow.after", q.Overflow.After}} {
+		if d.val < 0 {
+			bad("%s: %v must not be negative", d.key, d.val)
+		}
 	}
 	if q.HandleTime < time.Millisecond {
 		bad("handle_time: %v must be at least 1ms", q.HandleTime)
@@ -235,21 +240,32 @@ func (q *Queue) validate(names map[string]bool) (faults []error) {
 	if q.Capacity < 0 {
 		bad("capacity: %d must not be negative (0 = no limit)", q.Capacity)
 	}
+	above, most := tiering.VIP, 1.0 // the tier above whose share is sound
 	for _, t := range tiering.Tiers {
-		if v, ok := q.Targets[t]; ok && (v <= 0 || v > 1) {
+		if v, ok := q.Targets[t]; ok && !(v > 0 && v <= 1) { // also when it is no number
 			bad("targets.%s: %v must be above 0 and at most 1", t, v)
 		}
-		if v, ok := q.Shares[t]; ok && (v < 0 || v > 1) {
+		v, ok := q.Shares[t]
+		switch {
+		case ok && !(v >= 0 && v <= 1):
 			bad("shares.%s: %v must be between 0 and 1", t, v)
+			continue
+		case !ok || t == tiering.VIP: // a VIP is always admitted
+			v = 1
 		}
+		if v > most {
+			bad("shares.%s: %v must not be above the %v of %s: the lowest tiers are shed first", t, v, most, above)
+		}
+		above, most = t, v
 	}
 	o := q.Overflow
-	switch {
-	case o.After == 0 && (o.To != "" || o.Destination != ""):
+	if o.After == 0 && (o.To != "" || o.Destination != "") {
 		bad("overflow.after: must be set when there is a target")
-	case o.After > 0 && (o.To == "") == (o.Destination == ""):
+	}
+	if both := o.To != "" && o.Destination != ""; both || o.After > 0 && o.To == "" && o.Destination == "" {
 		bad("overflow: exactly one of to and destination must be set")
-	case o.To != "" && (!names[o.To] || o.To == q.Name):
+	}
+	if o.To != "" && (!names[o.To] || o.To == q.Name) {
 		bad("overflow.to: %q must be another queue of this site", o.To)
 	}
 	return faults

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"greenlane/internal/cli"
 	"greenlane/internal/dial"
 	"greenlane/internal/load"
 	"greenlane/internal/load/day"
@@ -102,7 +103,6 @@ type callFlags struct {
 	reaction          time.Duration
 	callbackTiers     string
 	shortAbandon      time.Duration
-	addr, site        string
 	noMess            bool
 	closing           time.Duration
 }
@@ -128,7 +128,7 @@ func (f *callFlags) options(d *day.Day, seed uint64) (load.Options, error) {
 		m.Twice, m.Overtaken, m.Hurried = 0, 0, 0
 	}
 	opt := load.Options{
-		Addr: f.addr, Site: f.site, Day: d, Speed: f.speed, Seed: seed, Switches: f.switches, Streams: f.streams,
+		Day: d, Speed: f.speed, Seed: seed, Switches: f.switches, Streams: f.streams,
 		Agents: f.agents, Polling: f.polling, Ringing: f.ringing, Manners: m, ShortAbandon: f.shortAbandon, Closing: f.closing,
 	}
 	opt.CallbackTiers = []tiering.Tier{}
@@ -148,6 +148,7 @@ func (f *callFlags) options(d *day.Day, seed uint64) (load.Options, error) {
 func loadCommand() *cobra.Command {
 	var days dayFlags
 	var calls callFlags
+	var where cli.Where
 	cmd := &cobra.Command{
 		Use:   "load",
 		Short: "Play a synthetic day of calls to a daemon, and check what it made of it",
@@ -155,6 +156,7 @@ func loadCommand() *cobra.Command {
 them, callers give up and ring again, as published statistics of a real call centre
 say. It keeps its own record of every acknowledged call, and at the end checks it
 against the daemon's calls, event log and counters. Exit code 1: something differs.
+Nobody else may be at work in the site.
 
 The daemon's clock always runs in real time. With --speed 60, its threshold of 20 s is
 20 minutes of the day; for a day with the usual threshold, give the daemon a
@@ -168,10 +170,9 @@ The daemon may be killed and started again meanwhile: load repeats its requests.
 	}
 	days.register(cmd, 1)
 	calls.register(cmd, 60, 16)
+	where.Register(cmd)
 	fl := cmd.Flags()
 	fl.Float64Var(&days.rate, "rate", 0, "constant `calls` per real second, instead of the day's shape; for measuring")
-	fl.StringVar(&calls.addr, "addr", "127.0.0.1:7316", "`host:port` of the daemon's gRPC API")
-	fl.StringVar(&calls.site, "site", "main", "`name` of the site; nobody else may be at work in it")
 	fl.StringVar(&calls.callbackTiers, "callback-tiers", "mid", "`tiers` that earn a callback, as the daemon is configured")
 	fl.DurationVar(&calls.shortAbandon, "short-abandon", 5*time.Second, "short abandon `limit` that the daemon is configured with")
 	fl.DurationVar(&calls.closing, "closing", time.Hour, "`time` of the day after its end at which callers who still wait are hung up on")
@@ -184,6 +185,7 @@ The daemon may be killed and started again meanwhile: load repeats its requests.
 		if err != nil {
 			return err
 		}
+		opt.Addr, opt.Site = where.Get(cmd)
 		if opt.Dial, err = dial.Options(cmd.Context(), opt.Addr); err != nil {
 			return usageError{err}
 		}

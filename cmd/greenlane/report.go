@@ -15,16 +15,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"greenlane/internal/cli"
 	"greenlane/internal/dial"
 	"greenlane/internal/load"
 	"greenlane/internal/report"
 )
 
 type reportFlags struct {
-	addr, site, from, to, zone string
-	format, output             string
-	interval                   time.Duration
-	queues                     []string
+	where          cli.Where
+	from, to, zone string
+	format, output string
+	interval       time.Duration
+	queues         []string
 }
 
 func reportCommand() *cobra.Command {
@@ -48,9 +50,8 @@ missing, and is not counted as zero.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
+	f.where.Register(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.addr, "addr", "127.0.0.1:7316", "`host:port` of the daemon's gRPC API")
-	fl.StringVar(&f.site, "site", "main", "`name` of the site")
 	fl.StringVar(&f.from, "from", "today", "`time` at which the range begins")
 	fl.StringVar(&f.to, "to", "now", "`time` at which it ends; not included")
 	fl.StringVar(&f.zone, "zone", "", "time `zone` to read and show times in, such as Asia/Shanghai (default the site's)")
@@ -71,18 +72,19 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 		return usageError{fmt.Errorf("--format: %q is not allowed: one of %s", f.format, strings.Join(slices.Sorted(maps.Keys(report.Formats)), ", "))}
 	}
 	return interruptible(func(ctx context.Context, _ func(func())) error {
-		opts, err := dial.Options(cmd.Context(), f.addr)
+		addr, name := f.where.Get(cmd)
+		opts, err := dial.Options(cmd.Context(), addr)
 		if err != nil {
 			return usageError{err}
 		}
-		conn, err := load.Dial(f.addr, opts...)
+		conn, err := load.Dial(addr, opts...)
 		if err != nil {
 			return usageError{err}
 		}
 		defer conn.Close()
 		asked, cancel := context.WithTimeout(ctx, 15*time.Second)
 		defer cancel()
-		site, err := report.Look(asked, conn, f.site)
+		site, err := report.Look(asked, conn, name)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"greenlane/internal/app"
 	"greenlane/internal/apptest"
 	"greenlane/internal/config"
@@ -88,4 +90,26 @@ func serve(t *testing.T) (addr string) {
 	cfg := config.Default()
 	cfg.Listen, cfg.HTTP, cfg.Data = "127.0.0.1:0", "", t.TempDir()
 	return apptest.Start(t, cfg, app.Options{}).Addr().String()
+}
+
+// TestEnvironmentNamesDaemonAndSite for every command that asks a daemon, where the
+// command line does not.
+func TestEnvironmentNamesDaemonAndSite(t *testing.T) {
+	each(command(), func(cmd *cobra.Command) {
+		if addr := cmd.Flags().Lookup("addr"); addr != nil && !strings.Contains(addr.Usage, "GREENLANE_ADDR") {
+			t.Errorf("%s does not say that GREENLANE_ADDR stands in for --addr", cmd.CommandPath())
+		}
+	})
+	for _, args := range []string{
+		"report", "load --calls 1 --from 9 --to 9.5 --speed 3000 --agents 1 --polling 0 --ringing 0 --orderly", "top --once", "call list",
+	} {
+		t.Setenv("GREENLANE_ADDR", serve(t))
+		t.Setenv("GREENLANE_SITE", "nosuch")
+		if out, err := execute(strings.Fields(args)...); err == nil || !strings.Contains(err.Error()+out, "nosuch") {
+			t.Errorf("greenlane %s in a site that there is none of: %v: %s", args, err, out)
+		}
+		if out, err := execute(append(strings.Fields(args), "--site", "main")...); err != nil {
+			t.Errorf("greenlane %s --site main: %v: %s", args, err, out)
+		}
+	}
 }

@@ -59,13 +59,13 @@ func (b *bodies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		in.whole = r.ContentLength < 0
 	}
-	r = r.WithContext(r.Context()) // a copy, as the server goes by its own request's body
+	r = r.WithContext(h2limit.WithExcuse(r.Context())) // a copy, as the server goes by its own request's body
 	r.Body = in
 	b.next.ServeHTTP(&charging{ResponseWriter: w, r: r}, r)
 }
 
 // charging is an answer that has the client's address pay when it says that the
-// client asked for what it should not have.
+// client asked for what it should not have, unless it is known who that is.
 type charging struct {
 	http.ResponseWriter
 	r *http.Request

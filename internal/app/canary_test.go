@@ -190,6 +190,10 @@ func (r *canaryRun) rightly() {
 	do("report", second(cb.Report(c, &pb.CallbackServiceReportRequest{
 		RequestId: "re", CallbackId: id, Claimant: "boss", Result: pb.CallbackResult_CALLBACK_RESULT_BUSY, Note: note,
 	})))
+	do("cancel", second(cb.Cancel(c, &pb.CallbackServiceCancelRequest{RequestId: "ca", CallbackId: id, Reason: "now at " + canary})))
+	do("set state", second(ag.SetState(c, &pb.SetStateRequest{
+		RequestId: "st", AgentId: "anna", State: pb.AgentState_AGENT_STATE_NOT_READY, Reason: "calling " + canary,
+	})))
 	follow := false
 	events, err := sup.StreamEvents(c, &pb.StreamEventsRequest{Follow: &follow})
 	do("events", err)

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"greenlane/internal/discreet"
 )
 
 // ActionLoginRefused is a login that was refused.
@@ -17,8 +19,16 @@ type Refusal struct {
 }
 
 // refusalKinds bounds how many kinds of refusals are kept apart within a minute:
-// whoever tries from many addresses must not fill memory or the disk.
+// whoever tries from many addresses must not fill memory or the disk. Those with a
+// name and those without have as many each: a stranger must not hide what somebody
+// known was refused.
 const refusalKinds = 200
+
+// The reasons of the records that count what is beyond refusalKinds.
+const (
+	otherRefusals      = "others"
+	otherNamedRefusals = "others with a name"
+)
 
 // refusalEvery is how often refusals of one kind are written.
 const refusalEvery = time.Minute
@@ -32,8 +42,13 @@ type Refusals struct {
 	ended chan struct{}
 	wake  chan struct{}
 
-	mu     sync.Mutex
-	fresh  []Refusal       // to be written now
+	mu             sync.Mutex
+	fresh          []Refusal // to be written now
+	named, unnamed kinds
+}
+
+// kinds are the refusals of a minute.
+type kinds struct {
 	counts map[Refusal]int // since the last time they were written; 0: just written
 	others int             // those beyond refusalKinds
 }
@@ -42,7 +57,7 @@ type Refusals struct {
 func NewRefusals(log *Log) *Refusals {
 	r := &Refusals{
 		log: log, stop: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
-		counts: map[Refusal]int{},
+		named: kinds{counts: map[Refusal]int{}}, unnamed: kinds{counts: map[Refusal]int{}},
 	}
 	go r.run()
 	return r
@@ -52,14 +67,18 @@ func NewRefusals(log *Log) *Refusals {
 func (r *Refusals) Refused(one Refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n, known := r.counts[one]
+	k := &r.unnamed
+	if one.Name != "" {
+		k = &r.named
+	}
+	n, known := k.counts[one]
 	switch {
 	case known:
-		r.counts[one] = n + 1
-	case len(r.counts) >= refusalKinds:
-		r.others++
+		k.counts[one] = n + 1
+	case len(k.counts) >= refusalKinds:
+		k.others++
 	default:
-		r.counts[one] = 0
+		k.counts[one] = 0
 		r.fresh = append(r.fresh, one)
 		select {
 		case r.wake <- struct{}{}:
@@ -108,21 +127,25 @@ func (r *Refusals) take() (out []Record) {
 func (r *Refusals) sum() (out []Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for one, n := range r.counts {
+	return append(r.named.sum(otherNamedRefusals), r.unnamed.sum(otherRefusals)...)
+}
+
+func (k *kinds) sum(others string) (out []Record) {
+	for one, n := range k.counts {
 		if n > 0 {
 			out = append(out, one.record(n))
 		}
 	}
-	if r.others > 0 {
-		out = append(out, Refusal{Reason: "others"}.record(r.others))
+	if k.others > 0 {
+		out = append(out, Refusal{Reason: others}.record(k.others))
 	}
-	r.counts, r.others = map[Refusal]int{}, 0
+	k.counts, k.others = map[Refusal]int{}, 0
 	return out
 }
 
 func (one Refusal) record(n int) Record {
 	return Record{
-		Action: ActionLoginRefused, Who: &Who{Name: one.Name, Peer: one.Host},
+		Action: ActionLoginRefused, Who: &Who{Name: discreet.Text(one.Name), Peer: one.Host},
 		Detail: map[string]string{"reason": one.Reason, "times": strconv.Itoa(n)},
 	}
 }

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"fmt"
+	"maps"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,4 +42,40 @@ func TestRefusedLoginsShareRecords(t *testing.T) {
 		t.Errorf("%d records: %v", len(got), times)
 	}
 	sound(t, dir, Verification{})
+}
+
+// TestStrangersHideNobody: however many refusals nobody known stands behind, and
+// however many somebody known causes, those of the others are told.
+func TestStrangersHideNobody(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) { // no minute ends in between
+		l, err := Open(Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := NewRefusals(l)
+		for i := range 3 * refusalKinds {
+			r.Refused(Refusal{Reason: "invalid", Host: fmt.Sprint("a", i)})
+		}
+		for range 20 {
+			r.Refused(Refusal{Reason: "denied", Name: "7001", Host: "192.0.2.1"})
+		}
+		for i := range 2 * refusalKinds {
+			r.Refused(Refusal{Reason: "denied", Name: "13800138222", Host: fmt.Sprint("b", i)})
+		}
+		r.Close()
+		closeLog(t, l)
+	})
+	times := map[string]int{}
+	for _, e := range entries(t, dir, Filter{Action: ActionLoginRefused}) {
+		n, _ := strconv.Atoi(e.Detail["times"])
+		times[e.Detail["reason"]+" "+e.Who.Name] += n
+	}
+	want := map[string]int{
+		"invalid ": refusalKinds, "others ": 2 * refusalKinds, "denied 7001": 20,
+		"denied *******8222": refusalKinds - 1, "others with a name ": refusalKinds + 1,
+	}
+	if !maps.Equal(times, want) {
+		t.Errorf("recorded %v, want %v", times, want)
+	}
 }

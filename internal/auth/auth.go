@@ -73,8 +73,8 @@ const (
 type Refusal struct {
 	Reason Reason
 	Detail string
-	// Name is the name that the certificate or the token bears; empty when it is
-	// not even known who says so.
+	// Name is the name that the certificate or the token bears; empty unless
+	// somebody known vouched for it.
 	Name string
 }
 
@@ -123,7 +123,7 @@ func Open(opts Options) (*Authority, error) {
 		if opts.ClientCRL != "" {
 			files = append(files, opts.ClientCRL)
 		}
-		a.clients, err = open("tls: authorities of clients", files, readClients)
+		a.clients, err = open("tls: authorities of clients", files, (&clientReader{log: a.log}).read)
 		faults = append(faults, err)
 		a.certs, err = newCertificates(opts.TrustDomain, opts.Subjects)
 		faults = append(faults, err)

@@ -22,7 +22,7 @@ const DefaultSite = "main"
 type Subject struct {
 	CN, DNS, URI string
 	// Name is the identity's; empty: what the * stood for, or else the name that
-	// matched. identity.AnyName lets it act under every name.
+	// matched. identity.AnyName lets it act under every name, and nothing else does.
 	Name  string
 	Roles identity.Role
 	Sites []string // empty: DefaultSite
@@ -40,26 +40,29 @@ func (s *Subject) pattern() (kind, pattern string) {
 	}
 }
 
-func (s *Subject) check() error {
+// check returns every fault.
+func (s *Subject) check() (faults []error) {
 	given := 0
 	for _, p := range []string{s.CN, s.DNS, s.URI} {
 		if p != "" {
 			given++
 		}
+		if strings.Count(p, "*") > 1 {
+			faults = append(faults, fmt.Errorf("%q: one * is allowed", p))
+		}
 	}
-	_, pattern := s.pattern()
-	switch {
-	case given != 1:
-		return errors.New("one of cn, dns and uri must be given")
-	case strings.Count(pattern, "*") > 1:
-		return fmt.Errorf("%q: one * is allowed", pattern)
-	case s.Roles == 0:
-		return errors.New("roles: at least one must be given")
+	if given != 1 {
+		faults = append(faults, errors.New("one of cn, dns and uri must be given"))
 	}
-	return nil
+	if s.Roles == 0 {
+		faults = append(faults, errors.New("roles: at least one must be given"))
+	}
+	return faults
 }
 
-// match reports whether a certificate bears the name, and what the * stood for.
+// match reports whether a certificate bears the name, and what the * stood for. A
+// name with a * of its own, as that of a wildcard certificate, matches nothing: it
+// must not become AnyName.
 func (s *Subject) match(cert *x509.Certificate) (name string, ok bool) {
 	kind, pattern := s.pattern()
 	var names []string
@@ -76,6 +79,7 @@ func (s *Subject) match(cert *x509.Certificate) (name string, ok bool) {
 	before, after, wild := strings.Cut(pattern, "*")
 	for _, name := range names {
 		switch {
+		case strings.Contains(name, identity.AnyName):
 		case !wild && name == pattern:
 			return name, true
 		case wild && len(name) > len(before)+len(after) && strings.HasPrefix(name, before) && strings.HasSuffix(name, after):
@@ -109,7 +113,7 @@ func newCertificates(trust string, subjects []Subject) (*certificates, error) {
 		faults = append(faults, errors.New("auth.certificates: tls.client_ca needs trust_domain or subjects, or no certificate would have a role"))
 	}
 	for i := range subjects {
-		if err := subjects[i].check(); err != nil {
+		for _, err := range subjects[i].check() {
 			faults = append(faults, fmt.Errorf("auth.certificates.subjects[%d]: %w", i, err))
 		}
 	}

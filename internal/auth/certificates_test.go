@@ -3,8 +3,10 @@ package auth
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +29,7 @@ func TestNamesOfCertificates(t *testing.T) {
 		{URI: "https://example.org/jobs/*", Name: "job", Roles: identity.BackOffice, Sites: []string{"*"}},
 		{CN: "boss", Roles: identity.Supervisor | identity.Metrics},
 		{CN: "gateway", Name: identity.AnyName, Roles: identity.Agent},
+		{CN: "anybody-*", Name: identity.AnyName, Roles: identity.Agent},
 	}))(t)
 	cn := func(name string) x509.Certificate { return x509.Certificate{Subject: pkix.Name{CommonName: name}} }
 	spiffe := func(texts ...string) x509.Certificate { return x509.Certificate{URIs: uris(t, texts...)} }
@@ -55,6 +58,13 @@ func TestNamesOfCertificates(t *testing.T) {
 		{"a star for nothing", cn("pbx-"), "", 0, nil},
 		{"cn", cn("boss"), "boss", identity.Supervisor | identity.Metrics, []string{"main"}},
 		{"cn of a gateway", cn("gateway"), "*", identity.Agent, []string{"main"}},
+		{"cn of some gateway", cn("anybody-1"), "*", identity.Agent, []string{"main"}},
+		{"a wildcard's cn", cn("pbx-*"), "", 0, nil},
+		{"a star within a cn", cn("pbx-7*"), "", 0, nil},
+		{"a wildcard's cn of a rule with a name", cn("anybody-*"), "", 0, nil},
+		{"a wildcard's dns", x509.Certificate{DNSNames: []string{"*.phones.example.org"}}, "", 0, nil},
+		{"a wildcard's dns beside another", x509.Certificate{DNSNames: []string{"*.phones.example.org", "7002.phones.example.org"}}, "7002", identity.Agent, []string{"main"}},
+		{"a star within a uri", spiffe("https://example.org/jobs/*"), "", 0, nil},
 		{"dns", x509.Certificate{DNSNames: []string{"x", "7002.phones.example.org"}}, "7002", identity.Agent, []string{"main"}},
 		{"uri", spiffe("https://example.org/jobs/night"), "job", identity.BackOffice, []string{"*"}},
 		{"nobody", cn("stranger"), "", 0, nil},
@@ -109,5 +119,39 @@ func TestWhichCertificatesAreGood(t *testing.T) {
 	}
 	if _, err := b.auth.Prove(Proof{}); reasonOf(err) != ReasonNone {
 		t.Errorf("nothing: %v", err)
+	}
+}
+
+// TestOnlyAProvedNameIsTold: anybody can write any name into a certificate of their
+// own, and what is told of a refusal is kept for ever.
+func TestOnlyAProvedNameIsTold(t *testing.T) {
+	b := newBench(t, nil)
+	stranger := must(pki.NewCA("8613800138111", b.now.Add(-2*time.Hour), 24*time.Hour))(t)
+	issue := func(ca *pki.CA, until time.Duration) *x509.Certificate {
+		return must(ca.Client(b.now.Add(-time.Hour), b.now.Add(until), "example.org", identity.Agent, "call-13800138222", "main"))(t).X509
+	}
+	revoked := issue(b.ca, time.Hour)
+	b.write("crl.pem", must(b.ca.CRL(nil, b.now, b.now.Add(time.Hour), revoked))(t))
+	b.looks()
+	for what, x := range map[string]struct {
+		chain  []*x509.Certificate
+		reason Reason
+		named  bool
+	}{
+		"a stranger's":         {[]*x509.Certificate{issue(stranger, time.Hour), stranger.Cert}, ReasonInvalid, false},
+		"signed by itself":     {[]*x509.Certificate{stranger.Cert}, ReasonInvalid, false},
+		"a stranger's expired": {[]*x509.Certificate{issue(stranger, -time.Minute), stranger.Cert}, ReasonExpired, false},
+		"expired":              {[]*x509.Certificate{issue(b.ca, -time.Minute)}, ReasonExpired, true},
+		"revoked":              {[]*x509.Certificate{revoked}, ReasonRevoked, true},
+	} {
+		_, err := b.auth.Prove(Proof{Chain: x.chain})
+		var refusal *Refusal
+		if !errors.As(err, &refusal) || refusal.Reason != x.reason {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if named := refusal.Name == "CN=call-13800138222"; named != x.named || !named && refusal.Name != "" || strings.Contains(refusal.Detail, "138001") {
+			t.Errorf("%s: %+v", what, refusal)
+		}
 	}
 }

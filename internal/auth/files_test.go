@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"os"
@@ -195,6 +197,66 @@ func TestRevocationAndItsEnd(t *testing.T) {
 	b.now = b.now.Add(time.Minute)
 	if _, err := b.auth.Prove(Proof{Chain: chain}); err != nil {
 		t.Errorf("with an old list: %v", err)
+	}
+}
+
+// TestAnAuthorityIsTakenBack: one that is left out of client_ca is trusted no more,
+// though its list is still there, with the same subject as another's. Those that
+// stay keep their lists.
+func TestAnAuthorityIsTakenBack(t *testing.T) {
+	b := newBench(t, nil)
+	gone := must(pki.NewCA("ca", b.now, 24*time.Hour))(t)
+	issue := func(ca *pki.CA, name string) []*x509.Certificate {
+		p := must(ca.Client(b.now.Add(-time.Minute), b.now.Add(time.Hour), "example.org", identity.Agent, name, "main"))(t)
+		return []*x509.Certificate{p.X509}
+	}
+	join := func(texts ...[]byte) []byte { return bytes.Join(texts, nil) }
+	crl := func(ca *pki.CA, out ...*x509.Certificate) []byte {
+		return must(ca.CRL(nil, b.now, b.now.Add(time.Hour), out...))(t)
+	}
+	stays, revoked, of := issue(b.ca, "7001"), issue(b.ca, "7002"), issue(gone, "7003")
+	prove := func(when string, chain []*x509.Certificate, want Reason) {
+		t.Helper()
+		if _, err := b.auth.Prove(Proof{Chain: chain}); reasonOf(err) != want {
+			t.Errorf("%s: %v, want %q", when, err, want)
+		}
+	}
+	b.write("ca.crt", join(must(b.ca.PEM())(t).Cert, must(gone.PEM())(t).Cert))
+	b.write("crl.pem", join(crl(gone), crl(b.ca, revoked...)))
+	b.looks()
+	prove("with both", of, "")
+	prove("with both", revoked, ReasonRevoked)
+	changed := b.auth.Changed()
+	b.write("ca.crt", must(b.ca.PEM())(t).Cert)
+	b.looks()
+	select {
+	case <-changed:
+	default:
+		t.Error("no change was told")
+	}
+	prove("with one", of, ReasonInvalid)
+	prove("with one", stays, "")
+	prove("with one", revoked, ReasonRevoked)
+	if n := strings.Count(b.log.String(), "passed over"); n != 1 || b.auth.Counts().Failures.Load() != 0 {
+		t.Errorf("%d warnings, %d failures:\n%s", n, b.auth.Counts().Failures.Load(), b.log.String())
+	}
+	b.auth = must(Open(b.auth.opts))(t) // and so after a restart
+	prove("after a restart", of, ReasonInvalid)
+	prove("after a restart", revoked, ReasonRevoked)
+}
+
+// TestAListThatWasChangedIsNoStrangers: whose issuer is there must be signed by it.
+func TestAListThatWasChangedIsNoStrangers(t *testing.T) {
+	b := newBench(t, nil)
+	block, _ := pem.Decode(must(b.ca.CRL(nil, b.now, b.now.Add(time.Hour)))(t))
+	block.Bytes[len(block.Bytes)-1] ^= 1
+	b.write("crl.pem", pem.EncodeToMemory(block))
+	if _, err := Open(b.auth.opts); err == nil || !strings.Contains(err.Error(), "not signed by that authority") {
+		t.Errorf("opened with it: %v", err)
+	}
+	b.looks()
+	if b.auth.Counts().Failures.Load() != 1 {
+		t.Errorf("it was taken:\n%s", b.log.String())
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -31,6 +33,7 @@ func readServer(texts [][]byte) (*serverFiles, error) {
 type clientFiles struct {
 	roots    *x509.CertPool
 	revoked  map[serial]struct{}
+	listed   map[string]struct{} // the authorities that have a list, by issuerOf
 	ends     time.Time
 	listsEnd time.Time
 }
@@ -38,12 +41,24 @@ type clientFiles struct {
 // serial names a certificate by its issuer and number.
 type serial struct{ issuer, number string }
 
-func readClients(texts [][]byte) (*clientFiles, error) {
+// issuerOf names an authority by its subject and key.
+func issuerOf(ca *x509.Certificate) string {
+	return string(ca.RawSubject) + string(ca.RawSubjectPublicKeyInfo)
+}
+
+// clientReader reads the files of clients' authorities, and remembers what it read
+// last.
+type clientReader struct {
+	log  *slog.Logger
+	last *clientFiles // nil: nothing yet
+}
+
+func (r *clientReader) read(texts [][]byte) (*clientFiles, error) {
 	cas, err := certificatesOf(texts[0])
 	if err != nil {
 		return nil, fmt.Errorf("tls.client_ca: %w", err)
 	}
-	c := &clientFiles{roots: x509.NewCertPool(), revoked: map[serial]struct{}{}}
+	c := &clientFiles{roots: x509.NewCertPool(), revoked: map[serial]struct{}{}, listed: map[string]struct{}{}}
 	for _, ca := range cas {
 		if !ca.IsCA {
 			return nil, fmt.Errorf("tls.client_ca: %q is the certificate of no authority", ca.Subject)
@@ -51,29 +66,62 @@ func readClients(texts [][]byte) (*clientFiles, error) {
 		c.roots.AddCert(ca)
 		c.ends = earlier(c.ends, ca.NotAfter)
 	}
-	if len(texts) == 1 {
-		return c, nil
-	}
-	lists, err := listsOf(texts[1])
-	if err != nil {
-		return nil, fmt.Errorf("tls.client_crl: %w", err)
-	}
-	for _, list := range lists {
-		if err := c.take(list, cas); err != nil {
+	if len(texts) > 1 {
+		if err := r.readLists(c, texts[1], cas); err != nil {
 			return nil, fmt.Errorf("tls.client_crl: %w", err)
 		}
 	}
+	r.last = c
 	return c, nil
 }
 
-// take adds what a list revokes, when one of the authorities signed it.
-func (c *clientFiles) take(list *x509.RevocationList, cas []*x509.Certificate) error {
-	var err error
+// readLists takes the lists of present authorities. Those of others are passed over:
+// an authority must lose its trust also while its list is still there. But where one
+// that had a list has none now, and a stranger's is there instead, it is the list
+// that is the wrong one.
+func (r *clientReader) readLists(c *clientFiles, text []byte, cas []*x509.Certificate) error {
+	lists, err := listsOf(text)
+	if err != nil {
+		return err
+	}
+	var strange []string
+	for _, list := range lists {
+		known, err := c.take(list, cas)
+		if err != nil {
+			return err
+		}
+		if !known {
+			strange = append(strange, list.Issuer.String())
+		}
+	}
+	if len(strange) == 0 {
+		return nil
+	}
+	for _, ca := range cas {
+		name := issuerOf(ca)
+		if _, now := c.listed[name]; now || r.last == nil {
+			continue
+		}
+		if _, before := r.last.listed[name]; before {
+			return fmt.Errorf("the list of %q is not signed by an authority of clients, and that of %q is gone", strange[0], ca.Subject)
+		}
+	}
+	r.log.Warn("revocation lists are passed over: their issuers are none of tls.client_ca", "issuers", strings.Join(strange, "; "))
+	return nil
+}
+
+// take adds what a list revokes, when one of the authorities signed it, and reports
+// whether any did. It is an error when one should have and did not: two authorities
+// may share a subject, but not the id of their key.
+func (c *clientFiles) take(list *x509.RevocationList, cas []*x509.Certificate) (known bool, err error) {
 	for _, ca := range cas {
 		if !bytes.Equal(ca.RawSubject, list.RawIssuer) {
 			continue
 		}
-		if err = list.CheckSignatureFrom(ca); err != nil {
+		if wrong := list.CheckSignatureFrom(ca); wrong != nil {
+			if len(ca.SubjectKeyId) == 0 || len(list.AuthorityKeyId) == 0 || bytes.Equal(ca.SubjectKeyId, list.AuthorityKeyId) {
+				err = fmt.Errorf("the list of %q is not signed by that authority: %w", list.Issuer, wrong)
+			}
 			continue
 		}
 		for i := range list.RevokedCertificateEntries {
@@ -82,12 +130,10 @@ func (c *clientFiles) take(list *x509.RevocationList, cas []*x509.Certificate) e
 		if !list.NextUpdate.IsZero() {
 			c.listsEnd = earlier(c.listsEnd, list.NextUpdate)
 		}
-		return nil
+		c.listed[issuerOf(ca)] = struct{}{}
+		return true, nil
 	}
-	if err == nil {
-		err = errors.New("none of tls.client_ca")
-	}
-	return fmt.Errorf("the list of %q is not signed by an authority of clients: %w", list.Issuer, err)
+	return false, err
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -154,32 +200,39 @@ func listsOf(text []byte) ([]*x509.RevocationList, error) {
 	return out, nil
 }
 
-// verify checks that an authority of clients vouches for a certificate now.
+// verify checks that an authority of clients vouches for a certificate now. Only the
+// refusal of one that an authority has vouched for bears its name: anybody can make a
+// certificate with any text in it.
 func (c *clientFiles) verify(chain []*x509.Certificate, now time.Time) *Refusal {
 	leaf := chain[0]
-	refuse := func(reason Reason, detail string) *Refusal {
-		return &Refusal{Reason: reason, Detail: detail, Name: leaf.Subject.String()}
+	opts := x509.VerifyOptions{
+		Roots: c.roots, Intermediates: x509.NewCertPool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	between := x509.NewCertPool()
 	for _, cert := range chain[1:] {
-		between.AddCert(cert)
+		opts.Intermediates.AddCert(cert)
 	}
-	found, err := leaf.Verify(x509.VerifyOptions{
-		Roots: c.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
+	found, err := leaf.Verify(opts)
 	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && now.After(leaf.NotAfter):
-		return refuse(ReasonExpired, "the certificate has expired")
+		refusal := &Refusal{Reason: ReasonExpired, Detail: "the certificate has expired"}
+		opts.CurrentTime = leaf.NotAfter
+		if _, err := leaf.Verify(opts); err == nil {
+			refusal.Name = leaf.Subject.String()
+		}
+		return refusal
+	case errors.As(err, &unknown): // not its text, which may quote a stranger's certificate
+		return &Refusal{Reason: ReasonInvalid, Detail: "the certificate is not good: no authority of clients has signed it"}
 	case err != nil:
-		return refuse(ReasonInvalid, "the certificate is not good: "+err.Error())
+		return &Refusal{Reason: ReasonInvalid, Detail: "the certificate is not good: " + err.Error()}
 	}
 	for _, way := range found {
 		if !c.revokes(way) {
 			return nil
 		}
 	}
-	return refuse(ReasonRevoked, "the certificate is revoked")
+	return &Refusal{Reason: ReasonRevoked, Detail: "the certificate is revoked", Name: leaf.Subject.String()}
 }
 
 // revokes reports whether any certificate of a chain, but for its root, is revoked.

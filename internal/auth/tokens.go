@@ -213,9 +213,14 @@ func (t *tokens) read(token string, by *keys) (*believed, *Refusal) {
 	case !claims.Audience.Contains(t.opts.Audience):
 		return nil, badToken("its aud is another")
 	}
-	name, _ := claimOf(all, t.opts.NameClaim).(string)
+	said, _ := claimOf(all, t.opts.NameClaim)
+	name, _ := said.(string)
 	if !sound(name) {
 		return nil, badToken("its %s is no name: 1 to 128 bytes without control characters are allowed", t.opts.NameClaim)
+	}
+	if name == identity.AnyName && claims.Subject != identity.AnyName {
+		// Who makes tokens sets sub; other claims are often their bearer's own choice.
+		return nil, badToken("its %s is %s, and its sub is not", t.opts.NameClaim, identity.AnyName)
 	}
 	b := &believed{by: by, known: Known{Until: claims.Expiry.Time().Add(t.opts.Leeway)}, id: claims.ID, subject: claims.Subject}
 	if claims.IssuedAt != nil {
@@ -224,10 +229,15 @@ func (t *tokens) read(token string, by *keys) (*believed, *Refusal) {
 	if claims.NotBefore != nil {
 		b.from = claims.NotBefore.Time().Add(-t.opts.Leeway)
 	}
-	b.known.Identity = identity.Identity{
-		Name: name, Sites: sitesOr(listOf(claimOf(all, t.opts.SitesClaim))), By: identity.ByToken,
+	b.known.Identity = identity.Identity{Name: name, Sites: []string{DefaultSite}, By: identity.ByToken}
+	if said, ok := claimOf(all, t.opts.SitesClaim); ok {
+		// Who takes the last site away must not give the default by it.
+		if b.known.Sites = listOf(said); len(b.known.Sites) == 0 || !onlyWords(said) {
+			return nil, badToken("its %s are no list of words with at least one", t.opts.SitesClaim)
+		}
 	}
-	for _, word := range listOf(claimOf(all, t.opts.RolesClaim)) {
+	said, _ = claimOf(all, t.opts.RolesClaim)
+	for _, word := range listOf(said) {
 		role, _ := identity.ParseRole(word) // what others mean by their roles is not ours to judge
 		b.known.Roles |= role
 	}
@@ -254,16 +264,23 @@ func (k *keys) find(h *jose.Header) (any, *Refusal) {
 	return key.Key, nil
 }
 
-// claimOf finds a claim by its name, or by names joined with dots.
-func claimOf(claims map[string]any, path string) any {
+// claimOf finds a claim by its name, or by names joined with dots, and reports
+// whether it is there.
+func claimOf(claims map[string]any, path string) (any, bool) {
 	if v, ok := claims[path]; ok {
-		return v
+		return v, true
 	}
 	head, rest, deeper := strings.Cut(path, ".")
 	if within, ok := claims[head].(map[string]any); ok && deeper {
 		return claimOf(within, rest)
 	}
-	return nil
+	return nil, false
+}
+
+// onlyWords reports whether a claim that is a list has nothing but words in it.
+func onlyWords(claim any) bool {
+	list, _ := claim.([]any)
+	return len(list) == len(listOf(list))
 }
 
 // listOf reads a claim of words: a list, or a text with spaces between them as

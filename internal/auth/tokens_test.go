@@ -159,6 +159,59 @@ func TestClaimsMayStandWithinOthers(t *testing.T) {
 	}
 }
 
+// TestSitesOfATokenAreWhatItSays: only a token without the claim is for the default.
+func TestSitesOfATokenAreWhatItSays(t *testing.T) {
+	for _, claim := range []string{"sites", "greenlane.sites"} {
+		b := newBench(t, func(o *Options) { o.Tokens.SitesClaim = claim })
+		var key jose.JSONWebKey
+		if err := json.Unmarshal(must(b.key.JSON())(t), &key); err != nil {
+			t.Fatal(err)
+		}
+		for said, want := range map[string]string{
+			``: "main", `["east"]`: "east", `"east west"`: "east west", `["east","*"]`: "east *",
+			`[]`: "", `""`: "", `" "`: "", `null`: "", `[null]`: "", `[1]`: "", `["east",1]`: "", `["east",""]`: "", `[["east"]]`: "",
+			`{"main":1}`: "", `{}`: "", `1`: "", `true`: "",
+		} {
+			claims := map[string]any{"iss": pki.Issuer, "aud": pki.Audience, "exp": b.now.Add(time.Hour).Unix(), "roles": "agent", "sub": "7001"}
+			if said != "" {
+				claims["sites"] = json.RawMessage(said)
+				claims["greenlane"] = map[string]any{"sites": json.RawMessage(said)}
+			}
+			known, err := b.auth.Prove(Proof{Bearer: forge(t, jose.ES256, key, nil, claims)})
+			if strings.Join(known.Sites, " ") != want || (err == nil) != (want != "") || err != nil && !strings.Contains(err.Error(), claim) {
+				t.Errorf("%s: %s: it is for %q, %v", claim, said, known.Sites, err)
+			}
+		}
+	}
+}
+
+// TestEveryNameIsNobodysChoice: who makes tokens sets sub, and people often choose
+// the name that they are shown by.
+func TestEveryNameIsNobodysChoice(t *testing.T) {
+	for _, x := range []struct {
+		claim, sub, shown, name string
+	}{
+		{"sub", "*", "anna", "*"},
+		{"preferred_username", "anna", "*", ""},
+		{"preferred_username", "", "*", ""},
+		{"preferred_username", "*", "*", "*"},
+		{"preferred_username", "*", "anna", "anna"},
+	} {
+		b := newBench(t, func(o *Options) { o.Tokens.NameClaim = x.claim })
+		var key jose.JSONWebKey
+		if err := json.Unmarshal(must(b.key.JSON())(t), &key); err != nil {
+			t.Fatal(err)
+		}
+		token := forge(t, jose.ES256, key, nil, map[string]any{
+			"iss": pki.Issuer, "aud": pki.Audience, "exp": b.now.Add(time.Hour).Unix(), "roles": "agent", "sub": x.sub, "preferred_username": x.shown,
+		})
+		known, err := b.auth.Prove(Proof{Bearer: token})
+		if known.Name != x.name || (err == nil) != (x.name != "") {
+			t.Errorf("%+v: it is %q, %v", x, known.Name, err)
+		}
+	}
+}
+
 func TestAKeyThatIsGoneIsBelievedNoMore(t *testing.T) {
 	b := newBench(t, nil)
 	token := must(b.key.Sign(pki.Token{Name: "7001", Roles: identity.Agent, Until: b.now.Add(time.Hour)}))(t)

@@ -23,8 +23,9 @@ func agentCommand() *cobra.Command {
   greenlane agent next 1001 && greenlane agent accept 1001
   greenlane agent complete 1001
 
-An agent is available only while 'next' waits and 5 s longer. Who is away for 60 s
-becomes not ready with reason "lost", and ready again with the next 'next'.`,
+An agent is available only while 'next' waits. Who does not ask for the next one within
+the daemon's poll_grace (5 s) becomes not ready with reason "lost", and ready again with
+the next 'next'.`,
 		signInCommand(), nextCommand(), acceptCommand(), declineCommand(), completeCommand(),
 		stateCommand(pb.AgentState_AGENT_STATE_READY), stateCommand(pb.AgentState_AGENT_STATE_NOT_READY),
 		signOutCommand(), agentShowCommand())
@@ -191,7 +192,7 @@ func (s *session) offerOf(ctx context.Context, args []string) (string, error) {
 func completeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "complete AGENT [CALL]",
-		Short: "End the call that the agent talks on, or its wrap-up",
+		Short: "End the call that the agent talks on",
 		Args:  cobra.RangeArgs(1, 2),
 	}
 	return leaf(cmd, true, func(ctx context.Context, s *session, args []string) error {
@@ -216,6 +217,9 @@ func (s *session) talkOf(ctx context.Context, args []string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
+	case a.GetState() == pb.AgentState_AGENT_STATE_WRAP_UP:
+		return "", status.Errorf(codes.FailedPrecondition, "agent %q is in wrap-up, and the call is over; end the wrap-up: greenlane agent ready %s",
+			a.GetAgentId(), a.GetAgentId())
 	case a.GetState() != pb.AgentState_AGENT_STATE_TALKING:
 		return "", status.Errorf(codes.FailedPrecondition, "agent %q is %s and talks on no call", a.GetAgentId(), word(a.GetState()))
 	case a.GetCallId() == "":

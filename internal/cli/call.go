@@ -245,7 +245,7 @@ func explainCommand() *cobra.Command {
 			fmt.Fprintln(s.out, printable(reason))
 		}
 		fmt.Fprintln(s.out)
-		t := table{head: []string{"AT", "EVENT", "AGENT", "QUEUE", "TIER", "REASON", "WAITED"}}
+		t := table{head: []string{s.now.Format("AT (-07:00)"), "EVENT", "AGENT", "QUEUE", "TIER", "REASON", "WAITED"}}
 		for _, ev := range res.GetEvents() {
 			t.add(cell{text: s.clock(ev.GetAt())}, cell{text: word(ev.GetType())}, cell{text: ev.GetAgentId()}, cell{text: ev.GetQueue()},
 				tierCell(ev.GetTier(), false), cell{text: strings.TrimSpace(ev.GetReason() + " " + ev.GetWhy())}, cell{text: seconds(ev.GetWait())})

@@ -177,7 +177,7 @@ func claimCommand() *cobra.Command {
 		Short: "Take a callback to make it now; claiming again extends the claim",
 		Args:  cobra.ExactArgs(1),
 	}
-	cmd.Flags().StringVar(&who, "as", "", "`name` of who makes it, such as an agent's id (required)")
+	cmd.Flags().StringVar(&who, "as", "", "`name` of who makes it, such as an agent's id; your own, where the daemon asks who you are (required)")
 	return leaf(cmd, true, func(ctx context.Context, s *session, args []string) error {
 		if who == "" {
 			return usagef("--as: say who makes the callback")
@@ -198,7 +198,7 @@ func reportCommand() *cobra.Command {
 		Example: "  greenlane callbacks report cb-7 --as 1001 --result no-answer --note 'voice mail'",
 		Args:    cobra.ExactArgs(1),
 	}
-	cmd.Flags().StringVar(&who, "as", "", "`name` of who claimed it or accepted it (required)")
+	cmd.Flags().StringVar(&who, "as", "", "`name` of who claimed it or accepted it, as for claim (required)")
 	cmd.Flags().StringVar(&result, "result", "", "what came of it: "+strings.Join(words(pb.CallbackResult(0)), ", ")+" (required)")
 	cmd.Flags().StringVar(&note, "note", "", "`text` for the record")
 	complete(cmd, "result", words(pb.CallbackResult(0))...)

@@ -53,8 +53,12 @@ func TestAgentAtWork(t *testing.T) {
 	if got := g.object("agent", "complete", "1001"); at(got, "call", "state") != "CALL_STATE_COMPLETED" || at(got, "agent", "state") != "AGENT_STATE_WRAP_UP" {
 		t.Errorf("after completing: %v", got)
 	}
-	g.fails(ExitRefused, "talks on no call", "agent", "complete", "1001")
+	if got := g.object("agent", "complete", "1001", "c2"); at(got, "agent", "state") != "AGENT_STATE_WRAP_UP" {
+		t.Errorf("completing an ended call ended the wrap-up: %v", got)
+	}
+	g.fails(ExitRefused, "greenlane agent ready 1001", "agent", "complete", "1001")
 	g.must("agent", "ready", "1001")
+	g.fails(ExitRefused, "talks on no call", "agent", "complete", "1001")
 	g.must("agent", "sign-out", "1001")
 	if out := g.must("agent", "show"); strings.Contains(out, "1001") {
 		t.Errorf("who signed out is listed:\n%s", out)
@@ -81,7 +85,8 @@ func TestCalls(t *testing.T) {
 	if out := g.must("call", "show", "c1"); !strings.Contains(out, "attr lang") || !strings.Contains(out, "full") {
 		t.Errorf("the call is shown as\n%s", out)
 	}
-	if out := g.must("call", "explain", "c1", "--mask"); !strings.Contains(out, "number 1 of its queue") || !strings.Contains(out, "call-joined") {
+	if out := g.must("call", "explain", "c1", "--mask"); !strings.Contains(out, "number 1 of its queue") || !strings.Contains(out, "call-joined") ||
+		!strings.Contains(out, "Asia/Shanghai (+08:00)") || !strings.Contains(out, "AT ("+time.Now().Format("-07:00")+")") {
 		t.Errorf("the explanation is\n%s", out)
 	}
 	g.must("call", "abandon", "c1")

@@ -16,10 +16,27 @@ import (
 	"greenlane/internal/load"
 )
 
+// Where says which daemon and site a command works with.
+type Where struct{ addr, site string }
+
+// Register adds --addr and --site to a command.
+func (w *Where) Register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&w.addr, "addr", defaultAddr, "`host:port` of the daemon's gRPC API; else GREENLANE_ADDR")
+	fl.StringVar(&w.site, "site", defaultSite, "`name` of the site; else GREENLANE_SITE")
+}
+
+// Get returns both: each from the command line, else from the environment, else
+// the default.
+func (w *Where) Get(cmd *cobra.Command) (addr, site string) {
+	return orEnv(cmd, "addr", w.addr, "GREENLANE_ADDR"), orEnv(cmd, "site", w.site, "GREENLANE_SITE")
+}
+
 // flags are the ones that every command has.
 type flags struct {
-	addr, site, output, requestID string
-	timeout                       time.Duration
+	Where
+	output, requestID string
+	timeout           time.Duration
 }
 
 const (
@@ -29,9 +46,8 @@ const (
 )
 
 func (f *flags) register(cmd *cobra.Command, changes bool) {
+	f.Where.Register(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.addr, "addr", defaultAddr, "`host:port` of the daemon's gRPC API; else GREENLANE_ADDR")
-	fl.StringVar(&f.site, "site", defaultSite, "`name` of the site; else GREENLANE_SITE")
 	f.output = "table"
 	if fl.Lookup("format") == nil { // else the command has forms of its own
 		fl.StringVar(&f.output, "output", f.output, "table or json")
@@ -46,10 +62,11 @@ func (f *flags) register(cmd *cobra.Command, changes bool) {
 // session is one run of a command: a connection, and where its output goes.
 type session struct {
 	flags
-	conn     *grpc.ClientConn
-	out, err io.Writer
-	style    style
-	now      time.Time // when the command began, for times that are shown
+	conn      *grpc.ClientConn
+	out, err  io.Writer
+	style     style
+	now       time.Time // when the command began, for times that are shown
+	siteNamed bool      // by the command line or the environment
 }
 
 func (f *flags) open(cmd *cobra.Command) (*session, error) {
@@ -60,8 +77,8 @@ func (f *flags) open(cmd *cobra.Command) (*session, error) {
 		return nil, usagef("--timeout: %v must be above 0", f.timeout)
 	}
 	s := &session{flags: *f, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), now: time.Now()}
-	s.addr = orEnv(cmd, "addr", s.addr, "GREENLANE_ADDR")
-	s.site = orEnv(cmd, "site", s.site, "GREENLANE_SITE")
+	s.addr, s.site = f.Get(cmd)
+	s.siteNamed = cmd.Flags().Changed("site") || os.Getenv("GREENLANE_SITE") != ""
 	s.style = styleFor(s.out)
 	opts, err := dial.Options(cmd.Context(), s.addr)
 	if err != nil {

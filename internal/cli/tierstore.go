@@ -30,7 +30,8 @@ func (t *Target) JSON() (bool, error) {
 
 // Site is the site of the flags or of the environment.
 func (t *Target) Site(cmd *cobra.Command) string {
-	return orEnv(cmd, "site", t.f.site, "GREENLANE_SITE")
+	_, site := t.f.Get(cmd)
+	return site
 }
 
 // Open opens a connection to the daemon. Nothing is asked yet.

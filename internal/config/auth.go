@@ -104,8 +104,7 @@ func (c *Config) AuthOptions() auth.Options {
 	return o
 }
 
-// checkAuth returns what is wrong with tls and auth. The files are read when
-// nothing else is.
+// checkAuth returns what is wrong with tls and auth, and with their files.
 func (c *Config) checkAuth() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -133,16 +132,24 @@ func (c *Config) checkAuth() error {
 	if d := tokens.Leeway.D(); d < 0 || d > 5*time.Minute {
 		bad("auth.tokens.leeway: %v must be between 0s and 5m", tokens.Leeway)
 	}
+	opts := c.AuthOptions()
 	for i, s := range c.Auth.Certificates.Subjects {
 		for _, err := range s.check() {
 			bad("auth.certificates.subjects[%d]: %w", i, err)
 		}
+		if len(s.Roles) > 0 && opts.Subjects[i].Roles == 0 {
+			opts.Subjects[i].Roles = identity.All // unknown ones, which were told, are not none
+		}
 	}
-	if len(faults) == 0 && (t.On() || c.Asked()) {
-		_, err := auth.Open(c.AuthOptions())
-		faults = append(faults, split(err)...)
+	// What is named by halves, or twice, has been told, and is not read.
+	if t.Cert == "" || t.Key == "" {
+		opts.Cert, opts.Key = "", ""
 	}
-	return errors.Join(faults...)
+	if tokens.JWKSFile != "" && tokens.SharedKeyFile != "" {
+		opts.Tokens.JWKSFile, opts.Tokens.SharedKeyFile = "", ""
+	}
+	_, err := auth.Open(opts)
+	return errors.Join(append(faults, split(err)...)...)
 }
 
 // On reports whether any certificate gets an identity.

@@ -47,10 +47,10 @@ func (g Grading) Active() tiering.Grading {
 }
 
 func (g Grading) check() error {
-	if _, err := tiering.Preset(g.Preset); err != nil {
-		return fmt.Errorf("grading: %w", err)
-	}
 	var faults []error
+	if _, err := tiering.Preset(g.Preset); err != nil {
+		faults = append(faults, fmt.Errorf("grading: %w", err))
+	}
 	for _, err := range split(g.Scheme().Validate()) {
 		faults = append(faults, fmt.Errorf("grading: %w", err))
 	}

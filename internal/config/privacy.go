@@ -70,7 +70,10 @@ func (p Privacy) Secrets() (*seal.Keys, error) {
 	}
 	keys, err := seal.New(index, list)
 	if err != nil {
-		return nil, fmt.Errorf("privacy.keys: %w", err)
+		for _, err := range split(err) {
+			faults = append(faults, fmt.Errorf("privacy.keys: %w", err))
+		}
+		return nil, errors.Join(faults...)
 	}
 	if p.OldIndexKeyFile == "" {
 		return keys, nil

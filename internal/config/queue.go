@@ -134,8 +134,8 @@ func (h *Hours) build(zone *time.Location) (*queue.Hours, error) {
 	}
 	days := [...][]Span{h.Week.Sun, h.Week.Mon, h.Week.Tue, h.Week.Wed, h.Week.Thu, h.Week.Fri, h.Week.Sat}
 	for day, spans := range days {
-		built, err := buildSpans(spans)
-		if err != nil {
+		built, wrong := buildSpans(spans)
+		for _, err := range wrong {
 			faults = append(faults, fmt.Errorf("hours.week.%s: %w", weekdayKey(time.Weekday(day)), err))
 		}
 		out.Week[day] = built
@@ -144,8 +144,8 @@ func (h *Hours) build(zone *time.Location) (*queue.Hours, error) {
 		if _, err := time.Parse(time.DateOnly, date); err != nil {
 			faults = append(faults, fmt.Errorf("hours.holidays: %q is no date: YYYY-MM-DD is allowed", date))
 		}
-		built, err := buildSpans(h.Holidays[date])
-		if err != nil {
+		built, wrong := buildSpans(h.Holidays[date])
+		for _, err := range wrong {
 			faults = append(faults, fmt.Errorf("hours.holidays.%s: %w", date, err))
 		}
 		out.Holidays[date] = built
@@ -159,13 +159,12 @@ func weekdayKey(d time.Weekday) string {
 
 // buildSpans refuses spans that overlap or stand out of order: they are typing
 // errors.
-func buildSpans(spans []Span) ([]queue.Span, error) {
-	var out []queue.Span
+func buildSpans(spans []Span) (out []queue.Span, faults []error) {
 	for i, s := range spans {
 		if i > 0 && s.From < spans[i-1].To {
-			return nil, fmt.Errorf("%s begins before %s ends: spans in order of the day are allowed", s, spans[i-1])
+			faults = append(faults, fmt.Errorf("%s begins before %s ends: spans in order of the day are allowed", s, spans[i-1]))
 		}
 		out = append(out, queue.Span{From: s.From.D(), To: s.To.D()})
 	}
-	return out, nil
+	return out, faults
 }

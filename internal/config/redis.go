@@ -79,7 +79,9 @@ func (r Redis) Options() (redisconn.Options, error) {
 	o.SentinelPassword, err = secret("sentinel_password_file", r.SentinelPassword, r.SentinelPasswordFile, envSentinelPassword)
 	bad("sentinel_password", err)
 	o.TLS, err = r.TLS.config()
-	bad("tls", err)
+	for _, err := range split(err) {
+		bad("tls", err)
+	}
 	if r.On() {
 		for _, err := range split(o.Check()) {
 			faults = append(faults, fmt.Errorf("redis.%w", err))
@@ -110,7 +112,7 @@ func secret(fileKey, said, file, env string) (string, error) {
 	return found, nil
 }
 
-// config loads the certificates; nil without TLS.
+// config loads the certificates; nil without TLS. The error joins every fault.
 func (t RedisTLS) config() (*tls.Config, error) {
 	if !t.Enabled {
 		if t != (RedisTLS{}) {
@@ -118,25 +120,24 @@ func (t RedisTLS) config() (*tls.Config, error) {
 		}
 		return nil, nil
 	}
+	var faults []error
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CA != "" {
-		text, err := readFile(t.CA)
-		if err != nil {
-			return nil, err
-		}
 		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("ca: %s holds no PEM certificate", t.CA)
+		text, err := readFile(t.CA)
+		if err == nil && !c.RootCAs.AppendCertsFromPEM(text) {
+			err = fmt.Errorf("ca: %s holds no PEM certificate", t.CA)
 		}
+		faults = append(faults, err)
 	}
 	if t.Cert != "" || t.Key != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
-			return nil, fmt.Errorf("cert and key: %w", err)
+			faults = append(faults, fmt.Errorf("cert and key: %w", err))
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
-	return c, nil
+	return c, errors.Join(faults...)
 }
 
 // check returns every fault, joined.

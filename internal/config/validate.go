@@ -6,6 +6,7 @@ import (
 	"net"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"greenlane/queue"
@@ -128,16 +129,23 @@ func (c *Config) checkAddress(key, addr string) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%s: %q has no port that there is: a number from 0 (any free one) to 65535 is allowed", key, addr)
 	}
-	switch {
-	case c.Insecure, isLoopback(host):
+	if c.Insecure || isLoopback(host) {
 		return nil
-	case !c.TLS.On():
-		return fmt.Errorf("%s: %q can be reached by others: set tls.cert and tls.key, or say --insecure, or listen on 127.0.0.1", key, addr)
-	case !c.Asked():
-		return fmt.Errorf("%s: %q can be reached by others, and nobody is asked who they are: set tls.client_ca with auth.certificates, "+
-			"or auth.tokens, or say --insecure, or listen on 127.0.0.1", key, addr)
 	}
-	return nil
+	var need []string
+	why := "can be reached by others"
+	if !c.TLS.On() {
+		need = append(need, "tls.cert and tls.key")
+	}
+	if !c.Asked() {
+		why += ", and nobody is asked who they are"
+		need = append(need, "tls.client_ca with auth.certificates, or auth.tokens")
+	}
+	if len(need) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %q %s: set %s, or say --insecure, or listen on 127.0.0.1",
+		key, addr, why, strings.Join(need, ", and "))
 }
 
 func isLoopback(host string) bool {

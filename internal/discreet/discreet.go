@@ -15,10 +15,16 @@ import (
 
 // A number is 8 to 20 digits, perhaps with a plus, and perhaps in groups parted by
 // single spaces, dashes or brackets. Without a plus, a part of a longer word is none:
-// ids with letters, addresses, fractions; and neither is a day.
+// ids with letters, addresses, fractions; and neither is a day. But 10 to 15 digits
+// behind a mark or a space are one, whatever is before: an id like crm-13912345678.
+// What is plainly none is left: the end of a UUID, a second (20261126131448) and the
+// ids that Asterisk makes (pbx-1764134088.12).
 var (
 	numberLike = regexp.MustCompile(`\+?\(?\d(?:[ ()-]{0,2}\d){7,19}`)
 	dayLike    = regexp.MustCompile(`^\d{4}-\d\d-\d\d`)
+	tailLike   = regexp.MustCompile(`[-._: ()]\d{10,15}`)
+	uuidHead   = regexp.MustCompile(`[[:xdigit:]]{8}(?:-[[:xdigit:]]{4}){3}-$`)
+	secondLike = regexp.MustCompile(`^20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$`)
 )
 
 // The digits of a number that are left to tell one from another.
@@ -26,14 +32,22 @@ const shown = 4
 
 // Text returns s with every phone number in it masked to its last four digits.
 func Text(s string) string {
-	found := numberLike.FindAllStringIndex(s, -1)
+	s = mask(s, numberLike, func(s string, from, to int) bool {
+		return !within(s, from, to) && !dayLike.MatchString(s[from:to])
+	})
+	return mask(s, tailLike, func(s string, from, to int) bool { return tail(s, from+1, to) })
+}
+
+// mask masks what a pattern finds in s and a number is.
+func mask(s string, like *regexp.Regexp, is func(s string, from, to int) bool) string {
+	found := like.FindAllStringIndex(s, -1)
 	if found == nil {
 		return s
 	}
 	var out strings.Builder
 	at := 0
 	for _, f := range found {
-		if within(s, f[0], f[1]) || dayLike.MatchString(s[f[0]:f[1]]) {
+		if !is(s, f[0], f[1]) {
 			continue
 		}
 		out.WriteString(s[at:f[0]])
@@ -42,6 +56,17 @@ func Text(s string) string {
 	}
 	out.WriteString(s[at:])
 	return out.String()
+}
+
+// tail reports whether s[from:to], digits behind a mark, is a number.
+func tail(s string, from, to int) bool {
+	if to < len(s) && wordy(s[to]) {
+		return false
+	}
+	digits := s[from:to]
+	unique := len(digits) == 10 && digits[0] == '1' && to+1 < len(s) && s[to] == '.' && s[to+1] >= '0' && s[to+1] <= '9'
+	uuid := len(digits) == 12 && uuidHead.MatchString(s[max(0, from-24):from])
+	return !unique && !uuid && !secondLike.MatchString(digits)
 }
 
 // within reports whether s[from:to] is a part of a longer word: an id, an address, a

@@ -329,9 +329,27 @@ func WithPeer(ctx context.Context, peer net.Addr) context.Context {
 	return context.WithValue(ctx, peerKey{}, peer)
 }
 
-// ChargeContext is Charge for the peer that WithPeer was told; without one, nothing
-// is charged.
+type excuseKey struct{}
+
+// WithExcuse returns a request's context in which Excuse may be called.
+func WithExcuse(ctx context.Context) context.Context {
+	return context.WithValue(ctx, excuseKey{}, new(atomic.Bool))
+}
+
+// Excuse has ChargeContext charge nothing any more for the request that WithExcuse
+// was told of: it is known who makes it, and others share the address.
+func Excuse(ctx context.Context) {
+	if excused, ok := ctx.Value(excuseKey{}).(*atomic.Bool); ok {
+		excused.Store(true)
+	}
+}
+
+// ChargeContext is Charge for the peer that WithPeer was told; without one, and for a
+// request that is excused, nothing is charged.
 func ChargeContext(ctx context.Context, cost int64) {
+	if excused, ok := ctx.Value(excuseKey{}).(*atomic.Bool); ok && excused.Load() {
+		return
+	}
 	if peer, ok := ctx.Value(peerKey{}).(net.Addr); ok {
 		Charge(peer, cost)
 	}

@@ -97,6 +97,9 @@ const AnyName = "*"
 // Open is the identity of everybody when a daemon asks nobody who they are.
 func Open() Identity { return Identity{Roles: All, Sites: []string{AllSites}, By: ByNobody} }
 
+// Proved reports whether somebody proved to be this identity.
+func (id Identity) Proved() bool { return id.By == ByCertificate || id.By == ByToken }
+
 // At reports whether the identity belongs to a site.
 func (id Identity) At(site string) bool {
 	return slices.Contains(id.Sites, AllSites) || slices.Contains(id.Sites, site)

@@ -32,7 +32,8 @@ type Refused struct {
 	Reason string     // ErrorInfo.reason
 	Detail string     // for the log
 	// Who is the identity that was proved, if there was one; of a credential that
-	// was refused only the name it bears, unproved.
+	// was refused only the name it bears, and that only if somebody known vouched for
+	// it.
 	Who identity.Identity
 }
 
@@ -86,6 +87,9 @@ func (s *Server) enter(ctx context.Context, path string, rule *Rule, proof func(
 			return e, s.unauthenticated(ctx, path, err)
 		}
 	}
+	if e.known.Proved() {
+		h2limit.Excuse(ctx)
+	}
 	if !e.known.Roles.Has(rule.Roles) {
 		return e, s.turnAway(ctx, path, e.known.Identity, codes.PermissionDenied, reasonRole,
 			fmt.Sprintf("one of these roles is needed: %s", rule.Roles))
@@ -115,7 +119,9 @@ func (s *Server) unauthenticated(ctx context.Context, path string, err error) er
 }
 
 func (s *Server) turnAway(ctx context.Context, path string, who identity.Identity, code codes.Code, reason, message string) error {
-	charge(ctx, h2limit.StrangerCost)
+	if !who.Proved() { // who is known is answered for, and others share the address
+		charge(ctx, h2limit.StrangerCost)
+	}
 	s.record(ctx, Refused{Path: path, Code: code, Reason: reason, Detail: message, Who: who})
 	return refuse(code, reason, message, nil)
 }

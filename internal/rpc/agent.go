@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"greenlane/internal/discreet"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
 )
@@ -177,7 +178,7 @@ func (s *Server) decline(ctx context.Context, req *pb.DeclineRequest) (*site, qu
 	}
 	req.Site = st.name
 	res, err := s.do(ctx, st, &queue.Decline{
-		Request: requestOf(req, &req.RequestId), Agent: req.GetAgentId(), Offer: epoch, Reason: req.GetReason(),
+		Request: requestOf(req, &req.RequestId), Agent: req.GetAgentId(), Offer: epoch, Reason: discreet.Prose(req.GetReason()),
 	})
 	return st, res, err
 }
@@ -214,7 +215,7 @@ func (s *agentService) SetState(ctx context.Context, req *pb.SetStateRequest) (*
 
 func (s *Server) setState(ctx context.Context, req *pb.SetStateRequest) (*site, queue.Result, error) {
 	var c check
-	reason := req.GetReason()
+	reason := discreet.Prose(req.GetReason()) // events have no numbers
 	switch req.GetState() {
 	case pb.AgentState_AGENT_STATE_READY:
 		reason = ""

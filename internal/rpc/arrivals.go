@@ -15,8 +15,10 @@ import (
 // them is Refused with a reason, and recorded and counted as such. The zero value
 // has no limit.
 type ArrivalLimits struct {
-	// PerNumber is how many calls of one number are let in at once, and a minute.
-	// Calls without a number aren't counted.
+	// PerNumber is how many calls of one number are let in at once, and a minute:
+	// as many for each attestation, so that those who forge a number use up nothing
+	// of its owner's. Calls without a number aren't counted, nor are those of VIPs
+	// whose number is vouched for.
 	PerNumber int
 	// PerSwitch is how many calls of one switch are let in at once, and a minute.
 	PerSwitch int
@@ -123,7 +125,7 @@ type standing uint8
 const (
 	anybody    standing = iota // everybody's part
 	claimsVIP                  // served as a VIP though nobody vouches for the number: everybody's part, then the VIPs'
-	vouchedVIP                 // its number is vouched for: no limit of the switch's holds it up
+	vouchedVIP                 // its number is vouched for: no limit holds it up
 	unknownVIP                 // vouched for, and its tier is not known yet: as claimsVIP
 )
 
@@ -150,8 +152,12 @@ func (a *arrivals) admit(site string, cmd *queue.Arrive) (took claim, reason str
 	name, s := a.configured(cmd.Switch)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	as := standingOf(cmd)
+	if as == vouchedVIP {
+		return claim{}, ""
+	}
 	if perNumber := perMinute(a.limits.PerNumber); perNumber.interval > 0 && cmd.Caller != tiering.Withheld {
-		took.number = a.hash(site, cmd.Caller)
+		took.number = a.hash(site, cmd.Caller, cmd.Attestation)
 		was, _ := a.numbers.Get(took.number)
 		is, ok := was.take(now, perNumber)
 		a.numbers.Add(took.number, is)
@@ -160,9 +166,8 @@ func (a *arrivals) admit(site string, cmd *queue.Arrive) (took claim, reason str
 		}
 		took.ofNumber = true
 	}
-	as := standingOf(cmd)
 	took.allP, took.reservP = a.paces(s)
-	if took.allP.interval == 0 || as == vouchedVIP {
+	if took.allP.interval == 0 {
 		return took, ""
 	}
 	took.trunk = trunkKey{site, cmd.Switch}
@@ -217,12 +222,14 @@ func (a *arrivals) budgetOf(key trunkKey) *budget {
 	return b
 }
 
-func (a *arrivals) hash(site string, caller tiering.Number) uint64 {
+// hash is the key that a number is counted by: with how far it is vouched for.
+func (a *arrivals) hash(site string, caller tiering.Number, vouched tiering.Attestation) uint64 {
 	var h maphash.Hash
 	h.SetSeed(a.seed)
 	// Writing to a hash does not fail.
 	_, _ = h.WriteString(site)
 	_ = h.WriteByte(0)
+	_ = h.WriteByte(byte(vouched))
 	_, _ = h.WriteString(string(caller))
 	return h.Sum64()
 }

@@ -74,6 +74,21 @@ func TestANumberIsLetInAsOftenAsAllowed(t *testing.T) {
 	}
 }
 
+func TestForgedCallsUseUpNothingOfTheGenuineCallers(t *testing.T) {
+	const number = tiering.Number("+8613900000001")
+	of := func(tier tiering.Tier, a tiering.Attestation) queue.Arrive {
+		return queue.Arrive{Switch: "s1", Caller: number, Tier: tier, Attestation: a}
+	}
+	c := countArrivals(t, ArrivalLimits{PerNumber: 3}, nil)
+	c.want("forged", 10, 3, of(tiering.Ordinary, tiering.AttestationNone))
+	c.want("forged, by a switch that says nothing", 10, 3, of(tiering.Ordinary, tiering.AttestationUnset))
+	c.want("half vouched for", 10, 3, of(tiering.Ordinary, tiering.AttestationPartial))
+	c.want("vouched for, of a tier that is not known yet", 10, 3,
+		queue.Arrive{Switch: "s1", Caller: number, Tier: tiering.Ordinary, Provisional: true, Attestation: tiering.AttestationFull})
+	c.want("a VIP who is vouched for", 50, 50, of(tiering.VIP, tiering.AttestationFull))
+	c.want("a VIP whom nobody vouches for", 10, 0, of(tiering.VIP, tiering.AttestationNone))
+}
+
 func TestASwitchIsLetInAsOftenAsAllowedAndVIPsHaveAPartOfTheirOwn(t *testing.T) {
 	vip := func(a tiering.Attestation) queue.Arrive {
 		return queue.Arrive{Switch: "s1", Tier: tiering.VIP, Attestation: a}

@@ -212,6 +212,26 @@ func TestAFloodIsRefusedWithItsReasonAndCounted(t *testing.T) {
 	}
 }
 
+func TestAFloodOfForgedCallsDoesNotLockItsVIPOut(t *testing.T) {
+	r := newRig(t, func(_ *queue.Site, o *rpc.Options) {
+		o.VIPRequiresAttestation = true
+		o.Switches = map[string]rpc.Switch{"carrier-a": {Trust: tiering.AttestationFull}, "rogue": {Trust: tiering.AttestationNone}}
+		o.Arrivals = rpc.ArrivalLimits{PerNumber: 6, PerSwitch: 60_000, VIPShare: 0.2}
+	})
+	r.makeVIP(vipNumber)
+	for i := range 7 {
+		c := r.from("rogue", fmt.Sprint("r", i), vipNumber, full)
+		if in := c.GetState() == pb.CallState_CALL_STATE_WAITING; in != (i < 6) {
+			t.Fatalf("forged call %d: %v %s", i, c.GetState(), c.GetReason())
+		}
+	}
+	c := r.from("carrier-a", "genuine", vipNumber, full)
+	if c.GetState() != pb.CallState_CALL_STATE_WAITING {
+		t.Errorf("the genuine call: %v %s", c.GetState(), c.GetReason())
+	}
+	wantTier(t, "the genuine call", c, pb.Tier_TIER_VIP, false)
+}
+
 // A switch that comes back with what it holds was let in before.
 func TestReconcileIsNoFlood(t *testing.T) {
 	r := newRig(t, func(_ *queue.Site, o *rpc.Options) { o.Arrivals = rpc.ArrivalLimits{PerNumber: 1, PerSwitch: 1} })

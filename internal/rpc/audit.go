@@ -115,7 +115,8 @@ func (s *Server) changeOf(ctx context.Context, st *site, cmd queue.Command) *cha
 	return &c
 }
 
-// callbackChange tells changes to callbacks that are made by hand.
+// callbackChange tells changes to callbacks that are made by hand, those of agents
+// too: whoever claims one sees its number.
 func (s *Server) callbackChange(st *site, cmd queue.Command, c *change) bool {
 	switch cmd := cmd.(type) {
 	case *queue.CreateCallback:
@@ -123,6 +124,16 @@ func (s *Server) callbackChange(st *site, cmd queue.Command, c *change) bool {
 		c.rec = audit.Record{
 			Action: "callback.create", Object: &audit.Object{Caller: masked, CallerKey: keyed, Queue: cmd.Queue}, RequestID: cmd.Request.ID,
 			Want: values{"tier": cmd.Tier.String(), "due": moment(cmd.DueAt)},
+		}
+	case *queue.ClaimCallback:
+		c.rec = audit.Record{
+			Action: "callback.claim", Object: &audit.Object{Callback: cmd.Callback}, RequestID: cmd.Request.ID,
+			Want: values{"claimant": cmd.Claimant},
+		}
+	case *queue.ReportCallback:
+		c.rec = audit.Record{
+			Action: "callback.report", Object: &audit.Object{Callback: cmd.Callback}, RequestID: cmd.Request.ID,
+			Want: values{"claimant": cmd.Claimant, "result": cmd.Result.String()},
 		}
 	case *queue.RescheduleCallback:
 		c.rec = audit.Record{

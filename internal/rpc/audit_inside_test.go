@@ -10,7 +10,8 @@ import (
 )
 
 // TestAgentsWhoActForThemselvesAreNotRecorded: the event log has those; the audit
-// record has what others do to them.
+// record has what others do to them, and who took a callback and came to see its
+// number.
 func TestAgentsWhoActForThemselvesAreNotRecorded(t *testing.T) {
 	log, err := audit.Open(audit.Options{Dir: t.TempDir()})
 	if err != nil {
@@ -39,7 +40,8 @@ func TestAgentsWhoActForThemselvesAreNotRecorded(t *testing.T) {
 		{"whoever, where nobody is asked", context.Background(), false, &queue.SetState{Agent: "7001"}, false},
 		{"whoever, by force", context.Background(), false, &queue.SignOut{Agent: "7001", Force: true}, true},
 		{"a call", agent("sw", identity.Switch), true, &queue.Arrive{Call: "c"}, false},
-		{"a claim", agent("7001", identity.Agent), true, &queue.ClaimCallback{Callback: "cb"}, false},
+		{"a claim", agent("7001", identity.Agent), true, &queue.ClaimCallback{Callback: "cb"}, true},
+		{"a report", agent("7001", identity.Agent), true, &queue.ReportCallback{Callback: "cb"}, true},
 	} {
 		s := &Server{opts: Options{Audit: log, Authenticated: c.asked}}
 		got := s.changeOf(c.ctx, st, c.cmd)

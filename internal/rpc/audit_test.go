@@ -102,6 +102,10 @@ func TestEveryChangeByHandIsRecorded(t *testing.T) {
 	}
 	cb := must(r.back.Create(r.ctx(), &pb.CallbackServiceCreateRequest{Caller: "13800138000", Queue: "default", Note: "13800138000"}))(t).GetCallback()
 	must(r.back.Reschedule(r.ctx(), &pb.CallbackServiceRescheduleRequest{CallbackId: cb.GetCallbackId(), DueAt: due}))(t)
+	must(r.back.Claim(r.ctx(), &pb.CallbackServiceClaimRequest{CallbackId: cb.GetCallbackId(), Claimant: "7001", RequestId: "r3"}))(t)
+	must(r.back.Report(r.ctx(), &pb.CallbackServiceReportRequest{
+		CallbackId: cb.GetCallbackId(), Claimant: "7001", Result: pb.CallbackResult_CALLBACK_RESULT_BUSY, Note: "13800138000",
+	}))(t)
 	must(r.back.Cancel(r.ctx(), &pb.CallbackServiceCancelRequest{CallbackId: cb.GetCallbackId(), Reason: "8613800138000 rang"}))(t)
 	must(r.agent.SignOut(r.ctx(), &pb.SignOutRequest{AgentId: "7001", Force: true}))(t)
 	r.stop()
@@ -120,6 +124,8 @@ func TestEveryChangeByHandIsRecorded(t *testing.T) {
 		"call.move c9 >  NotFound",
 		"callback.create default" + caller + " >caller=" + caller + ",state=pending  OK",
 		"callback.reschedule callback >caller=" + caller + ",state=pending  OK",
+		"callback.claim callback >caller=" + caller + ",state=claimed r3 OK",
+		"callback.report callback >caller=" + caller + ",state=pending  OK",
 		"callback.cancel callback >caller=" + caller + ",state=cancelled  OK",
 		"agent.sign_out 7001 reason=not_ready,state=not_ready>state=signed_out  OK",
 	}

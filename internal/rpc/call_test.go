@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -244,4 +245,30 @@ func TestSignInQueuesAndWrapUp(t *testing.T) {
 	}
 	_, err := r.agent.NextCall(r.ctx(), &pb.NextCallRequest{AgentId: "b"})
 	wantCode(t, err, codes.FailedPrecondition, "")
+}
+
+// TestWrongClocksRefuseNoCall: what a switch's clock says of an arrival is taken to
+// be within a day, and not ahead.
+func TestWrongClocksRefuseNoCall(t *testing.T) {
+	r := newRig(t)
+	day := 24 * time.Hour
+	for i, c := range []struct{ said, least, most time.Duration }{
+		{said: 6 * time.Minute}, {said: 1000 * day}, {said: -time.Hour, least: -time.Hour, most: -time.Hour},
+		{said: -25 * time.Hour, least: -day, most: -day}, {said: -10_000 * day, least: -day, most: -day},
+	} {
+		id := fmt.Sprint("c", i)
+		before := r.engine.Now().Time()
+		said := timestamppb.New(before.Add(c.said))
+		call := must(r.sw.CallArrived(r.ctx(), &pb.CallArrivedRequest{SwitchId: "sw", CallId: id, ArrivedAt: said}))(t).GetCall()
+		list := must(r.sw.Reconcile(r.ctx(), &pb.ReconcileRequest{SwitchId: "sw" + id, Calls: []*pb.LiveCall{{CallId: "l" + id, ArrivedAt: said}}}))(t)
+		after := r.engine.Now().Time()
+		if list.GetAdded() != 1 {
+			t.Errorf("%v: %v", c.said, list)
+		}
+		for _, got := range []time.Time{call.GetArrivedAt().AsTime(), r.call("l" + id).GetArrivedAt().AsTime()} {
+			if got.Before(before.Add(c.least)) || got.After(after.Add(c.most)) {
+				t.Errorf("said %v from now, it arrived at %v, between %v and %v", c.said, got, before, after)
+			}
+		}
+	}
 }

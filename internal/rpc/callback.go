@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"greenlane/callback"
+	"greenlane/internal/discreet"
+	"greenlane/internal/identity"
 	pb "greenlane/proto/greenlane/v1"
 	"greenlane/queue"
 	"greenlane/tiering"
@@ -118,9 +120,19 @@ func (s *Server) ofCallback(c *check, req callbackRequest) (*site, error) {
 	return s.site(req.GetSite())
 }
 
+// claimant returns who claims or reports, by default whoever asks: under another
+// name only a gateway does, and everybody where nobody is asked.
+func (s *Server) claimant(ctx context.Context, named string) string {
+	if id := s.who(ctx); named == "" && id.By != identity.ByNobody && id.Name != identity.AnyName {
+		return id.Name
+	}
+	return named
+}
+
 // Claim implements the rpc.
 func (s *callbackService) Claim(ctx context.Context, req *pb.CallbackServiceClaimRequest) (*pb.CallbackServiceClaimResponse, error) {
 	var c check
+	req.Claimant = s.claimant(ctx, req.GetClaimant())
 	c.id("claimant", req.GetClaimant())
 	st, err := s.ofCallback(&c, req)
 	if err != nil {
@@ -128,7 +140,7 @@ func (s *callbackService) Claim(ctx context.Context, req *pb.CallbackServiceClai
 	}
 	req.Site = st.name
 	res, err := s.do(ctx, st, &queue.ClaimCallback{
-		Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Claimant: req.GetClaimant(),
+		Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Claimant: req.GetClaimant(), OnDuty: s.asAgentOnly(ctx),
 	})
 	if err != nil {
 		return nil, err
@@ -136,9 +148,17 @@ func (s *callbackService) Claim(ctx context.Context, req *pb.CallbackServiceClai
 	return &pb.CallbackServiceClaimResponse{Callback: s.viewer(ctx).asClaimant(req.GetClaimant()).callback(st.name, res.Callback)}, nil
 }
 
+// asAgentOnly reports whether who makes the request of ctx has proved to be an agent,
+// or to speak for agents, and nobody who takes callbacks from outside the queues.
+func (s *Server) asAgentOnly(ctx context.Context) bool {
+	id := s.who(ctx)
+	return id.By != identity.ByNobody && id.Roles.Has(identity.Agent) && !id.Roles.Has(identity.Supervisor|identity.BackOffice)
+}
+
 // Report implements the rpc.
 func (s *callbackService) Report(ctx context.Context, req *pb.CallbackServiceReportRequest) (*pb.CallbackServiceReportResponse, error) {
 	var c check
+	req.Claimant = s.claimant(ctx, req.GetClaimant())
 	c.id("claimant", req.GetClaimant())
 	c.enum("result", int32(req.GetResult()), pb.CallbackResult_name, true)
 	c.note("note", req.GetNote())
@@ -187,7 +207,9 @@ func (s *callbackService) Cancel(ctx context.Context, req *pb.CallbackServiceCan
 		return nil, err
 	}
 	req.Site = st.name
-	cmd := &queue.CancelCallback{Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Reason: req.GetReason()}
+	cmd := &queue.CancelCallback{
+		Request: requestOf(req, &req.RequestId), Callback: req.GetCallbackId(), Reason: discreet.Prose(req.GetReason()),
+	}
 	if cmd.Reason == "" {
 		cmd.Reason = "cancelled"
 	}

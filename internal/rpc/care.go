@@ -76,6 +76,9 @@ func (s *tierService) Rate(ctx context.Context, req *pb.TierServiceRateRequest) 
 	return out, nil
 }
 
+// ratedAhead is how far a clock that gives the time of a rating may be ahead.
+const ratedAhead = 5 * time.Minute
+
 // ratingOf reads what is rated and for which month.
 func ratingOf(req *pb.TierServiceRateRequest, at, now instant.Instant, zone *time.Location) (tiering.Rating, error) {
 	r := tiering.Rating{ID: tiering.RatingID(req.GetRequestId()), Score: int(req.GetScore())}
@@ -87,7 +90,7 @@ func ratingOf(req *pb.TierServiceRateRequest, at, now instant.Instant, zone *tim
 		}
 	case at.IsZero():
 		r.Month = tiering.MonthOf(now, zone)
-	case at > now && at <= now.Add(arrivedFuture):
+	case at > now && at <= now.Add(ratedAhead):
 		r.Month = tiering.MonthOf(now, zone) // a clock that is a little ahead
 	default:
 		r.Month = tiering.MonthOf(at, zone)

@@ -38,8 +38,7 @@ const (
 	maxReconcile    = 50_000
 	maxBatch        = 20_000
 	maxPageToken    = 1024
-	arrivedPast     = 24 * time.Hour
-	arrivedFuture   = 5 * time.Minute
+	arrivedPast     = 24 * time.Hour // earlier arrivals count as so long ago
 )
 
 // check collects what is wrong with a request, so that one answer names it all.
@@ -110,15 +109,19 @@ func (c *check) time(field string, ts *timestamppb.Timestamp) instant.Instant {
 	return instant.Of(ts.AsTime())
 }
 
-// near reads a timestamp that a switch's clock gave: not long ago, and not
-// further ahead than clocks differ.
-func (c *check) near(field string, ts *timestamppb.Timestamp, now instant.Instant) instant.Instant {
-	before := len(c.faults)
+// arrived reads when a call reached its switch, by the switch's clock; 0: not said.
+// A wrong clock must not keep calls out: the time is taken to be within a day, and
+// not ahead of now.
+func (c *check) arrived(field string, ts *timestamppb.Timestamp, now instant.Instant) instant.Instant {
 	t := c.time(field, ts)
-	if ts != nil && len(c.faults) == before && (t < now.Add(-arrivedPast) || t > now.Add(arrivedFuture)) {
-		c.fault(field, "a time from 24 hours ago to 5 minutes ahead of %s is allowed", now.Time().Format(time.RFC3339))
+	switch {
+	case t == 0:
+		return 0
+	case t < 0:
+		c.fault(field, "a time before 1970 is not allowed")
+		return 0
 	}
-	return t
+	return min(max(t, now.Add(-arrivedPast)), now)
 }
 
 // ahead reads a timestamp that must lie in the future.

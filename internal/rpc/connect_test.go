@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -342,16 +343,20 @@ func TestConnectWrongMessages(t *testing.T) {
 		"call":   {arrivedMsg("", "", ""), codes.InvalidArgument},
 		"offer":  {&pb.ConnectRequest{Message: &pb.ConnectRequest_AgentAnswered{AgentAnswered: &pb.AgentAnswered{OfferId: "o-9"}}}, codes.NotFound},
 		"nooffr": {&pb.ConnectRequest{Message: &pb.ConnectRequest_AgentAnswered{AgentAnswered: &pb.AgentAnswered{}}}, codes.InvalidArgument},
+		"failed": {&pb.ConnectRequest{Message: &pb.ConnectRequest_AgentFailed{AgentFailed: &pb.AgentFailed{OfferId: "o-9", Reason: 1}}}, codes.NotFound},
 		"reason": {&pb.ConnectRequest{Message: &pb.ConnectRequest_AgentFailed{AgentFailed: &pb.AgentFailed{OfferId: "o-9"}}}, codes.InvalidArgument},
 	} {
 		c.m.RequestId = id
 		s.send(c.m)
-		if res := s.result(id); codes.Code(res.GetCode()) != c.code || res.GetMessage() == "" || res.GetCall() != nil {
+		if res := s.result(id); codes.Code(res.GetCode()) != c.code || res.GetMessage() == "" || strings.Contains(res.GetMessage(), `""`) || res.GetCall() != nil {
 			t.Errorf("%s: %v, want %v", id, res, c.code)
 		}
 	}
 	s.send(&pb.ConnectRequest{SwitchId: "another", Message: &pb.ConnectRequest_Heartbeat{Heartbeat: &pb.Heartbeat{}}})
 	wantCode(t, s.end(), codes.InvalidArgument, "switch_id")
+	s, _ = r.connect(nil)
+	s.send(&pb.ConnectRequest{Site: "another", Message: &pb.ConnectRequest_Heartbeat{Heartbeat: &pb.Heartbeat{}}})
+	wantCode(t, s.end(), codes.InvalidArgument, "site")
 }
 
 // TestTwoStreamsOfOneSwitch: the switch is connected until the last has ended.

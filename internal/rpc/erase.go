@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"greenlane/internal/audit"
@@ -36,17 +37,36 @@ func (s *supervisorService) EraseCaller(ctx context.Context, req *pb.EraseCaller
 		return values{
 			"calls": n(out.GetCalls()), "callbacks": n(out.GetCallbacks()), "live": n(out.GetLive()),
 			"at_end": n(out.GetAtEnd()), "tier": strconv.FormatBool(out.GetTier()), "damaged": n(out.GetDamaged()),
+			"ratings": strconv.FormatBool(out.GetRatings()),
 		}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	out.OtherSites = s.others(ctx, st)
 	return out, nil
+}
+
+// others are the sites beside one that who makes the request of ctx belongs to.
+func (s *Server) others(ctx context.Context, st *site) []string {
+	who := s.who(ctx)
+	var names []string
+	for name := range s.sites {
+		if name != st.name && who.At(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // erase forgets the caller's tier, then erases the site's records. The directory
 // comes first: a call that comes in between is of nobody who is known.
 func (s *Server) erase(ctx context.Context, st *site, cmd *queue.EraseCaller) (*pb.EraseCallerResponse, error) {
+	rated, err := s.forgetRatings(ctx, st, cmd.Caller)
+	if err != nil {
+		return nil, toError(s.log, err)
+	}
 	known, damaged, err := s.forget(ctx, st, cmd.Caller)
 	if err != nil {
 		return nil, toError(s.log, err)
@@ -57,8 +77,21 @@ func (s *Server) erase(ctx context.Context, st *site, cmd *queue.EraseCaller) (*
 	}
 	return &pb.EraseCallerResponse{
 		Calls: int32(res.ErasedCalls), Callbacks: int32(res.ErasedCallbacks), Tier: known, Live: int32(res.Live),
-		AtEnd: int32(res.AtEnd), Damaged: int32(damaged),
+		AtEnd: int32(res.AtEnd), Damaged: int32(damaged), Ratings: rated, Site: st.name,
 	}, nil
+}
+
+// forgetRatings removes what a caller's ratings have left, and returns whether
+// there were any.
+func (s *Server) forgetRatings(ctx context.Context, st *site, n tiering.Number) (rated bool, err error) {
+	if s.opts.Ratings == nil {
+		return false, nil
+	}
+	_, err = s.opts.Ratings.UpdateRatings(ctx, st.name, n, func(was tiering.Satisfaction) tiering.Satisfaction {
+		rated = was != tiering.Satisfaction{}
+		return tiering.Satisfaction{}
+	})
+	return rated, err
 }
 
 // forget removes what the directory has of a caller, and returns whether it was

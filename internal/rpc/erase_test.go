@@ -25,7 +25,7 @@ func TestEraseCaller(t *testing.T) {
 	before := must(r.sup.GetSnapshot(r.ctx(), &pb.GetSnapshotRequest{}))(t).GetQueues()[0].GetTiers()
 	req := &pb.EraseCallerRequest{RequestId: "e1", Caller: "138 0013 8001"}
 	res := must(r.sup.EraseCaller(r.ctx(), req))(t)
-	if want := (&pb.EraseCallerResponse{Calls: 1, Callbacks: 1, Tier: true, AtEnd: 1}); !proto.Equal(res, want) {
+	if want := (&pb.EraseCallerResponse{Site: "main", Calls: 1, Callbacks: 1, Tier: true, AtEnd: 1}); !proto.Equal(res, want) {
 		t.Errorf("%v, want %v", res, want)
 	}
 	again := must(r.sup.EraseCaller(r.ctx(), req))(t)
@@ -43,7 +43,7 @@ func TestEraseCaller(t *testing.T) {
 		t.Errorf("over, it is kept with its number: %v", calls)
 	}
 	res = must(r.sup.EraseCaller(r.ctx(), &pb.EraseCallerRequest{Caller: "13800138001"}))(t)
-	if !proto.Equal(res, &pb.EraseCallerResponse{}) {
+	if !proto.Equal(res, &pb.EraseCallerResponse{Site: "main"}) {
 		t.Errorf("erased again: %v", res)
 	}
 	if known := must(r.tier.Lookup(r.ctx(), &pb.TierServiceLookupRequest{Caller: "13800138001"}))(t).GetKnown(); known {
@@ -65,6 +65,23 @@ func TestEraseCaller(t *testing.T) {
 	for field, wrong := range map[string]*pb.EraseCallerRequest{"caller": {Caller: ""}, "site": {Caller: "13800138001", Site: "a b"}} {
 		_, err := r.sup.EraseCaller(r.ctx(), wrong)
 		wantCode(t, err, codes.InvalidArgument, field)
+	}
+}
+
+// A caller who was rated and has no tier is erased too, and the answer says so.
+func TestErasingRatingsIsTold(t *testing.T) {
+	r := newRig(t)
+	const caller = "13800138001"
+	must(r.tier.Rate(r.ctx(), &pb.TierServiceRateRequest{Caller: caller, Score: 5}))(t)
+	for _, want := range []bool{true, false} {
+		res := must(r.sup.EraseCaller(r.ctx(), &pb.EraseCallerRequest{Caller: caller}))(t)
+		if res.GetRatings() != want || res.GetTier() {
+			t.Errorf("ratings %v, tier %v; want %v, false", res.GetRatings(), res.GetTier(), want)
+		}
+	}
+	page, _, err := r.dir.(tiering.Ratings).WalkRatings(r.ctx(), "main", "", 10)
+	if err != nil || len(page) != 0 {
+		t.Errorf("kept: %v, %v", page, err)
 	}
 }
 
@@ -130,7 +147,7 @@ func TestWhatCannotBeReadIsErased(t *testing.T) {
 	})
 	r.arrive("c1", "13800138001")
 	must(r.sw.CallAbandoned(r.ctx(), &pb.CallAbandonedRequest{SwitchId: "sw", CallId: "c1"}))(t)
-	for _, want := range []*pb.EraseCallerResponse{{Calls: 1, Damaged: 2}, {}} {
+	for _, want := range []*pb.EraseCallerResponse{{Site: "main", Calls: 1, Damaged: 2}, {Site: "main"}} {
 		if res := must(r.sup.EraseCaller(r.ctx(), &pb.EraseCallerRequest{Caller: "13800138001"}))(t); !proto.Equal(res, want) {
 			t.Errorf("%v, want %v", res, want)
 		}

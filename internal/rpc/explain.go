@@ -66,6 +66,7 @@ type explanation struct {
 	call  *queue.Call
 	now   instant.Instant
 	lines []string
+	timed bool // a line tells a time
 }
 
 // explain tells where a call stands and how it came there, most telling first.
@@ -81,6 +82,9 @@ func explain(site *queue.Site, info *queue.CallInfo, now instant.Instant) []stri
 	for i := range info.Events {
 		e.event(&info.Events[i])
 	}
+	if e.timed {
+		e.say("Times are those of the site's zone, %s (%s).", site.Zone, now.Time().In(site.Zone).Format("-07:00"))
+	}
 	return e.lines
 }
 
@@ -90,6 +94,7 @@ func (e *explanation) say(format string, args ...any) {
 
 // clock writes an instant as the site's people read it.
 func (e *explanation) clock(i instant.Instant) string {
+	e.timed = true
 	return i.Time().In(e.site.Zone).Format("15:04:05")
 }
 
@@ -217,22 +222,22 @@ var because = map[string]string{
 
 // event tells one step of the call's way.
 func (e *explanation) event(ev *queue.Event) {
-	at := e.clock(ev.At)
+	at := func() string { return e.clock(ev.At) }
 	switch ev.Type {
 	case queue.EventCallJoined:
-		e.say("%s: it joined queue %s as %s.", at, ev.Queue, ev.Tier)
+		e.say("%s: it joined queue %s as %s.", at(), ev.Queue, ev.Tier)
 	case queue.EventCallOffered:
-		e.say("%s: it was offered to agent %s, because %s.", at, ev.Agent, because[ev.Why])
+		e.say("%s: it was offered to agent %s, because %s.", at(), ev.Agent, because[ev.Why])
 	case queue.EventOfferReturned:
-		e.say("%s: the offer to agent %s ended (%s), and it went back to its old place.", at, ev.Agent, words(ev.Reason))
+		e.say("%s: the offer to agent %s ended (%s), and it went back to its old place.", at(), ev.Agent, words(ev.Reason))
 	case queue.EventCallMoved:
-		e.say("%s: it was moved from queue %s to %s (%s).", at, ev.FromQueue, ev.Queue, words(ev.Reason))
+		e.say("%s: it was moved from queue %s to %s (%s).", at(), ev.FromQueue, ev.Queue, words(ev.Reason))
 	case queue.EventCallReranked:
-		e.say("%s: its tier changed from %s to %s.", at, ev.FromTier, ev.Tier)
+		e.say("%s: its tier changed from %s to %s.", at(), ev.FromTier, ev.Tier)
 	case queue.EventCallLate:
-		e.say("%s: it passed the time in which it should be answered.", at)
+		e.say("%s: it passed the time in which it should be answered.", at())
 	case queue.EventCallReleasedToAll:
-		e.say("%s: it stopped waiting for agent %s alone.", at, ev.Agent)
+		e.say("%s: it stopped waiting for agent %s alone.", at(), ev.Agent)
 	}
 }
 

@@ -74,7 +74,7 @@ func TestNobodyLearnsOfOthers(t *testing.T) {
 	// A promise to another caller, with a note, that somebody has claimed.
 	cb := must(back.Create(ctx, &pb.CallbackServiceCreateRequest{Caller: "13900139000", Note: "note-secret"}))(t).GetCallback().GetCallbackId()
 	must(back.Create(ctx, &pb.CallbackServiceCreateRequest{Caller: "13700137000", Note: "note-secret"}))(t)
-	boss := pb.NewCallbackServiceClient(l.as(l.token(identity.Supervisor, "boss", "main"), nil))
+	boss := pb.NewCallbackServiceClient(l.as(l.token(identity.Supervisor, "boss-secret", "main"), nil))
 	must(boss.Claim(ctx, &pb.CallbackServiceClaimRequest{CallbackId: cb, Claimant: "boss-secret"}))(t)
 
 	// The agents' rpcs that are there to tell of others.

@@ -77,6 +77,9 @@ type limiter struct {
 // guestKey names an identity among all that there are.
 type guestKey struct{ role, name string }
 
+// proved reports whether it is an identity's that was proved, and not an address's.
+func (k guestKey) proved() bool { return k.role != openLabel && k.role != identity.Role(0).String() }
+
 // guest is one identity, with what it uses.
 type guest struct {
 	key     guestKey
@@ -253,10 +256,14 @@ func (l *limiter) leave(g *guest) {
 	}
 }
 
-// refuse says which limit was reached, of whom, and when to try again.
+// refuse says which limit was reached, of whom, and when to try again. Strangers have
+// their address pay for it. Of who has proved who it is there is one, wherever it
+// comes from, and those who share its address must not pay.
 func (l *limiter) refuse(ctx context.Context, g *guest, limit string, wait time.Duration, message string) error {
 	l.tell(limit, g.key.role)
-	charge(ctx, h2limit.RefusalCost)
+	if !g.key.proved() {
+		charge(ctx, h2limit.RefusalCost)
+	}
 	meta := map[string]string{"limit": limit, "role": g.key.role}
 	st := withDetails(status.New(codes.ResourceExhausted, message),
 		&errdetails.ErrorInfo{Reason: "LIMIT_REACHED", Domain: errorDomain, Metadata: meta},

@@ -57,7 +57,7 @@ func (s *Server) live(switchID string, call *pb.LiveCall, asOf, now instant.Inst
 	var c check
 	c.id("call_id", call.GetCallId())
 	c.call(call)
-	arrived := c.near("arrived_at", call.GetArrivedAt(), now)
+	arrived := c.arrived("arrived_at", call.GetArrivedAt(), now)
 	answered := c.time("answered_at", call.GetAnsweredAt())
 	switch call.GetState() {
 	case pb.CallState_CALL_STATE_UNSPECIFIED, pb.CallState_CALL_STATE_WAITING:

@@ -18,8 +18,8 @@ type Rule struct {
 	Open bool
 	// Roles are those of whom one is needed.
 	Roles identity.Role
-	// Self is the role that is bound to act under its own name, unless its bearer
-	// has another of Roles too; 0: none is.
+	// Self are the roles that are bound to act under their own name, unless their
+	// bearer has another of Roles too; 0: none is.
 	Self identity.Role
 	// Every says that the identity must belong to every site of the daemon, since
 	// what is asked for tells of them all.
@@ -45,6 +45,7 @@ const (
 	noteOwnCalls  = "only its own calls"
 	noteOwnOffers = "only its own offers"
 	noteClaims    = "only what it claimed itself"
+	noteOnDuty    = "an agent only when signed in, of the queues it serves"
 	noteOmit      = "an agent only with `omit_agents`"
 	noteCaller    = "an agent only with `caller`: the history of one"
 	noteOwnCall   = "an agent only the call it has"
@@ -82,8 +83,8 @@ var rules = []Rule{
 
 	{Path: "/greenlane.v1.CallbackService/List", Roles: sup | back | ag},
 	{Path: "/greenlane.v1.CallbackService/Create", Roles: sup | back | ag},
-	{Path: "/greenlane.v1.CallbackService/Claim", Roles: sup | ag, Self: ag},
-	{Path: "/greenlane.v1.CallbackService/Report", Roles: sup | ag, Self: ag, Note: noteClaims},
+	{Path: "/greenlane.v1.CallbackService/Claim", Roles: sup | ag, Self: sup | ag, Note: noteOnDuty},
+	{Path: "/greenlane.v1.CallbackService/Report", Roles: sup | ag, Self: sup | ag, Note: noteClaims},
 	{Path: "/greenlane.v1.CallbackService/Reschedule", Roles: sup | back},
 	{Path: "/greenlane.v1.CallbackService/Cancel", Roles: sup | back},
 
@@ -170,12 +171,12 @@ func subjectOf(req any, self identity.Role) (site, name string, sited bool) {
 	if r, ok := req.(interface{ GetSite() string }); ok {
 		site, sited = r.GetSite(), true
 	}
-	switch self {
-	case identity.Switch:
+	switch {
+	case self == identity.Switch:
 		if r, ok := req.(interface{ GetSwitchId() string }); ok {
 			name = r.GetSwitchId()
 		}
-	case identity.Agent:
+	case self.Has(identity.Agent):
 		if r, ok := req.(interface{ GetAgentId() string }); ok {
 			name = r.GetAgentId()
 		} else if r, ok := req.(interface{ GetClaimant() string }); ok {

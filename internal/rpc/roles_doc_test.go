@@ -55,7 +55,7 @@ func table() string {
 			switch {
 			case rule.Open:
 				cell = "open"
-			case rule.Roles.Has(r) && rule.Self == r:
+			case rule.Roles.Has(r) && rule.Self.Has(r):
 				cell = "self"
 			case rule.Roles.Has(r):
 				cell = "✓"

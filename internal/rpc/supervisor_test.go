@@ -170,6 +170,9 @@ func TestExplainAnswersInSentences(t *testing.T) {
 				t.Errorf("%s: want %q in:\n%s", call, w, text)
 			}
 		}
+		if zone := "Times are those of the site's zone, Asia/Shanghai (+08:00)."; strings.Count(text, zone) != 1 {
+			t.Errorf("%s: want %q in:\n%s", call, zone, text)
+		}
 		for _, line := range res.GetReasons() {
 			if !strings.HasSuffix(line, ".") || strings.Contains(line, "%!") {
 				t.Errorf("%s: no sentence: %q", call, line)

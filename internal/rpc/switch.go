@@ -97,7 +97,7 @@ func (s *Server) arriveCommand(req *pb.CallArrivedRequest) (*site, *queue.Arrive
 	c.id("call_id", req.GetCallId())
 	c.call(req)
 	now := s.nowAt(req.GetSite())
-	arrived := c.near("arrived_at", req.GetArrivedAt(), now)
+	arrived := c.arrived("arrived_at", req.GetArrivedAt(), now)
 	st, err := s.checked(&c, req.GetSite())
 	if err != nil {
 		return nil, nil, err

@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"greenlane/callback"
 	"greenlane/internal/discreet"
@@ -93,10 +95,24 @@ func (v viewer) call(site string, c *queue.Call, now instant.Instant) *pb.Call {
 
 // maskCall hides the number in a call, and in what its switch says of it.
 func maskCall(p *pb.Call) {
-	p.Caller = masked(p.GetCaller())
-	for key, value := range p.GetAttributes() {
-		p.Attributes[key] = discreet.Words(value)
+	p.Caller, p.Attributes = masked(p.GetCaller()), maskAttributes(p.GetAttributes())
+}
+
+// maskAttributes hides numbers in values and in keys. Keys that read the same then
+// stay apart by asterisks at their end.
+func maskAttributes(in map[string]string) map[string]string {
+	if len(in) == 0 {
+		return in
 	}
+	out := make(map[string]string, len(in))
+	for _, key := range slices.Sorted(maps.Keys(in)) {
+		name := discreet.Words(key)
+		for _, taken := out[name]; taken; _, taken = out[name] {
+			name += "*"
+		}
+		out[name] = discreet.Words(in[key])
+	}
+	return out
 }
 
 func maskCallback(p *pb.Callback) {

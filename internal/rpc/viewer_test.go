@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -101,6 +102,20 @@ func TestTheSwitchSeesTheCallbackItsCallEarned(t *testing.T) {
 	}
 	if (viewer{}).earned("main", nil, c) != nil {
 		t.Error("a callback came from nowhere")
+	}
+}
+
+func TestANumberInTheNameOfAnAttributeIsMasked(t *testing.T) {
+	c := &queue.Call{ID: "c", Switch: "sw", State: queue.CallWaiting, Caller: wholeNumber, Attributes: []queue.Attribute{
+		{Key: "cb +8613700137002", Value: "x"}, {Key: "cb +8613800137002", Value: "y"}, {Key: "lang", Value: "zh"},
+	}}
+	got := viewer{}.call("main", c, 1).GetAttributes()
+	want := map[string]string{"cb +*********7002": "x", "cb +*********7002*": "y", "lang": "zh"}
+	if !maps.Equal(got, want) {
+		t.Errorf("a supervisor sees %v, want %v", got, want)
+	}
+	if _, whole := (viewer{full: true}).call("main", c, 1).GetAttributes()["cb +8613700137002"]; !whole {
+		t.Error("the back office does not see the attribute as it is")
 	}
 }
 

@@ -66,20 +66,27 @@ func New(index Secret, list []Key) (*Keys, error) {
 	if len(list) == 0 {
 		return nil, errors.New("at least one key is needed")
 	}
+	var faults []error
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	seen := map[string]bool{}
 	secrets := map[Secret]string{}
 	for _, k := range list {
-		switch same, twice := secrets[k.Secret]; {
-		case !validID(k.ID):
-			return nil, fmt.Errorf("%q is no id of a key: 1 to 32 letters, digits, '.', '_' or '-' are allowed", k.ID)
+		if !validID(k.ID) {
+			bad("%q is no id of a key: 1 to 32 letters, digits, '.', '_' or '-' are allowed", k.ID)
+		}
+		same, twice := secrets[k.Secret]
+		switch {
 		case seen[k.ID]:
-			return nil, fmt.Errorf("key %q stands there twice", k.ID)
+			bad("key %q stands there twice", k.ID)
 		case twice:
-			return nil, fmt.Errorf("keys %q and %q are the same", same, k.ID)
+			bad("keys %q and %q are the same", same, k.ID)
 		case k.Secret == index:
-			return nil, fmt.Errorf("key %q is the index key: they must differ", k.ID)
+			bad("key %q is the index key: they must differ", k.ID)
 		}
 		seen[k.ID], secrets[k.Secret] = true, k.ID
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
 	return &Keys{list: list, index: index}, nil
 }

@@ -41,7 +41,7 @@ func (g *Generator) callbackCommand(st *queue.State) queue.Command {
 	case n < 3:
 		return &queue.ReportCallback{Request: g.request(), Callback: cb.ID, Claimant: claimant, Result: callback.Results[g.src.Intn("outcome", 4)]}
 	case n < 6:
-		return &queue.ClaimCallback{Request: g.request(), Callback: cb.ID, Claimant: claimant}
+		return &queue.ClaimCallback{Request: g.request(), Callback: cb.ID, Claimant: claimant, OnDuty: n == 5}
 	case n == 6:
 		return &queue.RescheduleCallback{Request: g.request(), Callback: cb.ID, DueAt: g.future(st)}
 	}

@@ -1,6 +1,8 @@
 package queuetest
 
 import (
+	"slices"
+
 	"greenlane/callback"
 	"greenlane/queue"
 	"greenlane/tiering"
@@ -209,6 +211,10 @@ func (m *Model) claimCallback(c *queue.ClaimCallback) (queue.Result, error) {
 	o, a := m.offerOf(cb), m.agent(c.Claimant)
 	if a != nil && a.State == queue.AgentSignedOut {
 		a = nil
+	}
+	serves := a != nil && slices.ContainsFunc(a.Services, func(s queue.Service) bool { return s.Queue == cb.Queue })
+	if c.OnDuty && !serves && cb.State.Open() && cb.State != callback.StateClaimed {
+		return queue.Result{}, refuse(queue.ErrWrongState, "claimant")
 	}
 	mine := o != nil && o.Agent == c.Claimant
 	busy := a != nil && (a.State == queue.AgentTalking && a.Callback != cb.ID || a.State == queue.AgentOffered && !mine)

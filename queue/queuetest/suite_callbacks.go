@@ -87,6 +87,20 @@ var callbackCases = []testCase{
 		d.do(&queue.CancelCallback{Callback: cb.ID, Reason: "done"})
 		d.refused(callback.ErrState, &queue.ClaimCallback{Callback: cb.ID, Claimant: "lea"})
 	}},
+	{says: "an agent on duty claims in the queues it serves, and keeps what it has", run: func(d *desk) {
+		cb := d.promised("c1", "+8613800000001")
+		claim := func(by string) *queue.ClaimCallback {
+			return &queue.ClaimCallback{Callback: cb.ID, Claimant: by, OnDuty: true}
+		}
+		d.refused(queue.ErrWrongState, claim("a1"))
+		d.onDuty("a1", "orders")
+		d.refused(queue.ErrWrongState, claim("a1"))
+		d.onDuty("a2", "billing")
+		d.do(claim("a2"))
+		d.do(&queue.SignOut{Agent: "a2", Force: true})
+		equal(d, "again", d.do(claim("a2")).Duplicate, true)
+		d.refused(callback.ErrClaimed, claim("a1"))
+	}},
 	{says: "a claim takes an offer of it back", run: func(d *desk) {
 		cb := d.promised("c1", "+8613800000001")
 		d.onDuty("a1", "billing")

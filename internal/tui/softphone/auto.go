@@ -38,7 +38,7 @@ func (a *autopilot) next(p *Phone, now time.Time) (*command, time.Time) {
 		if a.at != id {
 			a.at, a.since, a.over = id, now, false
 		}
-		if a.over { // to end it twice would end the wrap-up
+		if a.over { // the end was asked for, and is to come
 			return nil, time.Time{}
 		}
 		if due := a.since.Add(a.Handle); now.Before(due) {

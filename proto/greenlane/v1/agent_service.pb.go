@@ -181,9 +181,9 @@ type NextCallRequest struct {
 	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	// The agent. Required, signed in.
 	AgentId string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// How long to wait at most: 0 to 300 s. Absent: 30 s; 0: look and return. The
-	// agent stays available for 5 s longer, so that the next poll finds the place
-	// kept.
+	// How long to wait at most: 0 to 300 s. Absent: 30 s; 0: look and return.
+	// Between two polls the agent is not available; one who does not poll again
+	// within `poll_grace` (5 s by default) becomes NOT_READY with reason `lost`.
 	Wait          *durationpb.Duration `protobuf:"bytes,3,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -435,7 +435,8 @@ type DeclineRequest struct {
 	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// The offer. Required.
 	OfferId string `protobuf:"bytes,4,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
-	// Why, in the agent's words; at most 64 bytes. Optional, for reports.
+	// Why, in the agent's words; at most 64 bytes. Optional, for reports. Digits
+	// that could be a phone number are kept as asterisks.
 	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -692,7 +693,8 @@ type SetStateRequest struct {
 	// AGENT_STATE_READY or AGENT_STATE_NOT_READY. Required.
 	State AgentState `protobuf:"varint,4,opt,name=state,proto3,enum=greenlane.v1.AgentState" json:"state,omitempty"`
 	// Why the agent is not ready, such as "lunch"; at most 64 bytes. Default
-	// "not_ready". Ignored for READY.
+	// "not_ready". Ignored for READY. Digits that could be a phone number are kept
+	// as asterisks.
 	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

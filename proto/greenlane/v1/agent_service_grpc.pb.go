@@ -86,8 +86,9 @@ type AgentServiceClient interface {
 	Decline(ctx context.Context, in *DeclineRequest, opts ...grpc.CallOption) (*DeclineResponse, error)
 	// Complete ends the call that the agent talks on. The agent goes to WRAP_UP,
 	// or READY when the wrap-up is 0. Completing a call that has ended returns it
-	// as it is, and also ends the agent's wrap-up of that call. (A callback is
-	// completed by CallbackService.Report.)
+	// as it is, and leaves the agent's wrap-up alone: the softphone's Complete and
+	// the switch's CallEnded may both come, in either order. A wrap-up ends by its
+	// time, or by SetState. (A callback is completed by CallbackService.Report.)
 	//
 	// Errors: NotFound for an unknown call or agent, or another agent's call;
 	// FailedPrecondition when the agent has not answered this call.
@@ -322,8 +323,9 @@ type AgentServiceServer interface {
 	Decline(context.Context, *DeclineRequest) (*DeclineResponse, error)
 	// Complete ends the call that the agent talks on. The agent goes to WRAP_UP,
 	// or READY when the wrap-up is 0. Completing a call that has ended returns it
-	// as it is, and also ends the agent's wrap-up of that call. (A callback is
-	// completed by CallbackService.Report.)
+	// as it is, and leaves the agent's wrap-up alone: the softphone's Complete and
+	// the switch's CallEnded may both come, in either order. A wrap-up ends by its
+	// time, or by SetState. (A callback is completed by CallbackService.Report.)
 	//
 	// Errors: NotFound for an unknown call or agent, or another agent's call;
 	// FailedPrecondition when the agent has not answered this call.

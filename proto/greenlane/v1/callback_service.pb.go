@@ -329,7 +329,9 @@ type CallbackServiceClaimRequest struct {
 	Site string `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
 	// The callback. Required.
 	CallbackId string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
-	// Who takes it: an agent's id or any other name of 1 to 128 bytes. Required.
+	// Who takes it: an agent's id or any other name of 1 to 128 bytes. Where clients
+	// prove who they are, their own name, which is the default; any for a gateway.
+	// Required otherwise.
 	Claimant      string `protobuf:"bytes,4,opt,name=claimant,proto3" json:"claimant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -449,7 +451,7 @@ type CallbackServiceReportRequest struct {
 	// The callback. Required.
 	CallbackId string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
 	// Who has it: the claimant of Claim, or the agent who accepted the offer.
-	// Required.
+	// Required, or by default the caller's own name, as in Claim.
 	Claimant string `protobuf:"bytes,4,opt,name=claimant,proto3" json:"claimant,omitempty"`
 	// What came of it. Required.
 	Result CallbackResult `protobuf:"varint,5,opt,name=result,proto3,enum=greenlane.v1.CallbackResult" json:"result,omitempty"`
@@ -705,7 +707,8 @@ type CallbackServiceCancelRequest struct {
 	Site string `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
 	// The callback. Required.
 	CallbackId string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
-	// Why; at most 64 bytes. Default "cancelled". Kept as `end_reason`.
+	// Why; at most 64 bytes. Default "cancelled". Kept as `end_reason`, with
+	// asterisks for digits that could be a phone number.
 	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

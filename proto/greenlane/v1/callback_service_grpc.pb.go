@@ -51,10 +51,13 @@ type CallbackServiceClient interface {
 	Create(ctx context.Context, in *CallbackServiceCreateRequest, opts ...grpc.CallOption) (*CallbackServiceCreateResponse, error)
 	// Claim takes a callback to make it now, due or not; nobody else gets it until
 	// the claim ends (30 min by default). An offer of it to an agent is rescinded.
-	// Claiming again what one has claimed extends the claim.
+	// Claiming again what one has claimed extends the claim. Where clients prove
+	// who they are, an agent must be signed in and serve the callback's queue.
 	//
-	// Errors: NotFound for an unknown callback; FailedPrecondition when it has
-	// ended, its deadline has passed, or another has claimed it.
+	// Errors: NotFound for an unknown callback; PermissionDenied for a `claimant`
+	// that is not the caller's own name; FailedPrecondition when it has ended, its
+	// deadline has passed, another has claimed it, or the agent is busy, is not
+	// signed in, or does not serve its queue.
 	Claim(ctx context.Context, in *CallbackServiceClaimRequest, opts ...grpc.CallOption) (*CallbackServiceClaimResponse, error)
 	// Report tells what came of an attempt and ends the claim: reached and
 	// refused end the callback as DONE; after no answer and busy it is due again
@@ -65,7 +68,8 @@ type CallbackServiceClient interface {
 	// or ready, as after a call.
 	//
 	// Errors: InvalidArgument for a missing result; NotFound for an unknown
-	// callback; FailedPrecondition when `claimant` does not have it, because it
+	// callback; PermissionDenied for a `claimant` that is not the caller's own
+	// name; FailedPrecondition when `claimant` does not have it, because it
 	// ended, the claim ran out, or another has it.
 	Report(ctx context.Context, in *CallbackServiceReportRequest, opts ...grpc.CallOption) (*CallbackServiceReportResponse, error)
 	// Reschedule changes when an open callback is due; the deadline stays.
@@ -172,10 +176,13 @@ type CallbackServiceServer interface {
 	Create(context.Context, *CallbackServiceCreateRequest) (*CallbackServiceCreateResponse, error)
 	// Claim takes a callback to make it now, due or not; nobody else gets it until
 	// the claim ends (30 min by default). An offer of it to an agent is rescinded.
-	// Claiming again what one has claimed extends the claim.
+	// Claiming again what one has claimed extends the claim. Where clients prove
+	// who they are, an agent must be signed in and serve the callback's queue.
 	//
-	// Errors: NotFound for an unknown callback; FailedPrecondition when it has
-	// ended, its deadline has passed, or another has claimed it.
+	// Errors: NotFound for an unknown callback; PermissionDenied for a `claimant`
+	// that is not the caller's own name; FailedPrecondition when it has ended, its
+	// deadline has passed, another has claimed it, or the agent is busy, is not
+	// signed in, or does not serve its queue.
 	Claim(context.Context, *CallbackServiceClaimRequest) (*CallbackServiceClaimResponse, error)
 	// Report tells what came of an attempt and ends the claim: reached and
 	// refused end the callback as DONE; after no answer and busy it is due again
@@ -186,7 +193,8 @@ type CallbackServiceServer interface {
 	// or ready, as after a call.
 	//
 	// Errors: InvalidArgument for a missing result; NotFound for an unknown
-	// callback; FailedPrecondition when `claimant` does not have it, because it
+	// callback; PermissionDenied for a `claimant` that is not the caller's own
+	// name; FailedPrecondition when `claimant` does not have it, because it
 	// ended, the claim ran out, or another has it.
 	Report(context.Context, *CallbackServiceReportRequest) (*CallbackServiceReportResponse, error)
 	// Reschedule changes when an open callback is due; the deadline stays.

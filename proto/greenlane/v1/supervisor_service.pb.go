@@ -2504,7 +2504,14 @@ type EraseCallerResponse struct {
 	AtEnd int32 `protobuf:"varint,5,opt,name=at_end,json=atEnd,proto3" json:"at_end,omitempty"`
 	// How many records of the caller's tier that could not be read, and had been set
 	// aside, were removed.
-	Damaged       int32 `protobuf:"varint,6,opt,name=damaged,proto3" json:"damaged,omitempty"`
+	Damaged int32 `protobuf:"varint,6,opt,name=damaged,proto3" json:"damaged,omitempty"`
+	// Whether ratings of the caller were kept, and have been removed.
+	Ratings bool `protobuf:"varint,7,opt,name=ratings,proto3" json:"ratings,omitempty"`
+	// The site that the number was erased at.
+	Site string `protobuf:"bytes,8,opt,name=site,proto3" json:"site,omitempty"`
+	// The daemon's other sites at which the client may do the same, sorted. Nothing
+	// was erased there.
+	OtherSites    []string `protobuf:"bytes,9,rep,name=other_sites,json=otherSites,proto3" json:"other_sites,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2579,6 +2586,27 @@ func (x *EraseCallerResponse) GetDamaged() int32 {
 		return x.Damaged
 	}
 	return 0
+}
+
+func (x *EraseCallerResponse) GetRatings() bool {
+	if x != nil {
+		return x.Ratings
+	}
+	return false
+}
+
+func (x *EraseCallerResponse) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *EraseCallerResponse) GetOtherSites() []string {
+	if x != nil {
+		return x.OtherSites
+	}
+	return nil
 }
 
 var File_greenlane_v1_supervisor_service_proto protoreflect.FileDescriptor
@@ -2797,14 +2825,18 @@ const file_greenlane_v1_supervisor_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x12\x16\n" +
-	"\x06caller\x18\x03 \x01(\tR\x06caller\"\xa2\x01\n" +
+	"\x06caller\x18\x03 \x01(\tR\x06caller\"\xf1\x01\n" +
 	"\x13EraseCallerResponse\x12\x14\n" +
 	"\x05calls\x18\x01 \x01(\x05R\x05calls\x12\x1c\n" +
 	"\tcallbacks\x18\x02 \x01(\x05R\tcallbacks\x12\x12\n" +
 	"\x04tier\x18\x03 \x01(\bR\x04tier\x12\x12\n" +
 	"\x04live\x18\x04 \x01(\x05R\x04live\x12\x15\n" +
 	"\x06at_end\x18\x05 \x01(\x05R\x05atEnd\x12\x18\n" +
-	"\adamaged\x18\x06 \x01(\x05R\adamaged2\xa3\x06\n" +
+	"\adamaged\x18\x06 \x01(\x05R\adamaged\x12\x18\n" +
+	"\aratings\x18\a \x01(\bR\aratings\x12\x12\n" +
+	"\x04site\x18\b \x01(\tR\x04site\x12\x1f\n" +
+	"\vother_sites\x18\t \x03(\tR\n" +
+	"otherSites2\xa3\x06\n" +
 	"\x11SupervisorService\x12R\n" +
 	"\vGetSnapshot\x12 .greenlane.v1.GetSnapshotRequest\x1a!.greenlane.v1.GetSnapshotResponse\x12B\n" +
 	"\x05Watch\x12\x1a.greenlane.v1.WatchRequest\x1a\x1b.greenlane.v1.WatchResponse0\x01\x12O\n" +

@@ -97,9 +97,9 @@ type SupervisorServiceClient interface {
 	// Errors: OutOfRange when events after `after` have been trimmed: the ErrorInfo
 	// in the status details has the metadata `oldest`, the first sequence kept.
 	StreamEvents(ctx context.Context, in *StreamEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamEventsResponse], error)
-	// EraseCaller removes a person: the number from the tier directory, and from the
-	// calls, callbacks and first answers that are kept, with their attributes and
-	// notes. Open callbacks are cancelled with the reason "erased". Events and
+	// EraseCaller removes a person from one site: the number from the tier directory
+	// and the ratings, and from the calls, callbacks and first answers that are kept,
+	// with their attributes and notes. The answer names the other sites. Open callbacks are cancelled with the reason "erased". Events and
 	// counters have no numbers, and stay as they are.
 	//
 	// What is under way keeps the number until it is over and is erased then, in the
@@ -299,9 +299,9 @@ type SupervisorServiceServer interface {
 	// Errors: OutOfRange when events after `after` have been trimmed: the ErrorInfo
 	// in the status details has the metadata `oldest`, the first sequence kept.
 	StreamEvents(*StreamEventsRequest, grpc.ServerStreamingServer[StreamEventsResponse]) error
-	// EraseCaller removes a person: the number from the tier directory, and from the
-	// calls, callbacks and first answers that are kept, with their attributes and
-	// notes. Open callbacks are cancelled with the reason "erased". Events and
+	// EraseCaller removes a person from one site: the number from the tier directory
+	// and the ratings, and from the calls, callbacks and first answers that are kept,
+	// with their attributes and notes. The answer names the other sites. Open callbacks are cancelled with the reason "erased". Events and
 	// counters have no numbers, and stay as they are.
 	//
 	// What is under way keeps the number until it is over and is erased then, in the

@@ -169,7 +169,9 @@ type CallArrivedRequest struct {
 	// NotFound.
 	Queue string `protobuf:"bytes,7,opt,name=queue,proto3" json:"queue,omitempty"`
 	// When the call reached the switch. Default: now. It never starts the
-	// service-level clock; joining the queue does.
+	// service-level clock; joining the queue does. No call is refused for a clock
+	// that is wrong: a later time than now counts as now, and one more than 24 h
+	// ago as 24 h ago. Before 1970 is no time: InvalidArgument.
 	ArrivedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=arrived_at,json=arrivedAt,proto3" json:"arrived_at,omitempty"`
 	// How far the switch trusts the number. Default: not attested.
 	Attestation Attestation `protobuf:"varint,9,opt,name=attestation,proto3,enum=greenlane.v1.Attestation" json:"attestation,omitempty"`
@@ -1816,7 +1818,8 @@ type LiveCall struct {
 	// As CallArrivedRequest.queue.
 	Queue string `protobuf:"bytes,4,opt,name=queue,proto3" json:"queue,omitempty"`
 	// When the call reached the switch: an added call is ranked, and its
-	// service-level clock runs, from here. Default: `as_of`.
+	// service-level clock runs, from here. Default: `as_of`. Its bounds are those
+	// of CallArrivedRequest.arrived_at.
 	ArrivedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=arrived_at,json=arrivedAt,proto3" json:"arrived_at,omitempty"`
 	// As CallArrivedRequest.attestation.
 	Attestation Attestation `protobuf:"varint,6,opt,name=attestation,proto3,enum=greenlane.v1.Attestation" json:"attestation,omitempty"`

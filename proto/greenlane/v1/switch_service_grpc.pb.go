@@ -71,7 +71,8 @@ type SwitchServiceClient interface {
 	//
 	// A wrong message is answered by a `result` with its code and does not end
 	// the stream. The stream ends with InvalidArgument when the first message
-	// names no switch or a later one names another; OutOfRange when `hello.after`
+	// names no switch or does not come in time, or when a later one names another
+	// site or switch; NotFound for an unknown site; OutOfRange when `hello.after`
 	// has been trimmed (connect without `after`, then Reconcile);
 	// ResourceExhausted when the switch does not read; Unavailable when the
 	// daemon stops.
@@ -192,7 +193,8 @@ type SwitchServiceServer interface {
 	//
 	// A wrong message is answered by a `result` with its code and does not end
 	// the stream. The stream ends with InvalidArgument when the first message
-	// names no switch or a later one names another; OutOfRange when `hello.after`
+	// names no switch or does not come in time, or when a later one names another
+	// site or switch; NotFound for an unknown site; OutOfRange when `hello.after`
 	// has been trimmed (connect without `after`, then Reconcile);
 	// ResourceExhausted when the switch does not read; Unavailable when the
 	// daemon stops.

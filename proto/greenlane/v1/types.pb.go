@@ -16,10 +16,12 @@
 //   - `queue` names have the same form. `call_id`, `agent_id`, `switch_id` are
 //     1 to 128 bytes of UTF-8 without control characters.
 //   - `request_id` makes a retry safe: 0 to 128 bytes, chosen by the client,
-//     unique within the site. A retry with the same request_id and the same
-//     contents returns the first answer and changes nothing; the same
-//     request_id with other contents is refused with AlreadyExists. Empty means
-//     no such protection beyond what call, offer and callback ids give. It is
+//     unique within the site among the requests of one rpc. A retry with the
+//     same request_id and the same contents returns the first answer and changes
+//     nothing; the same request_id with other contents is refused with
+//     AlreadyExists. The same request_id at another rpc is another request; a
+//     message on a stream counts as the rpc that does the same. Empty means no
+//     such protection beyond what call, offer and callback ids give. It is
 //     remembered for as long as the configuration keeps request ids.
 //   - Lists in an answer are empty, never null, when there is nothing to tell.
 //   - Errors: InvalidArgument names the field and what is allowed; NotFound
@@ -502,7 +504,7 @@ type Call struct {
 	UnattestedVip bool `protobuf:"varint,10,opt,name=unattested_vip,json=unattestedVip,proto3" json:"unattested_vip,omitempty"`
 	// The agent who should have this call, such as an account manager; empty when
 	// there is none. The call waits for that agent alone for at most the queue's
-	// `preferred_wait`, 20 s by default.
+	// `preferred_wait`, 10 s by default.
 	PreferredAgent string `protobuf:"bytes,11,opt,name=preferred_agent,json=preferredAgent,proto3" json:"preferred_agent,omitempty"`
 	// What the switch wants the agent to see, such as menu choices. Not
 	// interpreted.
