@@ -21,7 +21,7 @@ import (
 )
 
 // ErrNotAwaited is what New returns when it is to wait for Redis no longer.
-var ErrNotAwaited = errors.New("Redis is waited for no longer")
+var ErrNotAwaited = errors.New("waiting for Redis has ended")
 
 // Redis is asked every lobbyRetry whether it has come, and that it has not is told
 // every lobbyTell.

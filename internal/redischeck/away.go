@@ -14,7 +14,7 @@ import (
 
 // ErrAway says that Redis can't be reached, or does not serve yet. Nobody has to
 // change anything: it may be starting, and waiting for it may be all there is to do.
-var ErrAway = errors.New("Redis does not answer")
+var ErrAway = errors.New("no answer from Redis")
 
 // RequireUp is Require that tells, by ErrAway, a Redis that is not there from one
 // that will not do.
