@@ -82,7 +82,7 @@ func (j *importJob) report() error {
 		printMoves(j.out, &n.Moves)
 	}
 	if j.cut {
-		fmt.Fprintf(j.errs, "%s: line %d: it has no end: the file may have been cut off\n", j.name, n.End.Line)
+		fmt.Fprintf(j.errs, "%s: note: line %d has no end, and counts as it reads: the file may have been cut off\n", j.name, n.End.Line)
 	}
 	if n.Bad > 0 {
 		return errPartly

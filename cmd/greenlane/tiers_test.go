@@ -146,6 +146,23 @@ func TestTiersUsage(t *testing.T) {
 	}
 }
 
+// TestAnImportIntoNoSite: what the configuration names is read, anything else by nobody.
+func TestAnImportIntoNoSite(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	cfg := writeFile(t, "greenlane.yaml", "sites: [{name: main}, {name: east}]\nredis: {addresses: [\""+s.Addr()+"\"]}\n")
+	file := writeFile(t, "callers.csv", lines(3))
+	_, _, err := tool(t, "tiers", "import", file, "--config", cfg, "--site", "mian")
+	if _, usage := errors.AsType[usageError](err); !usage || !strings.Contains(err.Error(), "main, east") {
+		t.Errorf("a site that is not configured: %v", err)
+	}
+	if n := s.Client().DBSize(t.Context()).Val(); n != 0 {
+		t.Errorf("%d keys were written", n)
+	}
+	if out, errs, err := tool(t, "tiers", "import", file, "--config", cfg, "--site", "east"); err != nil || !strings.Contains(out, "3 callers in") {
+		t.Errorf("%s\n%s\n%v", out, errs, err)
+	}
+}
+
 func TestDoctor(t *testing.T) {
 	good := redistest.Start(t, redistest.Options{AOF: true, MaxMemory: "100mb"})
 	out, _, err := tool(t, "doctor", "--redis", good.Addr())

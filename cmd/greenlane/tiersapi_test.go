@@ -109,7 +109,7 @@ func TestImportThroughADaemon(t *testing.T) {
 			"8613900139000,blacklist") // cut off
 		wrongs := []string{
 			"line 3002, column 1: number: ", `line 3003, column 16: tier: tier "gold" is unknown`, "line 3004: it has 1 fields, and the header 2",
-			"line 3005, column ", "line 3006: ", "line 3007: it is longer than 65536 bytes", "line 3008, column 1: number: ", "line 3010: it has no end",
+			"line 3005, column ", "line 3006: ", "line 3007: it is longer than 65536 bytes", "line 3008, column 1: number: ", "note: line 3010 has no end",
 		}
 		out, errs, code := toolCode(t, "tiers", "import", file, "--addr", d.Addr(), "--dry-run")
 		if code != cli.ExitPartly || !strings.Contains(out, "3,002 callers to come in") || !strings.Contains(out, "7 lines wrong") {

@@ -166,6 +166,9 @@ func (f *importFlags) run(ctx context.Context, cmd *cobra.Command, path string) 
 	if err != nil {
 		return err
 	}
+	if err := f.checkSite(cmd); err != nil {
+		return err
+	}
 	store, err := f.open(ctx, cmd)
 	if err != nil {
 		return err

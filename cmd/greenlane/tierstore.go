@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -91,6 +93,26 @@ func (f *tierFlags) open(ctx context.Context, cmd *cobra.Command) (tierStore, er
 	return &redisTiers{Directory: d, active: c.Grading.Active(), region: c.Number.Region, closeClient: func() {
 		client.Close() //nolint:errcheck // it holds nothing that could be lost
 	}}, nil
+}
+
+// checkSite refuses a site that the configuration, if one is named, does not have:
+// what is written under a misspelt name is read by nobody.
+func (f *tierFlags) checkSite(cmd *cobra.Command) error {
+	if f.file == "" {
+		return nil
+	}
+	c, _, err := f.load(cmd)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for i := range c.Sites {
+		names = append(names, c.Sites[i].Name)
+	}
+	if site := f.Site(cmd); !slices.Contains(names, site) {
+		return usageErrorf("--site: %q is no site of %s, which has: %s", site, f.file, strings.Join(names, ", "))
+	}
+	return nil
 }
 
 // importWriters is how many pipelines are under way at once: enough that Redis

@@ -109,8 +109,14 @@ func run(cfg *config.Config) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	a, err := app.New(cfg, app.Options{Logger: log})
-	if err != nil {
+	ended, forget := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer forget()
+	a, err := app.New(cfg, app.Options{Logger: log, GiveUp: ended.Done()})
+	switch {
+	case errors.Is(err, app.ErrNotAwaited):
+		log.Info("stopping while Redis is waited for", "signal", (<-signals).String())
+		return nil
+	case err != nil:
 		return err
 	}
 	if err := a.Start(); err != nil {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"greenlane/internal/logtest"
 )
 
 // asDaemon makes the test's own binary be the daemon: what is tested is the
@@ -164,5 +166,36 @@ func TestSecondSignalEndsItAtOnce(t *testing.T) {
 	cmd.Process.Signal(syscall.SIGTERM)
 	if log := rest(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(log, "terminated again: stopping at once") {
 		t.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), log)
+	}
+}
+
+// TestASignalEndsTheWaitingForRedis: there is nothing to be stopped, and nothing failed.
+func TestASignalEndsTheWaitingForRedis(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody answers there
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := daemon(t, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--engine", "redis", "--redis", addr)
+	log := new(logtest.Buffer)
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer kill.Stop()
+	select {
+	case <-log.Await(func(all string) bool { return strings.Contains(all, "waiting for Redis") }):
+	case <-time.After(patience):
+		t.Fatalf("it does not wait:\n%s", log)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || !log.Has("stopping while Redis is waited for") {
+		t.Errorf("%v\n%s", err, log)
 	}
 }

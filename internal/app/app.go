@@ -28,6 +28,7 @@ import (
 	"greenlane/queue"
 	"greenlane/queue/embedded"
 	"greenlane/tiering"
+	"greenlane/tiering/redisdir"
 	"greenlane/tiering/resolve"
 )
 
@@ -42,6 +43,9 @@ type Options struct {
 	// CredentialsEvery is how often the files of certificates and keys are looked
 	// at; 0: as package auth says.
 	CredentialsEvery time.Duration
+	// GiveUp, when it is closed, ends New's waiting for a Redis that is not there. nil:
+	// nothing does.
+	GiveUp <-chan struct{}
 }
 
 // App is a daemon. New makes it, Start lets it serve, Stop ends it.
@@ -57,6 +61,7 @@ type App struct {
 	tiers   tiering.Directory
 	local   tiering.Directory     // tiers when they are in a file of this machine, else nil
 	redis   redis.UniversalClient // nil: there is none
+	absent  *redisdir.Directory   // tiers, while Redis has not been found to do; else nil
 	rerank  *reranker             // nil: nobody but this daemon changes tiers
 	resolve *resolve.Resolver
 	daemon  *prom.Daemon
@@ -70,8 +75,10 @@ type App struct {
 	web     *http.Server
 	keys    *seal.Keys // of what is at rest; nil: it is stored as it is
 	gates   gates
+	raw     []net.Listener // of listen and http, without their guards
 	listen  net.Listener
 	http    net.Listener // nil when off
+	lobby   *lobby       // nil: New waits for nothing
 	audit   *audit.Log   // nil: nothing is recorded
 	logins  *audit.Refusals
 	record  atomic.Pointer[audit.Log] // audit, for what runs while New does
@@ -91,6 +98,10 @@ type App struct {
 
 // New opens everything the configuration names: the data, the listeners. When
 // anything fails, what was opened before is closed again. Nothing is served yet.
+//
+// With the engine in Redis it waits until Redis answers. Meanwhile the ports are
+// open: health says that the daemon does not serve, and the rest is UNAVAILABLE. When
+// Options.GiveUp is closed first, the error is ErrNotAwaited.
 func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	a := &App{
 		cfg: cfg, opts: opts, log: opts.Logger, metrics: prometheus.NewRegistry(),
@@ -113,7 +124,7 @@ func New(cfg *config.Config, opts Options) (_ *App, err error) {
 	}
 	// The listeners come first: a second daemon on the same address then leaves
 	// the data of the first one alone.
-	for _, step := range []func() error{a.openAuthority, a.bind, a.openAudit, a.openData, a.serve} {
+	for _, step := range []func() error{a.openAuthority, a.bind, a.openAudit, a.openData, a.serve, a.closeLobby} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -144,6 +155,7 @@ func (a *App) bind() error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	a.later(func() { a.listen.Close() })
+	a.raw = append(a.raw, a.listen)
 	a.listen = a.guardGRPC(a.listen)
 	if a.cfg.HTTP == "" {
 		return nil
@@ -152,6 +164,7 @@ func (a *App) bind() error {
 		return fmt.Errorf("http: %w", err)
 	}
 	a.later(func() { a.http.Close() })
+	a.raw = append(a.raw, a.http)
 	a.http = a.guardHTTP(a.http)
 	return nil
 }
@@ -224,6 +237,9 @@ func (a *App) Start() error {
 		})
 	}
 	a.setServing(true)
+	if a.absent != nil {
+		a.serving.Go(a.enterLater)
+	}
 	for i, e := range a.engines {
 		a.serving.Go(func() { a.watch(a.cfg.Sites[i].Name, e) })
 		if store, ok := e.(reachable); ok {
@@ -244,8 +260,8 @@ func (a *App) watch(site string, e queue.Engine) {
 
 // reachable is an engine whose store may be away for a while.
 type reachable interface {
-	// Healthy reports whether the store answers, and if not, what it says; changed
-	// is closed when that changes.
+	// Healthy reports whether the store answers and takes what is written, and if
+	// not, what it says; changed is closed when that changes.
 	Healthy() (ok bool, changed <-chan struct{}, err error)
 }
 
@@ -270,10 +286,10 @@ func (a *App) setAway(site string, ok bool, err error) {
 	switch {
 	case ok && was:
 		delete(a.away, site)
-		a.log.Info("the store answers again", "site", site)
+		a.log.Info("the store can be used again", "site", site)
 	case !ok && !was:
 		a.away[site] = err
-		a.log.Warn("the store does not answer: nothing is acknowledged until it does", "site", site, "error", err)
+		a.log.Warn("the store can't be used: nothing is acknowledged until it can", "site", site, "error", err)
 	default:
 		return
 	}

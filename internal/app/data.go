@@ -9,6 +9,7 @@ import (
 
 	"greenlane/internal/config"
 	"greenlane/internal/feed"
+	"greenlane/internal/redischeck"
 	"greenlane/queue"
 	"greenlane/queue/embedded"
 	"greenlane/queue/redisq"
@@ -60,12 +61,22 @@ func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 	if a.redis == nil {
 		return nil, errors.New("engine redis needs redis.addresses")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
-	defer cancel()
 	trips := a.daemon.RoundTrips(site.Name)
-	return redisq.Open(ctx, a.redis, site, redisq.Options{
+	opts := redisq.Options{
 		Observe: func(_ int, took time.Duration, err error) { trips("commands", took, err) },
 		Keys:    a.keys, Now: a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
+	}
+	var e *redisq.Engine
+	return e, a.whenUp(func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+		if e, err = redisq.Open(ctx, a.redis, site, opts); err == nil {
+			return nil
+		}
+		if away := redischeck.Reach(ctx, a.redis); away != nil {
+			return away
+		}
+		return err
 	})
 }
 

@@ -148,8 +148,4 @@ func TestTheStartSaysWhatIsWrongWithRedis(t *testing.T) {
 	if _, err := app.New(configOf(t, withRedis(s)), app.Options{}); err == nil || !strings.Contains(err.Error(), `version "9"`) {
 		t.Errorf("an unknown layout: %v", err)
 	}
-	s.Kill()
-	if _, err := app.New(configOf(t, withRedis(s)), app.Options{}); err == nil {
-		t.Error("a daemon starts without its Redis")
-	}
 }

@@ -131,7 +131,7 @@ func (r *reranker) signal() {
 func (r *reranker) work() {
 	every := time.NewTicker(rerankEvery)
 	defer every.Stop()
-	for {
+	for told := false; ; {
 		select {
 		case <-r.wake:
 		case <-every.C:
@@ -143,8 +143,11 @@ func (r *reranker) work() {
 		changed, all := r.changed, r.all
 		r.changed, r.all = map[caller]tiering.Entry{}, false
 		r.mu.Unlock()
-		if err := r.apply(changed, all); err != nil && r.ctx.Err() == nil {
-			r.a.log.Warn("waiting calls could not be ranked anew after a change of tiers; trying again", "error", err)
+		err := r.apply(changed, all)
+		if err != nil && r.ctx.Err() == nil {
+			if !told {
+				r.a.log.Warn("waiting calls could not be ranked anew after a change of tiers; trying again until they can", "error", err)
+			}
 			pause := time.NewTimer(rerankRetry)
 			select {
 			case <-pause.C:
@@ -153,6 +156,7 @@ func (r *reranker) work() {
 			pause.Stop()
 			r.look()
 		}
+		told = err != nil
 	}
 }
 
@@ -224,13 +228,14 @@ func (r *reranker) lookThrough(site int, waiting map[caller]struct{}) error {
 	}
 }
 
-// compare ranks those of the calls anew whose caller has another tier. A
-// provisional one has its answer to come.
+// compare ranks those of the calls anew whose caller has another tier. A provisional
+// one has its answer to come, but not when the daemon was started again meanwhile, or
+// when nobody waits for the answer any more.
 func (r *reranker) compare(site string, calls []queue.Call) error {
 	var known []queue.Call
 	var numbers []tiering.Number
 	for i := range calls {
-		if calls[i].Caller != tiering.Withheld && !calls[i].Provisional {
+		if calls[i].Caller != tiering.Withheld {
 			known, numbers = append(known, calls[i]), append(numbers, calls[i].Caller)
 		}
 	}
@@ -246,10 +251,10 @@ func (r *reranker) compare(site string, calls []queue.Call) error {
 	now := instant.Of(r.a.now())
 	for i, c := range known {
 		tier, unattested := tiering.Served(entries[i].At(now).Tier, c.Attestation, r.a.cfg.VIPRequiresAttestation, tiering.AttestationFull)
-		if tier == c.Tier && unattested == c.UnattestedVIP {
+		if tier == c.Tier && unattested == c.UnattestedVIP && !c.Provisional {
 			continue
 		}
-		n, err := r.do(site, &queue.Rerank{Call: c.ID, Tier: tier, UnattestedVIP: unattested})
+		n, err := r.do(site, &queue.Rerank{Call: c.ID, Tier: tier, UnattestedVIP: unattested, OnlyProvisional: c.Provisional})
 		if unattested {
 			r.a.server.ClaimRefused(site, c.Switch, n)
 		}

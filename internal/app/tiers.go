@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,21 +38,73 @@ func (a *App) openDirectory() error {
 	}
 	a.redis = client
 	a.later(func() { a.logged("closing the connection to Redis", client.Close()) })
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
-	defer cancel()
-	if err := redischeck.Require(ctx, client, redischeck.Needs{
-		MinReplicas: a.cfg.Redis.MinReplicas, Engine: a.cfg.Engine == config.EngineRedis, Now: a.opts.Now,
-	}); err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
 	a.rerank = newReranker(a)
-	dir, err := redisdir.Open(ctx, client, redisdir.Options{
+	dir, err := redisdir.OpenLater(client, redisdir.Options{
 		Log: a.log, Keys: a.keys, MinReplicas: a.cfg.Redis.MinReplicas, Gap: func(context.Context) { a.rerank.look() },
 	})
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	a.tiers = dir
+	a.tiers, a.absent = dir, dir
 	a.later(func() { a.logged("closing the tiers in Redis", dir.Close()) })
+	if a.cfg.Engine == config.EngineRedis {
+		return a.whenUp(a.enterRedis)
+	}
+	err = a.enterRedis(context.Background())
+	if errors.Is(err, redischeck.ErrAway) {
+		a.log.Warn("Redis does not answer: callers are ordinary, provisionally, until it does", "error", err)
+		return nil
+	}
+	return err
+}
+
+// enterRedis examines Redis, and has the tiers in it used when it will do. The error
+// is redischeck.ErrAway while it is not there.
+func (a *App) enterRedis(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	err := redischeck.RequireUp(ctx, a.redis, redischeck.Needs{
+		MinReplicas: a.cfg.Redis.MinReplicas, Engine: a.cfg.Engine == config.EngineRedis, Now: a.opts.Now,
+	})
+	if err == nil {
+		if err = a.absent.Enter(ctx); err != nil {
+			if away := redischeck.Reach(ctx, a.redis); away != nil {
+				err = away
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	a.absent = nil
 	return nil
+}
+
+// enterEvery is how often it is tried whether a Redis that was not there will do.
+const enterEvery = time.Second
+
+// enterLater examines a Redis that was not there at the start, until it will do.
+// What a person has to change is told once, and again when it is something else.
+func (a *App) enterLater() {
+	ctx, cancel := endedBy(a.stopped)
+	defer cancel()
+	pause := time.NewTicker(enterEvery)
+	defer pause.Stop()
+	for told := ""; ; {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
+		err := a.enterRedis(ctx)
+		switch {
+		case err == nil:
+			a.log.Info("Redis answers: callers have their tiers")
+			return
+		case ctx.Err() != nil || errors.Is(err, redischeck.ErrAway):
+		case err.Error() != told:
+			told = err.Error()
+			a.log.Error("the tiers in Redis can't be used, and callers stay ordinary, until this is changed", "error", err)
+		}
+	}
 }

@@ -84,6 +84,10 @@ var table = []row{
 	{context.DeadlineExceeded, codes.DeadlineExceeded, "DEADLINE_EXCEEDED", ""},
 }
 
+// Error is what a client gets of an error of the core, for whoever answers beside the
+// handlers.
+func Error(log *slog.Logger, err error) error { return toError(log, err) }
+
 // toError turns what the core returned into what the client gets. An error that
 // no row knows is told in general words; the log has the whole of it.
 func toError(log *slog.Logger, err error) error {

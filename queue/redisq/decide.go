@@ -51,6 +51,7 @@ type batch struct {
 	dirty    bool // there is something to write
 	more     bool // only timers were fired, and more are due before the requests
 	acked    bool // a command is not refused
+	prove    bool // it is committed even if it changes nothing
 	meta     queue.Meta
 	events   []queue.Event
 	agents   []decider.View // as they are after it
@@ -62,6 +63,9 @@ type batch struct {
 // is empty, or the engine has failed.
 func (e *Engine) live() {
 	for e.Err() == nil && !e.mail.Drained() {
+		if e.health.unproven(time.Now()) {
+			e.prove()
+		}
 		e.arm()
 		ticked, look := false, false
 		select {
@@ -133,7 +137,7 @@ func (e *Engine) serve(b *batch, ticked, look bool) error {
 			try = -1 // this much is in
 			continue
 		case err == nil:
-			e.health.answered()
+			e.health.answered(b.dirty)
 			return e.answer(b)
 		case errors.Is(err, errAgain):
 			continue
@@ -251,7 +255,7 @@ func (e *Engine) collect(b *batch) error {
 	b.out.reset()
 	// What is acknowledged must be confirmed. A repeated command changes nothing, but
 	// nobody may have confirmed the first one: a commit of nothing sees to it.
-	b.dirty = !c.Empty() || b.acked && e.opts.MinReplicas > 0
+	b.dirty = !c.Empty() || b.acked && e.opts.MinReplicas > 0 || b.prove
 	if !b.dirty {
 		return nil
 	}

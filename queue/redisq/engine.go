@@ -191,8 +191,8 @@ func (e *Engine) Agent(ctx context.Context, id string) (*queue.Agent, *queue.Off
 	if err := errors.Join(ctx.Err(), e.over()); err != nil {
 		return nil, nil, err
 	}
-	if ok, _, err := e.health.state(); !ok {
-		return nil, nil, e.unavailable(err)
+	if err := e.health.away(); err != nil {
+		return nil, nil, err
 	}
 	return e.views.Load().Get(id)
 }
@@ -229,8 +229,9 @@ func (e *Engine) fail(cause error) error {
 	return err
 }
 
-// Healthy reports whether Redis answers, and if not, what it says; changed is
-// closed when that changes.
+// Healthy reports whether Redis answers and takes what is written, and if not, what
+// it says; changed is closed when that changes. It is healthy again with the first
+// commit that is confirmed, and tries one that changes nothing once a second.
 func (e *Engine) Healthy() (ok bool, changed <-chan struct{}, err error) { return e.health.state() }
 
 // over returns why nothing is answered any more, nil while the engine serves.

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"greenlane/queue"
 )
 
 var (
@@ -126,12 +124,10 @@ func (r *reply) number(i int) int64 {
 	return n
 }
 
-// unavailable is what a caller is told of a failed exchange.
+// unavailable takes up that an exchange failed, and returns what a caller is told.
 func (e *Engine) unavailable(err error) error {
-	if isAway(err) {
-		e.health.failed(err)
-	}
-	return fmt.Errorf("%w: redis: %w", queue.ErrUnavailable, err)
+	e.health.heard(err)
+	return unavailable(err)
 }
 
 // observe tells of an exchange that began then.

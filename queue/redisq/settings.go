@@ -191,10 +191,21 @@ func (e *Engine) takeOver() error {
 	if err != nil {
 		return e.fail(fmt.Errorf("redis key %s: the settings can't be read: %w", e.keys[keySite], err))
 	}
-	e.opts.Logger.Warn("another daemon has changed the site's settings: this one goes on with them",
-		"site", e.name, "print", stamp)
+	e.opts.Logger.Warn("another daemon has changed the site's settings: this one goes on with them", "site", e.name, "print", stamp,
+		"queues_gone", queuesBeyond(&e.site, &site), "queues_new", queuesBeyond(&site, &e.site))
 	e.site, e.print, e.rebuild = site, stamp, true
 	return nil
+}
+
+// queuesBeyond names the queues of a site that another one does not have.
+func queuesBeyond(site, other *queue.Site) (names []string) {
+	for i := range site.Queues {
+		name := site.Queues[i].Name
+		if !slices.ContainsFunc(other.Queues, func(q queue.Queue) bool { return q.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // ifSchema ends the engine when the keys are none that this program knows.

@@ -58,6 +58,7 @@ type ears struct {
 	end     context.CancelFunc
 	running sync.WaitGroup
 	once    sync.Once
+	every   time.Duration // pingEvery; tests have less
 
 	mu    sync.Mutex
 	heard chan struct{} // closed while changes are heard of
@@ -74,7 +75,7 @@ const (
 )
 
 func newEars(d *Directory) *ears {
-	e := &ears{d: d, heard: make(chan struct{})}
+	e := &ears{d: d, heard: make(chan struct{}), every: pingEvery}
 	e.ctx, e.end = context.WithCancel(context.Background())
 	return e
 }
@@ -142,6 +143,9 @@ func (e *ears) subscribed() error {
 		last.Store(time.Now().UnixNano())
 		switch m := got.(type) {
 		case *redis.Subscription:
+			if err := e.d.markWithin(ctx, silence); err != nil && !isLayout(err) {
+				return err
+			}
 			e.whole(ctx, &helpers)
 		case *redis.Message:
 			e.hear(ctx, m.Payload)
@@ -152,13 +156,17 @@ func (e *ears) subscribed() error {
 // watch closes the subscription when ctx ends or the other side is silent.
 func (e *ears) watch(ctx context.Context, sub *redis.PubSub, last *atomic.Int64) {
 	defer sub.Close() //nolint:errcheck // nothing more is wanted of it
-	ping := time.NewTicker(pingEvery)
+	ping := time.NewTicker(e.every)
 	defer ping.Stop()
 	for {
 		select {
 		case <-ping.C:
 			if time.Since(time.Unix(0, last.Load())) > silence || sub.Ping(ctx) != nil {
 				return
+			}
+			// A Redis that was emptied keeps the connection, and says nothing of it.
+			if err := e.d.markWithin(ctx, pingEvery); err != nil && ctx.Err() == nil && !isLayout(err) {
+				e.d.opt.Log.Debug("the layout of the tiers could not be looked at", slog.Any("error", err))
 			}
 		case <-ctx.Done():
 			return

@@ -105,6 +105,9 @@ func (im *Import) Write(ctx context.Context) error {
 	defer end()
 	im.d.importing.Lock()
 	defer im.d.importing.Unlock()
+	if err := im.d.mark(ctx); err != nil {
+		return err
+	}
 	im.sort()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -90,6 +90,8 @@ type Directory struct {
 
 	mu          sync.Mutex
 	closed      bool
+	entered     bool  // Enter has found everything in order
+	barred      error // why nothing is read or written now; nil: it is
 	subscribers []*subscriber
 	underway    sync.WaitGroup
 }
@@ -106,20 +108,46 @@ var _ tiering.Directory = (*Directory)(nil)
 // Errors: ErrSchema when another program's layout is there; ErrUnavailable when
 // Redis does not answer; the error of ctx.
 func Open(ctx context.Context, client redis.UniversalClient, o Options) (*Directory, error) {
-	d := newDirectory(client, o)
-	if err := d.checkSchema(ctx); err != nil {
+	d, err := OpenLater(client, o)
+	if err != nil {
 		return nil, err
 	}
+	if err := d.Enter(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// errNotYet is why a Directory is not used before Enter.
+var errNotYet = fmt.Errorf("%w: Redis has not answered yet", tiering.ErrUnavailable)
+
+// OpenLater is Open without asking Redis anything, for whoever goes on while it is
+// away: every method is ErrUnavailable until Enter has returned nil.
+func OpenLater(client redis.UniversalClient, o Options) (*Directory, error) {
+	d := newDirectory(client, o)
+	d.barred = errNotYet
 	if d.opt.Cache > 0 {
 		var err error
 		if d.cache, err = newCache(d.opt.Cache, d.opt.CacheFor); err != nil {
 			return nil, err
 		}
 	}
-	if d.cache != nil || d.opt.Gap != nil {
+	return d, nil
+}
+
+// Enter looks whether the tiers are of the layout that the Directory has, and lets it
+// be used. It is safe to repeat. The errors are those of Open.
+func (d *Directory) Enter(ctx context.Context) error {
+	if err := d.checkSchema(ctx); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.entered, d.barred = true, nil
+	if !d.closed && (d.cache != nil || d.opt.Gap != nil || len(d.subscribers) > 0) {
 		d.ears.listen()
 	}
-	return d, nil
+	return nil
 }
 
 func newDirectory(client redis.UniversalClient, o Options) *Directory {
@@ -129,25 +157,56 @@ func newDirectory(client redis.UniversalClient, o Options) *Directory {
 }
 
 func (d *Directory) checkSchema(ctx context.Context) error {
-	err := d.client.SetArgs(ctx, schemaKey, d.layout.schema(), redis.SetArgs{Mode: "NX"}).Err()
-	if redis.HasErrorPrefix(err, "OOM") {
-		// A full Redis says so before it looks whether the key is there.
-		if n, e := d.client.Exists(ctx, schemaKey).Result(); e != nil || n > 0 {
-			err = e
-		}
+	err := d.client.Get(ctx, schemaKey).Err()
+	if errors.Is(err, redis.Nil) { // where it is there, nothing is to be written
+		err = d.client.SetArgs(ctx, schemaKey, d.layout.schema(), redis.SetArgs{Mode: "NX"}).Err()
 	}
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return d.fault(ctx, err)
 	}
 	if err = CheckSchema(ctx, d.client); errors.Is(err, ErrSchema) {
 		return err
 	}
 	if err == nil {
-		if err = d.layout.checkKeys(ctx, d.client); errors.Is(err, ErrSchema) || errors.Is(err, seal.ErrKey) {
+		if err = d.layout.checkKeys(ctx, d.client); isLayout(err) {
 			return err
 		}
 	}
 	return d.fault(ctx, err)
+}
+
+// isLayout reports whether an error says that the tiers are not to be touched with
+// the layout and the keys at hand.
+func isLayout(err error) bool { return errors.Is(err, ErrSchema) || errors.Is(err, seal.ErrKey) }
+
+// mark looks at the schema again, and writes it where it is gone: a Redis that has
+// lost its data must know whose the next tiers are. While it is another one, nothing
+// is read or written.
+func (d *Directory) mark(ctx context.Context) error {
+	err := d.checkSchema(ctx)
+	if err != nil && !isLayout(err) {
+		return err
+	}
+	d.mu.Lock()
+	was := d.barred
+	if err != nil {
+		err = fmt.Errorf("%w: %w", tiering.ErrUnavailable, err)
+	}
+	d.barred = err
+	d.mu.Unlock()
+	switch {
+	case err != nil && was == nil:
+		d.opt.Log.Error("the tiers in Redis are no longer used", slog.Any("error", err))
+	case err == nil && was != nil:
+		d.opt.Log.Info("the tiers in Redis are used again")
+	}
+	return err
+}
+
+func (d *Directory) markWithin(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return d.mark(ctx)
 }
 
 // CheckSchema returns nil when the tiers in a Redis, if any, are of the layout
@@ -173,7 +232,9 @@ func (d *Directory) Subscribe(fn func(site string, n tiering.Number, e tiering.E
 	defer d.mu.Unlock()
 	if !d.closed {
 		d.subscribers = append(slices.Clip(d.subscribers), s)
-		d.ears.listen()
+		if d.entered {
+			d.ears.listen()
+		}
 	}
 	return func() {
 		d.mu.Lock()
@@ -215,6 +276,9 @@ func (d *Directory) begin(ctx context.Context, site string) (end func(), err err
 	defer d.mu.Unlock()
 	if d.closed {
 		return nil, tiering.ErrClosed
+	}
+	if d.barred != nil {
+		return nil, d.barred
 	}
 	d.underway.Add(1)
 	return d.underway.Done, nil
