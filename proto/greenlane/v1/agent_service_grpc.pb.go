@@ -108,10 +108,10 @@ type AgentServiceClient interface {
 	// switch's report.
 	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
 	// Session is the softphone's stream, and the agent's lease: while it is open
-	// the agent is available; when it breaks and is not opened again within the
-	// lease (10 s by default), an offer goes back to its place and the agent
-	// becomes NOT_READY with reason `lost`, until the next session; a call that
-	// is talked on goes on. Either side sends something at least every
+	// the agent is available; when it breaks, an offer goes back to its place at
+	// once, and when it is not opened again within the lease (10 s by default),
+	// the agent becomes NOT_READY with reason `lost`, until the next session; a
+	// call that is talked on goes on. Either side sends something at least every
 	// `heartbeat_every`. Half-closing by the client does not end the session;
 	// disconnecting does.
 	//
@@ -345,10 +345,10 @@ type AgentServiceServer interface {
 	// switch's report.
 	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
 	// Session is the softphone's stream, and the agent's lease: while it is open
-	// the agent is available; when it breaks and is not opened again within the
-	// lease (10 s by default), an offer goes back to its place and the agent
-	// becomes NOT_READY with reason `lost`, until the next session; a call that
-	// is talked on goes on. Either side sends something at least every
+	// the agent is available; when it breaks, an offer goes back to its place at
+	// once, and when it is not opened again within the lease (10 s by default),
+	// the agent becomes NOT_READY with reason `lost`, until the next session; a
+	// call that is talked on goes on. Either side sends something at least every
 	// `heartbeat_every`. Half-closing by the client does not end the session;
 	// disconnecting does.
 	//
