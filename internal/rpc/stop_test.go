@@ -251,9 +251,9 @@ func TestLimits(t *testing.T) {
 }
 
 func TestSessionHeartbeats(t *testing.T) {
-	r := newRig(t, func(_ *queue.Site, o *optsT) { o.HeartbeatEvery = 10 * time.Millisecond })
+	r := newRig(t, func(_ *queue.Site, o *optsT) { o.HeartbeatEvery = 100 * time.Millisecond })
 	s, welcome := r.session(hello("a"))
-	if welcome.GetWelcome().GetHeartbeatEvery().AsDuration() != 10*time.Millisecond {
+	if welcome.GetWelcome().GetHeartbeatEvery().AsDuration() != 100*time.Millisecond {
 		t.Errorf("%v", welcome)
 	}
 	s.wait("a heartbeat", func(m *pb.SessionResponse) bool { return m.GetHeartbeat() != nil })
@@ -274,10 +274,10 @@ func TestAStreamThatSaysNothingIsEnded(t *testing.T) {
 // TestOwnersLeaseIsRenewed: agents with an open session outlive the lease many
 // times over.
 func TestOwnersLeaseIsRenewed(t *testing.T) {
-	r := newRig(t, func(s *queue.Site, _ *optsT) { s.OwnerLease, s.AckTimeout = time.Second, 0 })
+	r := newRig(t, func(s *queue.Site, _ *optsT) { s.OwnerLease, s.AckTimeout = 2*time.Second, 0 })
 	s, _ := r.session(hello("a"))
 	r.signIn("b")
-	r.next("b", 2*time.Second) // longer than the lease
+	r.next("b", 4*time.Second) // longer than the lease
 	r.until("b to be there", func(e *queue.Event) bool { return e.Agent == "b" })
 	r.arrive("c1", "13800138000")
 	if s.offer().GetOffer() == nil {
