@@ -30,6 +30,9 @@ const (
 	lobbyTell  = time.Minute
 )
 
+// lobbyLeave is how long clients may take to leave when Redis has come.
+const lobbyLeave = time.Second
+
 // whenUp tries until an error is none that waiting for Redis mends. Meanwhile
 // whoever comes is told to come again.
 func (a *App) whenUp(try func(context.Context) error) error {
@@ -138,7 +141,7 @@ func (a *App) closeLobby() error {
 	for _, d := range l.doors {
 		_ = d.Close() // it can't fail
 	}
-	l.grpc.Stop()
+	l.leave()
 	if l.http != nil {
 		_ = l.http.Close() // whoever is there is to come again anyway
 	}
@@ -148,6 +151,22 @@ func (a *App) closeLobby() error {
 		faults = append(faults, d.raw.SetDeadline(time.Time{}))
 	}
 	return errors.Join(faults...)
+}
+
+// leave sends the clients away so that no request of theirs is lost, but for those who
+// do not go within lobbyLeave, such as who watches health.
+func (l *lobby) leave() {
+	gone := make(chan struct{})
+	go func() {
+		l.grpc.GracefulStop()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(lobbyLeave):
+		l.grpc.Stop()
+		<-gone
+	}
 }
 
 // door is a listener whose Close leaves the port open for somebody else.
