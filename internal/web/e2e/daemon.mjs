@@ -10,7 +10,7 @@ import { join } from 'node:path';
 const config = `
 sites:
   - name: main
-    short_abandon: 1ms
+    short_abandon: 0s
     callback: {window_from: "00:00", window_to: "24:00", delay: 1s}
     queues:
       - {name: billing, threshold: 20s, offer_timeout: 20s}
