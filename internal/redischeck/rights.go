@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func try(ctx context.Context, c redis.UniversalClient, commands [][]any) (t tria
 		for word := range strings.FieldsSeq(name) {
 			words = append(words, word)
 		}
-		err := c.Do(ctx, append(words, args[1:]...)...).Err()
+		err := ask(ctx, c, append(words, args[1:]...))
 		switch {
 		case err == nil, errors.Is(err, redis.Nil), redis.HasErrorPrefix(err, "NOSCRIPT"), strings.Contains(err.Error(), "no such key"):
 		case redis.HasErrorPrefix(err, "NOPERM"):
@@ -144,6 +145,25 @@ func try(ctx context.Context, c redis.UniversalClient, commands [][]any) (t tria
 		}
 	}
 	return t
+}
+
+// ask runs a command. One without a key is sent to any node of a Cluster: when that is
+// away, it says nothing of the others, and a master is asked.
+func ask(ctx context.Context, c redis.UniversalClient, command []any) error {
+	err := c.Do(ctx, command...).Err()
+	cluster, is := c.(*redis.ClusterClient)
+	if op, dial := errors.AsType[*net.OpError](err); !is || !dial || op.Op != "dial" {
+		return err
+	}
+	node, fault := cluster.MasterForKey(ctx, probeKey)
+	if fault != nil {
+		return err
+	}
+	again := node.Do(ctx, command...).Err()
+	if _, moved := redis.IsMovedError(again); moved {
+		return err // it has a key, whose master is away
+	}
+	return again
 }
 
 // failed puts commands together that failed for the same reason.
