@@ -67,7 +67,7 @@ func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 		Keys:    a.keys, Now: a.opts.Now, Logger: a.log, MinReplicas: a.cfg.Redis.MinReplicas, Timeout: a.cfg.Redis.ReplyTimeout.D(),
 	}
 	var e *redisq.Engine
-	return e, a.whenUp(func(ctx context.Context) (err error) {
+	err := a.whenUp(func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		if e, err = redisq.Open(ctx, a.redis, site, opts); err == nil {
@@ -78,6 +78,10 @@ func (a *App) openEngine(site queue.Site) (queue.Engine, error) {
 		}
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // logged is for what fails while something else has failed already.

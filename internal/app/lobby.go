@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -114,10 +113,7 @@ func (a *App) openLobby() {
 		w.Header().Set("Retry-After", "1")
 		answer(w, http.StatusServiceUnavailable, "not serving")
 	})
-	l.http = &http.Server{
-		Handler: mux, ConnContext: webContext, Protocols: webProtocols(a.cfg.TLS.On()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, HTTP2: http2Limits(), ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	}
+	l.http = a.webServer(mux)
 	l.serve(a, a.raw[1], a.http, l.http.Serve)
 }
 

@@ -139,8 +139,14 @@ func (a *App) newWeb() *http.Server {
 	if a.pages != nil {
 		mux.Handle("/", a.pages)
 	}
+	return a.webServer(overTLS(a.guarded(mux)))
+}
+
+// webServer bounds what a client may cost whatever the handler is.
+func (a *App) webServer(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler: overTLS(a.guarded(mux)), ConnContext: webContext, Protocols: webProtocols(a.cfg.TLS.On()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: handler, ConnContext: webContext, Protocols: webProtocols(a.cfg.TLS.On()),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, HTTP2: http2Limits(),
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // failed handshakes, mostly
 	}

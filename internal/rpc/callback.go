@@ -123,7 +123,7 @@ func (s *Server) ofCallback(c *check, req callbackRequest) (*site, error) {
 // claimant returns who claims or reports, by default whoever asks: under another
 // name only a gateway does, and everybody where nobody is asked.
 func (s *Server) claimant(ctx context.Context, named string) string {
-	if id := s.who(ctx); named == "" && id.By != identity.ByNobody && id.Name != identity.AnyName {
+	if id := s.who(ctx); named == "" && id.Proved() && id.Name != identity.AnyName {
 		return id.Name
 	}
 	return named
@@ -152,7 +152,7 @@ func (s *callbackService) Claim(ctx context.Context, req *pb.CallbackServiceClai
 // or to speak for agents, and nobody who takes callbacks from outside the queues.
 func (s *Server) asAgentOnly(ctx context.Context) bool {
 	id := s.who(ctx)
-	return id.By != identity.ByNobody && id.Roles.Has(identity.Agent) && !id.Roles.Has(identity.Supervisor|identity.BackOffice)
+	return id.Proved() && id.Roles.Has(identity.Agent) && !id.Roles.Has(identity.Supervisor|identity.BackOffice)
 }
 
 // Report implements the rpc.
