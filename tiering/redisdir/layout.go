@@ -1,14 +1,11 @@
 package redisdir
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 
 	"greenlane/internal/seal"
 	"greenlane/tiering"
@@ -150,12 +147,9 @@ func (l *layout) schema() string {
 	return schema + " " + l.numbers.Mark()
 }
 
-// checkKeys holds the keys against what the tiers in Redis were sealed with.
-func (l *layout) checkKeys(ctx context.Context, client redis.UniversalClient) error {
-	got, err := client.Get(ctx, schemaKey).Result()
-	if err != nil {
-		return err
-	}
+// checkKeys holds the keys against what the tiers in Redis were sealed with, as the
+// value of schemaKey says.
+func (l *layout) checkKeys(got string) error {
 	mark, sealed := strings.CutPrefix(got, schema+" ")
 	switch {
 	case l.numbers == nil && sealed:

@@ -157,20 +157,18 @@ func newDirectory(client redis.UniversalClient, o Options) *Directory {
 }
 
 func (d *Directory) checkSchema(ctx context.Context) error {
-	err := d.client.Get(ctx, schemaKey).Err()
+	got, err := d.client.Get(ctx, schemaKey).Result()
 	if errors.Is(err, redis.Nil) { // where it is there, nothing is to be written
 		err = d.client.SetArgs(ctx, schemaKey, d.layout.schema(), redis.SetArgs{Mode: "NX"}).Err()
-	}
-	if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
-		return d.fault(ctx, err)
-	}
-	if err = CheckSchema(ctx, d.client); errors.Is(err, ErrSchema) {
-		return err
-	}
-	if err == nil {
-		if err = d.layout.checkKeys(ctx, d.client); isLayout(err) {
-			return err
+		if err == nil || errors.Is(err, redis.Nil) { // it is written, by this program or another
+			got, err = d.client.Get(ctx, schemaKey).Result()
 		}
+	}
+	if err = schemaFault(got, err); err == nil {
+		err = d.layout.checkKeys(got)
+	}
+	if isLayout(err) {
+		return err
 	}
 	return d.fault(ctx, err)
 }
@@ -214,8 +212,16 @@ func (d *Directory) markWithin(ctx context.Context, limit time.Duration) error {
 // It changes nothing.
 func CheckSchema(ctx context.Context, client redis.UniversalClient) error {
 	got, err := client.Get(ctx, schemaKey).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return schemaFault(got, err)
+}
+
+// schemaFault says what is wrong with the value of schemaKey, or with the answer.
+func schemaFault(got string, err error) error {
 	switch {
-	case errors.Is(err, redis.Nil) || err == nil && (got == schema || strings.HasPrefix(got, schema+" ")):
+	case err == nil && (got == schema || strings.HasPrefix(got, schema+" ")):
 		return nil
 	case err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return err

@@ -120,7 +120,7 @@ func (r *reindex) run(ctx context.Context) (Reindexed, error) {
 	case under && mark != r.restsOn(name):
 		return Reindexed{}, fmt.Errorf("%w: the reindexing under way was begun with another old or new one", seal.ErrIndex)
 	case !under && text != r.oldMark:
-		return Reindexed{}, r.from.layout.checkKeys(ctx, r.client)
+		return Reindexed{}, r.from.layout.checkKeys(text)
 	case !under:
 		name = phaseCopy
 	}
