@@ -12,9 +12,15 @@ import (
 	"greenlane/tiering"
 )
 
-// EraseCaller implements the rpc.
+// EraseCaller implements the rpc. The first answer is kept without the other sites,
+// which are those of whoever asks.
 func (s *supervisorService) EraseCaller(ctx context.Context, req *pb.EraseCallerRequest) (*pb.EraseCallerResponse, error) {
-	return once(ctx, s.Server, "EraseCaller", req, &req.RequestId, req.GetSite(), s.eraseCaller)
+	out, err := once(ctx, s.Server, "EraseCaller", req, &req.RequestId, req.GetSite(), s.eraseCaller)
+	if err != nil {
+		return nil, err
+	}
+	out.OtherSites = s.others(ctx, out.GetSite())
+	return out, nil
 }
 
 func (s *supervisorService) eraseCaller(ctx context.Context, req *pb.EraseCallerRequest) (*pb.EraseCallerResponse, error) {
@@ -47,16 +53,16 @@ func (s *supervisorService) eraseCaller(ctx context.Context, req *pb.EraseCaller
 	if err != nil {
 		return nil, err
 	}
-	out.OtherSites = s.others(ctx, st)
 	return out, nil
 }
 
-// others are the sites beside one that who makes the request of ctx belongs to.
-func (s *Server) others(ctx context.Context, st *site) []string {
+// others are the sites of the daemon beside one, as far as who makes the request of
+// ctx belongs to them.
+func (s *Server) others(ctx context.Context, site string) []string {
 	who := s.who(ctx)
 	var names []string
 	for name := range s.sites {
-		if name != st.name && who.At(name) {
+		if name != site && who.At(name) {
 			names = append(names, name)
 		}
 	}
