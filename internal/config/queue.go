@@ -85,8 +85,7 @@ func (p *PerTier) fill(usual PerTier) {
 	most, defaults := 1.0, usual.fields()
 	for i, f := range p.fields() {
 		if share := *defaults[i].value; *f.value == nil && share != nil {
-			share := min(*share, most)
-			*f.value = &share
+			*f.value = new(min(*share, most))
 		}
 		if *f.value != nil && f.tier != tiering.VIP { // a VIP is always admitted
 			most = **f.value
